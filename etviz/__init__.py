@@ -1,0 +1,34 @@
+"""etviz: an interactive explorer for Energy Transformers that rebuild masked images."""
+
+from etviz.checkpoints import list_checkpoints, load_model
+from etviz.data import load_dataset
+from etviz.errors import UsageError
+from etviz.masks import (
+    block_mask,
+    center_mask,
+    grid_mask,
+    half_mask,
+    mask_from_hex,
+    mask_to_hex,
+    random_mask,
+)
+from etviz.models import Trace, complete, create_model
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Trace",
+    "UsageError",
+    "block_mask",
+    "center_mask",
+    "complete",
+    "create_model",
+    "grid_mask",
+    "half_mask",
+    "list_checkpoints",
+    "load_dataset",
+    "load_model",
+    "mask_from_hex",
+    "mask_to_hex",
+    "random_mask",
+]

@@ -1,0 +1,163 @@
+"""Boolean patch masks of shape (B, N): True = hidden from the model.
+
+N patches form a square grid, numbered row by row from the top left. Every function that draws at random takes a
+``torch.Generator`` and gives the same masks for the same generator state.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from etviz.errors import UsageError
+
+NUM_PATCHES = 64
+
+
+def random_mask(
+    batch: int,
+    ratio: float = 0.85,
+    num_patches: int = NUM_PATCHES,
+    generator: torch.Generator | None = None,
+    device: torch.device | str | None = None,
+) -> Tensor:
+    """Hide exactly ``int(num_patches * ratio)`` patches of each image, uniformly at random.
+
+    Args:
+        batch: number of masks B.
+        ratio: share of patches to hide, 0 to 1; 0.85 of 64 hides 54.
+        num_patches: N.
+        generator: source of randomness; PyTorch's global one if None.
+        device: where the mask lives; the generator's device if None.
+
+    Returns:
+        (B, N) bool, True = hidden.
+
+    Raises:
+        UsageError: ``ratio`` is outside 0..1.
+    """
+    if device is None and generator is not None:
+        device = generator.device
+    noise = torch.rand(batch, num_patches, generator=generator, device=device)
+    return mask_from_noise(noise, num_hidden(ratio, num_patches))
+
+
+def num_hidden(ratio: float, num_patches: int = NUM_PATCHES) -> int:
+    """How many of ``num_patches`` a ratio hides: int(N * ratio). Raises `UsageError` outside 0..1."""
+    if not 0.0 <= ratio <= 1.0:
+        raise UsageError(f"The mask ratio must lie between 0 and 1, not {ratio}: 0.85 hides 54 of 64 patches.")
+    return int(num_patches * ratio)
+
+
+def mask_from_noise(noise: Tensor, hidden: int) -> Tensor:
+    """Hide the ``hidden`` patches with the smallest noise. noise (B, N) float -> (B, N) bool.
+
+    Ranks, not a threshold: ties cannot change the number hidden.
+    """
+    ranks = noise.argsort(dim=1).argsort(dim=1)
+    return ranks < hidden
+
+
+def block_mask(
+    batch: int,
+    ratio: float = 0.85,
+    num_patches: int = NUM_PATCHES,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Hide one compact block: the int(N * ratio) patches nearest (in rings) to a random centre patch.
+
+    Distances are Chebyshev's, so the block is a square clipped by the border; within its last ring the
+    patches are drawn at random. Returns (B, N) bool.
+    """
+    side = grid_side(num_patches)
+    centre = torch.randint(side, (batch, 2, 1), generator=generator)
+    tie_break = torch.rand(batch, num_patches, generator=generator)
+    rows, cols = _coordinates(side)
+    ring = torch.maximum((rows - centre[:, 0]).abs(), (cols - centre[:, 1]).abs())  # (B, N)
+    return mask_from_noise(ring + tie_break, num_hidden(ratio, num_patches))
+
+
+def grid_mask(batch: int = 1, num_patches: int = NUM_PATCHES) -> Tensor:
+    """Hide every second patch, as on a chessboard, starting with the second of the first row. (B, N) bool."""
+    rows, cols = _coordinates(grid_side(num_patches))
+    return ((rows + cols) % 2 == 1).expand(batch, -1).clone()
+
+
+def center_mask(batch: int = 1, num_patches: int = NUM_PATCHES) -> Tensor:
+    """Hide the central square of half the side (16 of 64 patches). (B, N) bool."""
+    side = grid_side(num_patches)
+    start, stop = side // 4, side - side // 4
+    rows, cols = _coordinates(side)
+    inside = (rows >= start) & (rows < stop) & (cols >= start) & (cols < stop)
+    return inside.expand(batch, -1).clone()
+
+
+def half_mask(batch: int = 1, num_patches: int = NUM_PATCHES, which: str = "right") -> Tensor:
+    """Hide one half: ``which`` is "left", "right", "top" or "bottom". (B, N) bool."""
+    side = grid_side(num_patches)
+    rows, cols = _coordinates(side)
+    halves = {
+        "left": cols < side // 2,
+        "right": cols >= side // 2,
+        "top": rows < side // 2,
+        "bottom": rows >= side // 2,
+    }
+    if which not in halves:
+        raise UsageError(f"There is no half called {which!r}: choose one of {', '.join(halves)}.")
+    return halves[which].expand(batch, -1).clone()
+
+
+def mask_to_hex(mask: Tensor) -> str:
+    """Write one mask as hexadecimal, four patches a digit, patch 0 the highest bit: 16 digits for 64 patches.
+
+    Args:
+        mask: (N,) or (1, N) bool, N divisible by 4.
+    """
+    bits = mask.reshape(-1).tolist()
+    if len(bits) % 4:
+        raise UsageError(f"A mask of {len(bits)} patches cannot be written in hexadecimal: it takes a multiple of 4.")
+    number = int("".join("1" if bit else "0" for bit in bits), 2)
+    return f"{number:0{len(bits) // 4}x}"
+
+
+def mask_from_hex(text: str, num_patches: int = NUM_PATCHES) -> Tensor:
+    """Read a mask written by `mask_to_hex`. Returns (1, N) bool.
+
+    Raises:
+        UsageError: the text has another length or a digit that is not hexadecimal.
+    """
+    digits = num_patches // 4
+    hexadecimal = isinstance(text, str) and all(c in "0123456789abcdefABCDEF" for c in text)
+    if not hexadecimal or len(text) != digits:
+        raise UsageError(f"A mask of {num_patches} patches is {digits} hexadecimal digits, not {text!r}.")
+    bits = f"{int(text, 16):0{num_patches}b}"
+    return torch.tensor([[bit == "1" for bit in bits]])
+
+
+def check_mask(mask: Tensor, batch: int, num_patches: int) -> None:
+    """Raise `UsageError` unless ``mask`` is (batch, num_patches) bool."""
+    if mask.dtype != torch.bool:
+        raise UsageError(f"A mask must be boolean (True = hidden), not {mask.dtype}: call .bool() on it.")
+    if tuple(mask.shape) != (batch, num_patches):
+        raise UsageError(f"The mask must be of shape ({batch}, {num_patches}), not {tuple(mask.shape)}.")
+
+
+def mask_to_pixels(mask: Tensor, patch_size: int) -> Tensor:
+    """Grow a patch mask to pixels: (B, N) bool -> (B, 1, H, W) bool."""
+    side = grid_side(mask.shape[-1])
+    grid = mask.reshape(-1, 1, side, side)
+    return grid.repeat_interleave(patch_size, dim=2).repeat_interleave(patch_size, dim=3)
+
+
+def grid_side(num_patches: int) -> int:
+    """Side of the square patch grid, in patches. Raises `UsageError` where N is no square."""
+    side = math.isqrt(num_patches)
+    if side * side != num_patches:
+        raise UsageError(f"{num_patches} patches do not form a square grid.")
+    return side
+
+
+def _coordinates(side: int) -> tuple[Tensor, Tensor]:
+    """Row and column of each patch, both (N,)."""
+    index = torch.arange(side * side)
+    return index // side, index % side

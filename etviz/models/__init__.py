@@ -1,0 +1,56 @@
+"""One registry, one factory. Models import no Gradio, no matplotlib, no Hydra."""
+
+import difflib
+import inspect
+
+from etviz.errors import UsageError
+from etviz.models.asymmetric import AsymmetricEnergyTransformer
+from etviz.models.base import MaskedImageModel, complete
+from etviz.models.energy_transformer import EnergyTransformer, Trace
+
+MODELS = {"et": EnergyTransformer, "et_asym": AsymmetricEnergyTransformer}
+
+__all__ = [
+    "MODELS",
+    "AsymmetricEnergyTransformer",
+    "EnergyTransformer",
+    "MaskedImageModel",
+    "Trace",
+    "complete",
+    "create_model",
+    "model_options",
+]
+
+
+def create_model(name: str, **overrides) -> MaskedImageModel:
+    """Build an untrained model by name, with any constructor argument overridden.
+
+    Raises:
+        UsageError: no model or option of that name, or sizes that do not fit.
+    """
+    options = model_options(name)
+    for option in overrides:
+        if option not in options:
+            raise UsageError(f"Model {name!r} has no option {option!r}{suggestion(option, options)}.")
+    config = {option: _plain(value) for option, value in {**options, **overrides}.items()}
+    model = MODELS[name](**config)
+    model.name, model.config = name, config
+    return model
+
+
+def model_options(name: str) -> dict:
+    """The options of a model and their defaults. Raises `UsageError` where there is no such model."""
+    if name not in MODELS:
+        raise UsageError(f"There is no model {name!r}: choose one of {', '.join(MODELS)}.")
+    return {p.name: p.default for p in inspect.signature(MODELS[name]).parameters.values()}
+
+
+def suggestion(word: str, known) -> str:
+    """' (did you mean x?)' where something known is close, else a list of what there is."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else f": it has {', '.join(known)}"
+
+
+def _plain(value):
+    """Sequences (Hydra's lists too) as tuples, so that a configuration can be compared and written."""
+    return tuple(value) if not isinstance(value, str) and hasattr(value, "__iter__") else value

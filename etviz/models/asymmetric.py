@@ -1,0 +1,170 @@
+"""The asymmetric Energy Transformer: an encoder over visible patches, a smaller decoder over all positions.
+
+The split is MAE's (He et al. 2022, section 3); both halves descend an energy of their own.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from etviz.models.base import CIFAR10_MEAN, CIFAR10_STD, MaskedImageModel
+from etviz.models.descent import EnergyDescent
+from etviz.models.energy_transformer import CLS, PADDING, TOKEN_STD, Trace, make_trace, pooled, prepend_cls
+
+
+class AsymmetricEnergyTransformer(MaskedImageModel):
+    """Encoder descent over CLS and visible patches; decoder descent over CLS and all patches.
+
+    With 54 of 64 patches hidden the encoder works on 11 tokens, so that a step costs a fraction of `et`'s.
+    Arguments without a prefix are the encoder's and mean what they mean for `EnergyTransformer`; the decoder has its
+    own, and shares depth, exclude_self, steps, step_size and init_scale. ``decoder_beta`` is 1 / sqrt(decoder_head_dim)
+    where None.
+    """
+
+    def __init__(
+        self,
+        *,
+        img_size: int = 32,
+        patch_size: int = 4,
+        in_chans: int = 3,
+        embed_dim: int = 256,
+        num_heads: int = 12,
+        head_dim: int = 64,
+        memory_ratio: float = 4.0,
+        depth: int = 1,
+        steps: int = 12,
+        step_size: float = 10.0,
+        beta: float = 0.125,
+        exclude_self: bool = False,
+        init_scale: float = 0.002,
+        decoder_embed_dim: int = 128,
+        decoder_num_heads: int = 8,
+        decoder_head_dim: int = 32,
+        decoder_memory_ratio: float = 4.0,
+        decoder_beta: float | None = None,
+        mean: tuple = CIFAR10_MEAN,
+        std: tuple = CIFAR10_STD,
+    ):
+        super().__init__(img_size, patch_size, in_chans, mean, std)
+        shared = dict(exclude_self=exclude_self, init_scale=init_scale)
+        self.encoder = EnergyDescent(
+            depth,
+            steps,
+            step_size,
+            embed_dim=embed_dim,
+            num_heads=num_heads,
+            head_dim=head_dim,
+            num_memories=int(memory_ratio * embed_dim),
+            beta=beta,
+            **shared,
+        )
+        self.descent = EnergyDescent(
+            depth,
+            steps,
+            step_size,
+            embed_dim=decoder_embed_dim,
+            num_heads=decoder_num_heads,
+            head_dim=decoder_head_dim,
+            num_memories=int(decoder_memory_ratio * decoder_embed_dim),
+            beta=decoder_head_dim**-0.5 if decoder_beta is None else decoder_beta,
+            **shared,
+        )
+        self.embed = nn.Linear(self.patch_dim, embed_dim)
+        self.cls_token = nn.Parameter(TOKEN_STD * torch.randn(embed_dim))
+        self.positions = nn.Parameter(TOKEN_STD * torch.randn(1 + self.num_patches, embed_dim))
+        self.to_decoder = nn.Linear(embed_dim, decoder_embed_dim)
+        self.mask_token = nn.Parameter(TOKEN_STD * torch.randn(decoder_embed_dim))
+        self.decoder_positions = nn.Parameter(TOKEN_STD * torch.randn(1 + self.num_patches, decoder_embed_dim))
+        self.decoder = nn.Sequential(nn.LayerNorm(decoder_embed_dim), nn.Linear(decoder_embed_dim, self.patch_dim))
+
+    def encoder_tokens(
+        self, images: Tensor, mask: Tensor, num_hidden: int | None = None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The encoder's start: tokens (B, 1 + V, D), the patch index (B, V) of each, and which exist (B, 1 + V).
+
+        V is the largest number of visible patches in the batch; "which exist" is None where all masks hide equally
+        many, so that nothing is padded.
+        """
+        most, exists = self._visible(mask, num_hidden)
+        index = mask.byte().argsort(dim=1, stable=True)[:, :most]  # visible patches first, in order
+        patches = self.visible_patches(images, mask).gather(1, index[:, :, None].expand(-1, -1, self.patch_dim))
+        embedded = self.embed(patches) + self.positions[1:][index]
+        return prepend_cls(embedded, self.cls_token + self.positions[0]), index, exists
+
+    def decoder_tokens(self, encoded: Tensor, index: Tensor, mask: Tensor) -> Tensor:
+        """The decoder's start, (B, 1 + N, D'): encoder tokens in their places, mask tokens in the hidden ones."""
+        projected = self.to_decoder(self.encoder.normalized(encoded))  # (B, 1 + V, D')
+        places = index[:, :, None].expand(-1, -1, projected.shape[2])
+        patches = projected.new_zeros(mask.shape[0], self.num_patches, projected.shape[2])
+        patches = patches.scatter(1, places, projected[:, 1:])
+        patches = torch.where(mask[:, :, None], self.mask_token, patches)  # also over padding, which is hidden
+        return torch.cat([projected[:, :1], patches], dim=1) + self.decoder_positions
+
+    def predict_patches(
+        self,
+        images: Tensor,
+        mask: Tensor,
+        num_hidden: int | None = None,
+        steps: int | None = None,
+        step_size: float | None = None,
+        beta: float | None = None,
+    ) -> Tensor:
+        """See `MaskedImageModel.predict_patches`; steps, step_size and beta replace the decoder's own."""
+        tokens, index, exists = self.encoder_tokens(images, mask, num_hidden)
+        encoded = self.encoder(tokens, valid=exists)
+        return self.decode(self.descent(self.decoder_tokens(encoded, index, mask), steps, step_size, beta))
+
+    def decode(self, tokens: Tensor) -> Tensor:
+        """Decoder tokens, CLS first, to patches in normalised units: (..., 1 + N, D') -> (..., N, patch_dim)."""
+        return self.decoder(tokens[..., 1:, :])
+
+    def features(self, images: Tensor, pool: str = "mean") -> Tensor:
+        """(B, D): the encoder's layer-normed tokens with nothing hidden, averaged over patches, or CLS."""
+        nothing = torch.zeros(images.shape[0], self.num_patches, dtype=torch.bool, device=images.device)
+        self.check_inputs(images, nothing)
+        tokens, _, _ = self.encoder_tokens(images, nothing, num_hidden=0)
+        return pooled(self.encoder.normalized(self.encoder(tokens)), pool)
+
+    @torch.no_grad()
+    def trace(
+        self,
+        images: Tensor,
+        mask: Tensor,
+        steps: int | None = None,
+        step_size: float | None = None,
+        beta: float | None = None,
+        rule: str = "fixed",
+        tolerance: float | None = None,
+        keep_attention: bool = True,
+    ) -> Trace:
+        """The decoder's descent, where hidden patches form; ``trace.encoder`` holds the encoder's.
+
+        Arguments as in `EnergyTransformer.trace`; steps, step_size, beta, rule and tolerance are the decoder's, while
+        the encoder always descends as it was trained to.
+        """
+        self.check_inputs(images, mask)
+        tokens, index, exists = self.encoder_tokens(images, mask)
+        encoder = self.encoder.record(tokens, keep_attention=keep_attention, valid=exists)
+        start = self.decoder_tokens(encoder.tokens[:, -1], index, mask)
+        record = self.descent.record(start, steps, step_size, beta, rule, tolerance, keep_attention)
+        cls_index = torch.full_like(index[:, :1], CLS)
+        encoder_index = torch.cat([cls_index, index], dim=1)
+        if exists is not None:
+            encoder_index = encoder_index.masked_fill(~exists, PADDING)
+        everything = torch.arange(-1, self.num_patches, device=mask.device).expand(images.shape[0], -1)
+        return make_trace(
+            record,
+            mask,
+            everything,
+            frames=self.to_images(self.decode(record.tokens)),
+            encoder=make_trace(encoder, mask, encoder_index, frames=None),
+        )
+
+    def _visible(self, mask: Tensor, num_hidden: int | None) -> tuple[int, Tensor | None]:
+        """Most visible patches of any image, and which of 1 + that many tokens exist (None if all do)."""
+        if num_hidden is not None:
+            return self.num_patches - num_hidden, None
+        counts = (~mask).sum(dim=1)  # (B,)
+        most = int(counts.max())
+        if int(counts.min()) == most:
+            return most, None
+        return most, torch.arange(1 + most, device=mask.device) < 1 + counts[:, None]

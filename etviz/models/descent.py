@@ -1,0 +1,197 @@
+"""Descent on the energy: the loop itself, the step rules, and the record of a descent."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from etviz.errors import UsageError
+from etviz.models.energy import EnergyBlock, Evaluation, check_beta
+
+RULES = ("fixed", "backtracking")
+MAX_HALVINGS = 40  # 10 * 2^-40 is about 1e-11: below that no step changes a float32 state
+
+
+@dataclass
+class Record:
+    """A descent of T steps, T + 1 states (0 = before the first), in tokens. Shapes as in `etviz.models.Trace`."""
+
+    tokens: Tensor  # (B, T+1, N, D)
+    attention_energy: Tensor  # (B, T+1, N)
+    hopfield_energy: Tensor  # (B, T+1, N)
+    gradient_norm: Tensor  # (B, T+1)
+    step_sizes: Tensor  # (B, T)
+    settled: Tensor  # (B,)
+    block: Tensor  # (T+1,)
+    attention: Tensor | None  # (B, T+1, H, N, N)
+
+
+class EnergyDescent(nn.Module):
+    """``depth`` energy functions, each descended for ``steps`` steps: x <- x - step_size * dE/dg (eq. 6)."""
+
+    def __init__(self, depth: int, steps: int, step_size: float, **block):
+        super().__init__()
+        if depth < 1:
+            raise UsageError(f"depth must be at least 1, not {depth}.")
+        check_steps(steps)
+        check_step_size(step_size)
+        self.blocks = nn.ModuleList(EnergyBlock(**block) for _ in range(depth))
+        self.steps = steps
+        self.step_size = step_size
+
+    def forward(
+        self,
+        x: Tensor,
+        steps: int | None = None,
+        step_size: float | None = None,
+        beta: float | None = None,
+        valid: Tensor | None = None,
+    ) -> Tensor:
+        """The last state. x (B, N, D) -> (B, N, D); ``valid`` (B, N) bool marks tokens that exist."""
+        steps, step_size = self._defaults(steps, step_size, beta)
+        for block in self.blocks:
+            weight = block.weight()
+            for _ in range(steps):
+                x = x - step_size * block.gradient(block.norm(x), weight, beta, valid)
+        return x
+
+    def normalized(self, x: Tensor) -> Tensor:
+        """The state the last energy is a function of: g = norm(x)."""
+        return self.blocks[-1].norm(x)
+
+    @torch.no_grad()
+    def record(
+        self,
+        x: Tensor,
+        steps: int | None = None,
+        step_size: float | None = None,
+        beta: float | None = None,
+        rule: str = "fixed",
+        tolerance: float | None = None,
+        keep_attention: bool = True,
+        valid: Tensor | None = None,
+    ) -> Record:
+        """Descend like `forward`, keeping every state. See `etviz.models.EnergyTransformer.trace`."""
+        steps, step_size = self._defaults(steps, step_size, beta)
+        if rule not in RULES:
+            raise UsageError(f"There is no step rule {rule!r}: choose one of {', '.join(RULES)}.")
+        if tolerance is not None and not tolerance > 0:
+            raise UsageError(f"tolerance must be above 0, not {tolerance}.")
+        recorder = _Recorder(x.shape[0], tolerance, keep_attention)
+        for index, block in enumerate(self.blocks):
+            weight = block.weight()
+            now = block.evaluate(block.norm(x), weight, beta, valid)
+            recorder.start_block(index)
+            for _ in range(steps):
+                recorder.add_state(x, now)
+                if recorder.all_settled():
+                    break
+                sizes = x.new_full((x.shape[0],), step_size)
+                candidate, after = _step(block, weight, x, now, sizes, beta, valid)
+                if rule == "backtracking":
+                    candidate, after, sizes = _backtrack(block, weight, x, now, candidate, after, sizes, beta, valid)
+                recorder.add_step(sizes, now, after)
+                x, now = candidate, after
+        recorder.add_state(x, now)
+        return recorder.finish()
+
+    def _defaults(self, steps: int | None, step_size: float | None, beta: float | None) -> tuple[int, float]:
+        steps = self.steps if steps is None else steps
+        step_size = self.step_size if step_size is None else step_size
+        check_steps(steps)
+        check_step_size(step_size)
+        if beta is not None:
+            check_beta(beta)
+        return steps, step_size
+
+
+def total_energy(evaluation: Evaluation) -> Tensor:
+    """E_att + E_hop of each image, (B,): summed exactly as `Trace.energy` sums them."""
+    return evaluation.attention_energy.sum(-1) + evaluation.hopfield_energy.sum(-1)
+
+
+def _step(block, weight, x, now, sizes, beta, valid) -> tuple[Tensor, Evaluation]:
+    """One step of ``sizes`` (B,) along minus the gradient, and the evaluation of where it leads."""
+    candidate = x - sizes[:, None, None] * now.gradient
+    return candidate, block.evaluate(block.norm(candidate), weight, beta, valid)
+
+
+def _backtrack(block, weight, x, now, candidate, after, sizes, beta, valid) -> tuple[Tensor, Evaluation, Tensor]:
+    """Halve the step of every image whose energy would rise, until it does not; stay put if it always does."""
+    energy = total_energy(now)
+    for _ in range(MAX_HALVINGS):
+        rises = ~(total_energy(after) <= energy)  # also true for NaN
+        if not rises.any():
+            return candidate, after, sizes
+        sizes = torch.where(rises, sizes / 2, sizes)
+        candidate, after = _step(block, weight, x, now, sizes, beta, valid)
+    rises = ~(total_energy(after) <= energy)
+    after = Evaluation(*(_where(rises, old, new) for old, new in zip(now, after, strict=True)))
+    return _where(rises, x, candidate), after, torch.where(rises, 0.0, sizes)
+
+
+def _where(chosen: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+    """torch.where by image: chosen (B,), the rest (B, ...)."""
+    return torch.where(chosen.view(-1, *[1] * (yes.ndim - 1)), yes, no)
+
+
+class _Recorder:
+    """Collects states and steps; says when every image has settled."""
+
+    def __init__(self, batch: int, tolerance: float | None, keep_attention: bool):
+        self.tolerance, self.keep_attention = tolerance, keep_attention
+        self.settled = torch.full((batch,), -1)
+        self.states: list[tuple[Tensor, Evaluation, int]] = []
+        self.sizes: list[Tensor] = []
+        self.batch = batch
+
+    def start_block(self, index: int) -> None:
+        self.block = index
+        self.settled = torch.full((self.batch,), -1)  # each energy function settles anew
+
+    def add_state(self, x: Tensor, evaluation: Evaluation) -> None:
+        if not self.keep_attention:
+            evaluation = evaluation._replace(attention=None)
+        norm = torch.linalg.vector_norm(evaluation.gradient.flatten(1), dim=1)
+        self.states.append((x, evaluation._replace(gradient=norm), self.block))
+
+    def add_step(self, sizes: Tensor, before: Evaluation, after: Evaluation) -> None:
+        self.sizes.append(sizes)
+        if self.tolerance is None:
+            return
+        old, new = total_energy(before), total_energy(after)
+        still = ((new - old).abs() <= self.tolerance * new.abs()).cpu()
+        self.settled[still & (self.settled < 0)] = len(self.sizes)
+
+    def all_settled(self) -> bool:
+        return self.tolerance is not None and bool((self.settled >= 0).all())
+
+    def finish(self) -> Record:
+        states, evaluations, blocks = zip(*self.states, strict=True)
+        stacked = {
+            field: torch.stack([getattr(e, field) for e in evaluations], dim=1)
+            for field in ("attention_energy", "hopfield_energy", "gradient")
+        }
+        attention = torch.stack([e.attention for e in evaluations], dim=1) if self.keep_attention else None
+        return Record(
+            tokens=torch.stack(states, dim=1),
+            attention_energy=stacked["attention_energy"],
+            hopfield_energy=stacked["hopfield_energy"],
+            gradient_norm=stacked["gradient"],
+            step_sizes=torch.stack(self.sizes, dim=1) if self.sizes else states[0].new_zeros(self.batch, 0),
+            settled=self.settled,
+            block=torch.tensor(blocks),
+            attention=attention,
+        )
+
+
+def check_steps(steps: int) -> None:
+    """Raise `UsageError` unless steps is a whole number of 0 or more."""
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
+        raise UsageError(f"steps must be a whole number of 0 or more, not {steps}.")
+
+
+def check_step_size(step_size: float) -> None:
+    """Raise `UsageError` unless step_size is above 0."""
+    if not step_size > 0:
+        raise UsageError(f"step_size must be above 0, not {step_size}.")

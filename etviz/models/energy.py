@@ -1,0 +1,188 @@
+"""The Energy Transformer block: the paper on one page (Hoover et al. 2023, arXiv 2302.07253, section 2).
+
+The energy is the definition; its gradient is written out in closed form because the descent needs it twelve times an
+image. The tests hold the one against float64 autograd of the other.
+
+Shapes: B images, N tokens, D embed_dim, H heads, Y head_dim, M memories.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from etviz.errors import UsageError
+
+
+class EnergyLayerNorm(nn.Module):
+    """g = gamma * (x - mean) / sqrt(var + eps) + delta over the last axis, gamma a scalar, delta (D,) (eq. 1).
+
+    gamma is one number, not one a channel: then g is itself the gradient of a convex function of x (for gamma > 0),
+    which is what makes a small enough step lower the energy.
+    """
+
+    def __init__(self, embed_dim: int, eps: float = 1e-5):
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(()))
+        self.delta = nn.Parameter(torch.zeros(embed_dim))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, N, D) -> (B, N, D), in x's own precision, also under autocast
+        scale = self.gamma.expand(self.delta.shape)
+        return F.layer_norm(x, self.delta.shape, scale, self.delta, self.eps)
+
+
+class Evaluation(NamedTuple):
+    """Everything one evaluation of the energy at a state g yields."""
+
+    gradient: Tensor  # (B, N, D)  d(E_att + E_hop) / dg
+    attention_energy: Tensor  # (B, N)  E_att by query token
+    hopfield_energy: Tensor  # (B, N)  E_hop by token
+    attention: Tensor  # (B, H, N, N)  softmax over keys (last axis)
+
+
+class EnergyBlock(nn.Module):
+    """One energy function over tokens, with the layer norm it is a function of.
+
+    Args:
+        embed_dim: D.
+        num_heads: H.
+        head_dim: Y; need not be D / H.
+        num_memories: M.
+        beta: inverse temperature of the attention, 1 / sqrt(head_dim) in the paper.
+        exclude_self: leave a query's own key out of its sum, as the paper writes it.
+        init_scale: standard deviation of the initial query, key and memory weights.
+
+    Raises:
+        UsageError: a size is below 1, or beta is not above 0.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        head_dim: int,
+        num_memories: int,
+        beta: float = 0.125,
+        exclude_self: bool = False,
+        init_scale: float = 0.002,
+    ):
+        super().__init__()
+        sizes = dict(embed_dim=embed_dim, num_heads=num_heads, head_dim=head_dim, num_memories=num_memories)
+        for name, size in sizes.items():
+            if size < 1:
+                raise UsageError(f"{name} must be at least 1, not {size}.")
+        check_beta(beta)
+        self.beta = beta
+        self.exclude_self = exclude_self
+        self.norm = EnergyLayerNorm(embed_dim)
+        self.query = nn.Parameter(init_scale * torch.randn(num_heads, head_dim, embed_dim))
+        self.key = nn.Parameter(init_scale * torch.randn(num_heads, head_dim, embed_dim))
+        self.memories = nn.Parameter(init_scale * torch.randn(num_memories, embed_dim))
+
+    # ---- the definition ------------------------------------------------------------------------------------------
+
+    def energy(self, g: Tensor, beta: float | None = None, valid: Tensor | None = None) -> Tensor:
+        """E_att + E_hop of each image (eq. 3 and 5). g (B, N, D) -> (B,)."""
+        return (self.attention_energy(g, beta, valid) + self.hopfield_energy(g, valid)).sum(dim=1)
+
+    def attention_energy(self, g: Tensor, beta: float | None = None, valid: Tensor | None = None) -> Tensor:
+        """-(1/beta) sum_heads logsumexp_keys(beta K_key . Q_query), by query token (eq. 3). g (B, N, D) -> (B, N).
+
+        ``valid`` (B, N) bool marks the tokens that exist where images hold different numbers of them.
+        """
+        beta = self.beta if beta is None else beta
+        queries = torch.einsum("hyd,bnd->bhny", self.query, g)
+        keys = torch.einsum("hyd,bnd->bhny", self.key, g)
+        logits = beta * queries @ keys.transpose(2, 3)  # (B, H, N query, N key)
+        logits, counted = self._exclude(logits, valid)
+        lse = torch.logsumexp(logits, dim=3)
+        return -(lse if counted is None else lse * counted[..., 0]).sum(dim=1) / beta
+
+    def hopfield_energy(self, g: Tensor, valid: Tensor | None = None) -> Tensor:
+        """-(1/2) sum_memories relu(xi . g)^2, by token (eq. 5). g (B, N, D) -> (B, N)."""
+        energy = -0.5 * F.linear(g, self.memories).relu().square().sum(dim=2)
+        return energy if valid is None else energy * valid
+
+    # ---- its gradient in closed form -----------------------------------------------------------------------------
+
+    def weight(self) -> Tensor:
+        """Queries, keys and memories as one (2HY + M, D) matrix: one matmul up, and its transpose down."""
+        return torch.cat([self.query.flatten(0, 1), self.key.flatten(0, 1), self.memories])
+
+    def gradient(self, g: Tensor, weight: Tensor, beta: float | None = None, valid: Tensor | None = None) -> Tensor:
+        """dE/dg, (B, N, D), with ``weight`` from `weight()`: taken as an argument so that a descent builds it once.
+
+        dE/dg = -(W_Q^T A K + W_K^T A^T Q + xi^T relu(xi g)): the second term is there because a token is also a key
+        of every other token (appendix A of the paper).
+        """
+        beta = self.beta if beta is None else beta
+        queries, keys, hidden = self._project(g, weight)
+        logits, counted = self._exclude((beta * queries) @ keys.transpose(2, 3), valid)
+        attention = logits.softmax(dim=3)
+        if counted is not None:
+            attention = attention * counted
+        return self._gradient(attention, queries, keys, hidden.relu(), weight, valid)
+
+    def evaluate(self, g: Tensor, weight: Tensor, beta: float | None = None, valid: Tensor | None = None) -> Evaluation:
+        """The gradient together with both energies and the attention, sharing every intermediate."""
+        beta = self.beta if beta is None else beta
+        queries, keys, hidden = self._project(g, weight)
+        logits, counted = self._exclude((beta * queries) @ keys.transpose(2, 3), valid)
+        lse = torch.logsumexp(logits, dim=3, keepdim=True)
+        attention = (logits - lse).exp()
+        if counted is not None:
+            attention, lse = attention * counted, lse * counted
+        activation = hidden.relu()
+        hopfield_energy = -0.5 * torch.linalg.vector_norm(activation, dim=2).square()
+        return Evaluation(
+            gradient=self._gradient(attention, queries, keys, activation, weight, valid),
+            attention_energy=-lse.squeeze(3).sum(dim=1) / beta,
+            hopfield_energy=hopfield_energy if valid is None else hopfield_energy * valid,
+            attention=attention,
+        )
+
+    def _project(self, g: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries and keys (B, H, N, Y) and memory overlaps (B, N, M) of a state."""
+        heads, head_dim, _ = self.query.shape
+        width = heads * head_dim
+        projected = F.linear(g, weight)  # (B, N, 2HY + M)
+        queries, keys, hidden = projected.split([width, width, weight.shape[0] - 2 * width], dim=2)
+        return (
+            queries.unflatten(2, (heads, head_dim)).transpose(1, 2),
+            keys.unflatten(2, (heads, head_dim)).transpose(1, 2),
+            hidden,
+        )
+
+    def _gradient(
+        self, attention: Tensor, queries: Tensor, keys: Tensor, activation: Tensor, weight: Tensor, valid: Tensor | None
+    ) -> Tensor:
+        pull_on_queries = attention @ keys  # (B, H, N, Y)
+        pull_on_keys = attention.transpose(2, 3) @ queries  # (B, H, N, Y)
+        up = [pull.transpose(1, 2).flatten(2) for pull in (pull_on_queries, pull_on_keys)]
+        gradient = -(torch.cat([*up, activation], dim=2) @ weight)
+        return gradient if valid is None else gradient * valid[..., None]
+
+    def _exclude(self, logits: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Set the logits of keys that a query may not see to -inf.
+
+        Returns the logits and, unless every query counts, a factor (B or 1, 1, N, 1): 0 for a query that does not
+        exist or has no key at all (its logits are left finite, since a softmax over nothing is NaN), else 1.
+        """
+        if valid is None and not self.exclude_self:
+            return logits, None
+        tokens = logits.shape[2]
+        allowed = torch.ones(1, 1, tokens, tokens, dtype=torch.bool, device=logits.device)
+        if self.exclude_self:
+            allowed = ~torch.eye(tokens, dtype=torch.bool, device=logits.device)[None, None]
+        if valid is not None:
+            allowed = allowed & valid[:, None, None, :] & valid[:, None, :, None]
+        counted = allowed.any(dim=3, keepdim=True)
+        return logits.masked_fill(~allowed & counted, -torch.inf), counted.to(logits.dtype)
+
+
+def check_beta(beta: float) -> None:
+    """Raise `UsageError` unless beta is above 0."""
+    if not beta > 0:
+        raise UsageError(f"beta must be above 0, not {beta}: it is the inverse temperature of the attention.")
