@@ -13,8 +13,9 @@ from etviz.masks import (
     random_mask,
 )
 from etviz.models import Trace, complete, create_model
+from etviz.version import __version__
 
-__version__ = "0.1.0"
+
 
 __all__ = [
     "Trace",

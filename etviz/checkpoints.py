@@ -1,0 +1,206 @@
+"""Checkpoints as folders: model.safetensors, config.yaml, card.json, history.csv, snapshots/. Never pickled.
+
+A run folder and a shipped checkpoint have one format; a run adds last/ for resuming. Every file is written to a
+temporary name, synced and renamed, so that an interrupted write leaves the old file whole.
+"""
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from etviz.errors import UsageError
+from etviz.models import MaskedImageModel, create_model, suggestion
+
+WEIGHTS, CONFIG, CARD, HISTORY, SNAPSHOTS = "model.safetensors", "config.yaml", "card.json", "history.csv", "snapshots"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def checkpoints_root() -> Path:
+    """The folder of shipped checkpoints: ETVIZ_CHECKPOINTS, else checkpoints/ here or beside the package."""
+    if os.environ.get("ETVIZ_CHECKPOINTS"):
+        return Path(os.environ["ETVIZ_CHECKPOINTS"]).expanduser()
+    here = Path("checkpoints")
+    return here if here.is_dir() else Path(__file__).resolve().parent.parent / "checkpoints"
+
+
+def list_checkpoints() -> list[str]:
+    """Names under `checkpoints_root` that hold weights and a configuration, sorted."""
+    root = checkpoints_root()
+    return sorted(p.parent.name for p in root.glob(f"*/{WEIGHTS}") if (p.parent / CONFIG).is_file())
+
+
+def find_checkpoint(name_or_path: str | os.PathLike) -> Path:
+    """The folder of a checkpoint, by name under `checkpoints_root` or by path (of the folder or its weights).
+
+    A bare name is looked up among the shipped checkpoints first; it never reaches outside that folder.
+
+    Raises:
+        UsageError: there is none.
+    """
+    text = os.fspath(name_or_path)
+    if NAME.fullmatch(text) and text in list_checkpoints():
+        return checkpoints_root() / text
+    path = Path(text).expanduser()
+    path = path.parent if path.name == WEIGHTS else path
+    if not (path / WEIGHTS).is_file():
+        names = list_checkpoints()
+        hint = suggestion(text, names) if names else f": none are in {str(checkpoints_root())!r}"
+        raise UsageError(f"There is no checkpoint {text!r}{hint}.")
+    return path
+
+
+def load_model(name_or_path: str | os.PathLike, snapshot: str | None = None) -> MaskedImageModel:
+    """A trained model, on the CPU and in evaluation mode.
+
+    Args:
+        name_or_path: a name under checkpoints/, a run or checkpoint folder, or its model.safetensors.
+        snapshot: the file name of one of `list_snapshots`, to look back through training.
+
+    Raises:
+        UsageError: no such checkpoint, or a wrong, truncated or foreign file.
+    """
+    folder = find_checkpoint(name_or_path)
+    config = load_config(folder)["model"]
+    options = {key: value for key, value in config.items() if key != "name"}
+    model = create_model(config["name"], **options)
+    weights = folder / WEIGHTS if snapshot is None else folder / SNAPSHOTS / Path(snapshot).name
+    load_weights(model, weights)
+    return model.eval()
+
+
+def load_weights(model: MaskedImageModel, path: Path) -> None:
+    """Fill a model from a safetensors file of exactly its names and shapes (half precision is widened)."""
+    found = read_tensors(path)
+    expected = model.state_dict()
+    if found.keys() != expected.keys():
+        odd = sorted(found.keys() ^ expected.keys())
+        raise UsageError(f"{str(path)!r} holds another model's weights: {odd[0]!r} and {len(odd) - 1} more names differ.")
+    for name, tensor in expected.items():
+        if found[name].shape != tensor.shape:
+            shapes = f"{tuple(found[name].shape)} instead of {tuple(tensor.shape)}"
+            raise UsageError(f"{str(path)!r} does not fit its config.yaml: {name!r} is of shape {shapes}.")
+    model.load_state_dict(found)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file. Raises `UsageError` where it is missing, truncated or of another format."""
+    if not path.is_file():
+        raise UsageError(f"There is no file {str(path)!r}.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UsageError(f"{str(path)!r} is truncated or no safetensors file ({error}): copy or train it again.") from error
+
+
+def load_config(name_or_path: str | os.PathLike) -> dict:
+    """The configuration a checkpoint was trained with: {"model": {"name": ..., options}, ...}."""
+    path = find_checkpoint(name_or_path) / CONFIG
+    try:
+        config = yaml.safe_load(path.read_text())
+        config["model"]["name"]
+    except (OSError, yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{str(path)!r} is missing or does not name a model: it belongs beside {WEIGHTS}.") from error
+    return config
+
+
+def load_card(name_or_path: str | os.PathLike) -> dict:
+    """What card.json says of a checkpoint; empty where there is none. Raises `UsageError` where it is no JSON."""
+    path = find_checkpoint(name_or_path) / CARD
+    if not path.is_file():
+        return {}
+    try:
+        return json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{str(path)!r} is not valid JSON: {error}.") from error
+
+
+def list_snapshots(name_or_path: str | os.PathLike) -> list[str]:
+    """File names of a checkpoint's snapshots, oldest first."""
+    return sorted(p.name for p in (find_checkpoint(name_or_path) / SNAPSHOTS).glob("*.safetensors"))
+
+
+def snapshot_metadata(name_or_path: str | os.PathLike, snapshot: str) -> dict[str, str]:
+    """What a snapshot says of itself: epoch, images."""
+    return read_metadata(find_checkpoint(name_or_path) / SNAPSHOTS / Path(snapshot).name)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The text a safetensors file carries beside its tensors."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UsageError(f"{str(path)!r} is truncated or no safetensors file ({error}).") from error
+
+
+def save_checkpoint(model: MaskedImageModel, folder: str | os.PathLike, card: dict, training: dict | None = None) -> None:
+    """Write weights, configuration and card.
+
+    Args:
+        model: made by `create_model`, so that it knows its own configuration.
+        folder: made where it does not exist.
+        card: what to know about the checkpoint, JSON-serialisable.
+        training: further sections of config.yaml.
+    """
+    folder = Path(folder)
+    write_config(model, folder, training)
+    write_tensors(folder / WEIGHTS, model.state_dict())
+    write_card(folder, card)
+
+
+def write_card(folder: Path, card: dict) -> None:
+    """card.json, atomically."""
+    write_text(folder / CARD, json.dumps(card, indent=2) + "\n")
+
+
+def write_config(model: MaskedImageModel, folder: Path, training: dict | None = None) -> None:
+    """config.yaml: the model's name and options, then whatever the training adds."""
+    options = {key: list(value) if isinstance(value, tuple) else value for key, value in model.config.items()}
+    config = {"model": {"name": model.name, **options}, **(training or {})}
+    write_text(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
+
+
+def save_snapshot(model: MaskedImageModel, folder: Path, step: int, epoch: float, images: int) -> None:
+    """Half-precision weights under snapshots/, named so that sorting by name sorts by time."""
+    half = {name: tensor.half() for name, tensor in model.state_dict().items()}
+    metadata = {"epoch": f"{epoch:.4g}", "images": str(images)}
+    write_tensors(folder / SNAPSHOTS / f"step-{step:08d}.safetensors", half, metadata)
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Tensors of any device to a safetensors file, atomically."""
+    cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_bytes(path, save(cpu, metadata))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Text to a file, atomically."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Bytes to a file: temporary name, fsync, rename. Makes the folder where there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,308 @@
+"""Images in memory: CIFAR-10, CIFAR-100, MedMNIST-style archives, image folders; and their augmentation.
+
+Whole splits are uint8 tensors on the training device. A batch is indexed, cropped and flipped there, with no worker
+processes.
+"""
+
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from etviz.errors import UsageError
+
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+MAX_PIXELS = 64_000_000  # of one picture in a folder: more is taken for a decompression bomb
+CROP_PADDING = 4  # pixels
+
+CIFAR10_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+
+# CIFAR-100's twenty superclasses and their five classes each (Krizhevsky 2009).
+CIFAR100_SUPERCLASSES = {
+    "aquatic mammals": ["beaver", "dolphin", "otter", "seal", "whale"],
+    "fish": ["aquarium_fish", "flatfish", "ray", "shark", "trout"],
+    "flowers": ["orchid", "poppy", "rose", "sunflower", "tulip"],
+    "food containers": ["bottle", "bowl", "can", "cup", "plate"],
+    "fruit and vegetables": ["apple", "mushroom", "orange", "pear", "sweet_pepper"],
+    "household electrical devices": ["clock", "keyboard", "lamp", "telephone", "television"],
+    "household furniture": ["bed", "chair", "couch", "table", "wardrobe"],
+    "insects": ["bee", "beetle", "butterfly", "caterpillar", "cockroach"],
+    "large carnivores": ["bear", "leopard", "lion", "tiger", "wolf"],
+    "large man-made outdoor things": ["bridge", "castle", "house", "road", "skyscraper"],
+    "large natural outdoor scenes": ["cloud", "forest", "mountain", "plain", "sea"],
+    "large omnivores and herbivores": ["camel", "cattle", "chimpanzee", "elephant", "kangaroo"],
+    "medium-sized mammals": ["fox", "porcupine", "possum", "raccoon", "skunk"],
+    "non-insect invertebrates": ["crab", "lobster", "snail", "spider", "worm"],
+    "people": ["baby", "boy", "girl", "man", "woman"],
+    "reptiles": ["crocodile", "dinosaur", "lizard", "snake", "turtle"],
+    "small mammals": ["hamster", "mouse", "rabbit", "shrew", "squirrel"],
+    "trees": ["maple_tree", "oak_tree", "palm_tree", "pine_tree", "willow_tree"],
+    "vehicles 1": ["bicycle", "bus", "motorcycle", "pickup_truck", "train"],
+    "vehicles 2": ["lawn_mower", "rocket", "streetcar", "tank", "tractor"],
+}
+CIFAR100_CLASSES = sorted(name for names in CIFAR100_SUPERCLASSES.values() for name in names)
+
+
+@dataclass
+class Dataset:
+    """Two splits of square colour images and their labels, in memory."""
+
+    name: str
+    train_images: Tensor  # (n, 3, S, S) uint8
+    train_labels: Tensor  # (n,) int64
+    test_images: Tensor  # (m, 3, S, S) uint8
+    test_labels: Tensor  # (m,) int64
+    class_names: list[str]
+
+    def to(self, device: torch.device | str) -> "Dataset":
+        """The same dataset with its tensors on a device."""
+        tensors = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return Dataset(name=self.name, class_names=self.class_names, **tensors)
+
+
+def load_dataset(
+    name: str = "cifar10",
+    root: str | os.PathLike | None = None,
+    img_size: int = 32,
+    download: bool = True,
+) -> Dataset:
+    """Load a dataset into memory.
+
+    Args:
+        name: "cifar10", "cifar100" (100 fine labels), "cifar100_coarse" (20 superclasses), the path of an .npz archive
+            in MedMNIST's layout (train_images, train_labels, test_images, test_labels), or the path of an image
+            folder (with train/ and test/ inside, or not; subfolders are classes).
+        root: where to look for CIFAR: an archive NAME.npz, or torchvision's own files. ETVIZ_DATA if None, else
+            ``data``.
+        img_size: side of the images in pixels; others are centre-cropped to a square and resized.
+        download: fetch CIFAR through torchvision where it is not found.
+
+    Raises:
+        UsageError: nothing of that name, nothing found and no way to download it, or a file that is no image data.
+    """
+    if name in ("cifar10", "cifar100", "cifar100_coarse"):
+        dataset = _load_cifar(name, data_root(root), download)
+    elif Path(name).suffix == ".npz":
+        dataset = _load_npz(Path(name))
+    elif Path(name).is_dir():
+        return _load_folder(Path(name), img_size)
+    else:
+        raise UsageError(
+            f"There is no dataset {name!r}: name cifar10, cifar100, cifar100_coarse, an .npz archive or a folder of images."
+        )
+    dataset.train_images = resize(dataset.train_images, img_size)
+    dataset.test_images = resize(dataset.test_images, img_size)
+    return dataset
+
+
+def data_root(root: str | os.PathLike | None = None) -> Path:
+    """Where datasets are looked for: ``root``, else ETVIZ_DATA, else ./data."""
+    return Path(root or os.environ.get("ETVIZ_DATA") or "data").expanduser()
+
+
+def coarse_labels(fine: Tensor) -> Tensor:
+    """CIFAR-100's superclass (0..19, in the order of `CIFAR100_SUPERCLASSES`) of each fine label. (n,) -> (n,)."""
+    parents = {name: i for i, names in enumerate(CIFAR100_SUPERCLASSES.values()) for name in names}
+    table = torch.tensor([parents[name] for name in CIFAR100_CLASSES], device=fine.device)
+    return table[fine]
+
+
+def holdout_split(count: int, held_out: int) -> tuple[Tensor, Tensor]:
+    """Indices of the training part and of the validation part of a train split; always the same for one count.
+
+    Raises:
+        UsageError: nothing would be left to train on.
+    """
+    if not 0 < held_out < count:
+        raise UsageError(f"validation.images must lie between 1 and {count - 1} for {count} images, not {held_out}.")
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(20_230_214))
+    return order[held_out:].sort().values, order[:held_out].sort().values
+
+
+def to_float(images: Tensor) -> Tensor:
+    """uint8 0..255 to float32 in [0, 1]."""
+    return images.float() / 255
+
+
+def augment(images: Tensor, flip: Tensor, offset: Tensor, padding: int = CROP_PADDING) -> Tensor:
+    """Random crop of the reflected-padded image, then horizontal flip, as indexing on the images' device.
+
+    Args:
+        images: (B, C, S, S) float.
+        flip: (B,) bool, which images to mirror.
+        offset: (B, 2) int64 in 0 .. 2 * padding, row and column of each crop; ``padding`` leaves an image in place.
+        padding: pixels of reflection on each side.
+    """
+    batch, _, side, _ = images.shape
+    padded = F.pad(images, [padding] * 4, mode="reflect")
+    steps = torch.arange(side, device=images.device)
+    rows = offset[:, :1] + steps  # (B, S)
+    cols = offset[:, 1:] + torch.where(flip[:, None], side - 1 - steps, steps)
+    picked = torch.arange(batch, device=images.device)[:, None, None]
+    return padded.permute(0, 2, 3, 1)[picked, rows[:, :, None], cols[:, None, :]].permute(0, 3, 1, 2)
+
+
+def resize(images: Tensor, img_size: int) -> Tensor:
+    """Antialiased resize of square or centre-cropped images: (n, C, H, W) uint8 -> (n, C, img_size, img_size)."""
+    height, width = images.shape[-2:]
+    if (height, width) == (img_size, img_size):
+        return images
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    cropped = images[..., top : top + side, left : left + side]
+    chunks = [_resize_chunk(chunk, img_size) for chunk in cropped.split(4096)]  # bounded memory on large splits
+    return torch.cat(chunks) if chunks else cropped.new_zeros(0, images.shape[1], img_size, img_size)
+
+
+def _resize_chunk(images: Tensor, img_size: int) -> Tensor:
+    resized = F.interpolate(images.float(), size=(img_size, img_size), mode="bicubic", antialias=True)
+    return resized.round().clamp(0, 255).to(torch.uint8)
+
+
+# ---- CIFAR -----------------------------------------------------------------------------------------------------------
+
+
+def _load_cifar(name: str, root: Path, download: bool) -> Dataset:
+    stem = name.removesuffix("_coarse")
+    archive = root / f"{stem}.npz"
+    dataset = _load_npz(archive) if archive.is_file() else _load_torchvision(stem, root, download)
+    dataset.name = name
+    dataset.class_names = CIFAR10_CLASSES if stem == "cifar10" else CIFAR100_CLASSES
+    if name == "cifar100_coarse":
+        dataset.train_labels = coarse_labels(dataset.train_labels)
+        dataset.test_labels = coarse_labels(dataset.test_labels)
+        dataset.class_names = list(CIFAR100_SUPERCLASSES)
+    return dataset
+
+
+def _load_torchvision(name: str, root: Path, download: bool) -> Dataset:
+    """Through torchvision, which checks its files' MD5 sums and shows a progress bar while it downloads."""
+    from torchvision.datasets import CIFAR10, CIFAR100
+
+    kind = {"cifar10": CIFAR10, "cifar100": CIFAR100}[name]
+    try:
+        train, test = (kind(str(root), train=split, download=download) for split in (True, False))
+    except (OSError, RuntimeError) as error:  # no network, no space, or (download=False) no files
+        reason = f" (the download failed: {error})" if download else ""
+        raise UsageError(
+            f"{name} was not found in {str(root)!r}{reason}: connect to the network so that it can be downloaded, or set "
+            f"data.root or ETVIZ_DATA to a folder that holds {name}.npz or torchvision's {kind.base_folder}."
+        ) from error
+    arrays = {
+        "train_images": train.data,
+        "train_labels": np.array(train.targets),
+        "test_images": test.data,
+        "test_labels": np.array(test.targets),
+    }
+    return _from_arrays(name, arrays)
+
+
+# ---- archives and folders --------------------------------------------------------------------------------------------
+
+
+def _load_npz(path: Path) -> Dataset:
+    """An archive in MedMNIST's layout; val_images, where there are any, are left alone."""
+    if not path.is_file():
+        raise UsageError(f"There is no archive {str(path)!r}.")
+    wanted = ("train_images", "train_labels", "test_images", "test_labels")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            missing = [key for key in wanted if key not in archive]
+            arrays = {key: archive[key] for key in wanted if key not in missing}
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise UsageError(f"{str(path)!r} is not a readable .npz archive: {error}.") from error
+    except Exception as error:  # zipfile raises its own family for truncated archives
+        raise UsageError(f"{str(path)!r} is damaged or no .npz archive: {error}.") from error
+    if missing:
+        raise UsageError(f"{str(path)!r} lacks {', '.join(missing)}: MedMNIST's layout has {', '.join(wanted)}.")
+    return _from_arrays(path.stem, arrays)
+
+
+def _from_arrays(name: str, arrays: dict[str, np.ndarray]) -> Dataset:
+    splits = {}
+    for split in ("train", "test"):
+        images = _colour_images(name, split, arrays[f"{split}_images"])
+        labels = torch.from_numpy(np.asarray(arrays[f"{split}_labels"]).astype(np.int64))
+        if labels.ndim > 1:  # MedMNIST writes (n, 1), or (n, k) for k findings: the first is taken
+            labels = labels.reshape(len(labels), -1)[:, 0]
+        if len(labels) != len(images):
+            raise UsageError(f"{name}: {len(images)} {split} images but {len(labels)} labels.")
+        splits |= {f"{split}_images": images, f"{split}_labels": labels}
+    if not len(splits["train_images"]) or not len(splits["test_images"]):
+        raise UsageError(f"{name}: the train and the test split both need at least one image.")
+    classes = 1 + int(torch.cat([splits["train_labels"], splits["test_labels"]]).max())
+    return Dataset(name=name, class_names=[str(i) for i in range(classes)], **splits)
+
+
+def _colour_images(name: str, split: str, array: np.ndarray) -> Tensor:
+    """(n, H, W), (n, H, W, 1) or (n, H, W, 3) uint8 -> (n, 3, H, W)."""
+    if array.ndim == 3:
+        array = array[..., None]
+    if array.ndim != 4 or array.shape[3] not in (1, 3) or array.dtype != np.uint8:
+        raise UsageError(
+            f"{name}: {split}_images must be uint8 of shape (n, H, W), (n, H, W, 1) or (n, H, W, 3), "
+            f"not {array.dtype} {array.shape}."
+        )
+    images = torch.from_numpy(np.ascontiguousarray(array.transpose(0, 3, 1, 2)))
+    return images.expand(-1, 3, -1, -1).contiguous() if images.shape[1] == 1 else images
+
+
+def _load_folder(folder: Path, img_size: int) -> Dataset:
+    """train/ and test/ where both exist, else every tenth picture (in sorted order) becomes the test split."""
+    if (folder / "train").is_dir() and (folder / "test").is_dir():
+        train, test = _picture_paths(folder / "train"), _picture_paths(folder / "test")
+        roots = (folder / "train", folder / "test")
+    else:
+        paths = _picture_paths(folder)
+        test = paths[::10] if len(paths) > 1 else paths
+        train = [p for i, p in enumerate(paths) if i % 10] if len(paths) > 1 else paths
+        roots = (folder, folder)
+    if not train or not test:
+        raise UsageError(f"{str(folder)!r} holds no pictures ({', '.join(sorted(IMAGE_SUFFIXES))}).")
+    names = sorted({_class_of(p, root) for paths, root in zip((train, test), roots, strict=True) for p in paths})
+    fields = {}
+    for split, paths, root in (("train", train, roots[0]), ("test", test, roots[1])):
+        fields[f"{split}_images"] = torch.stack([read_picture(p, img_size) for p in paths])
+        fields[f"{split}_labels"] = torch.tensor([names.index(_class_of(p, root)) for p in paths])
+    return Dataset(name=folder.name, class_names=names, **fields)
+
+
+def _picture_paths(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+
+
+def _class_of(path: Path, root: Path) -> str:
+    relative = path.relative_to(root)
+    return relative.parts[0] if len(relative.parts) > 1 else "image"
+
+
+def read_picture(path: str | os.PathLike, img_size: int) -> Tensor:
+    """A picture file as (3, img_size, img_size) uint8, upright, centre-cropped to a square, antialiased.
+
+    Raises:
+        UsageError: the file is no picture, is damaged, or has more than 64 million pixels.
+    """
+    try:
+        with warnings.catch_warnings(), Image.open(path) as picture:
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            if picture.width * picture.height > MAX_PIXELS:
+                raise UsageError(f"{str(path)!r} has {picture.width}x{picture.height} pixels: {MAX_PIXELS:,} is the most.")
+            return picture_to_tensor(picture, img_size)
+    except UsageError:
+        raise
+    except Exception as error:  # Pillow raises many kinds for damaged files
+        raise UsageError(f"{str(path)!r} cannot be read as a picture: {error}.") from error
+
+
+def picture_to_tensor(picture: Image.Image, img_size: int) -> Tensor:
+    """A Pillow image as (3, img_size, img_size) uint8: turned upright, centre-cropped, resized with antialiasing."""
+    from PIL import ImageOps
+
+    fitted = ImageOps.fit(ImageOps.exif_transpose(picture).convert("RGB"), (img_size, img_size), Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.asarray(fitted).copy()).permute(2, 0, 1).contiguous()

@@ -1,0 +1,559 @@
+"""Training: `fit` is the loop, readable top to bottom. Knows nothing of Hydra; commands and notebooks both call it.
+
+Every random choice of a step (which images, flips, crops, masks) is a function of (seed, step), so that a run resumed
+at any step goes on exactly as if it had never stopped.
+"""
+
+import contextlib
+import csv
+import io
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from etviz import checkpoints
+from etviz.data import CROP_PADDING, Dataset, augment, holdout_split, to_float
+from etviz.errors import UsageError
+from etviz.masks import mask_from_noise, num_hidden
+from etviz.metrics import evaluate_model
+from etviz.models import MaskedImageModel
+
+LAST = "last"  # a run's folder for resuming
+MASK_SEED = 1  # of the validation masks; the test split's headline number uses 0
+
+
+@dataclass(kw_only=True)
+class TrainConfig:
+    """How to train; the defaults are the reference recipe's. Raises `UsageError` for values out of range."""
+
+    epochs: int = 1000
+    batch_size: int = 128  # over all devices
+    lr: float = 5e-5
+    min_lr: float = 1e-6  # reached at the end of the cosine
+    warmup_steps: int = 0  # linear
+    betas: Sequence[float] = (0.9, 0.999)
+    weight_decay: float = 1e-4
+    clip: float = 1.0  # largest gradient norm
+    ratio: float = 0.85  # share of patches hidden
+    flip: bool = True
+    crop: bool = True
+    seed: int = 0
+    validation_images: int = 2000  # held out of the train split, a tenth of it at most
+    validate_every: float = 1.0  # epochs
+    snapshots: int = 8
+    log_every: int = 50  # steps; the only place where the loop waits for the device
+    accelerator: str = "auto"  # cpu, cuda, mps
+    devices: int | str = "auto"
+    num_nodes: int = 1
+    precision: str = "auto"  # 32-true, bf16-mixed
+    compile: bool | str = "auto"  # on CUDA
+
+    def __post_init__(self):
+        _at_least(1, epochs=self.epochs, batch_size=self.batch_size, log_every=self.log_every)
+        _at_least(1, num_nodes=self.num_nodes, validation_images=self.validation_images)
+        _at_least(0, warmup_steps=self.warmup_steps, min_lr=self.min_lr, weight_decay=self.weight_decay)
+        _at_least(0, snapshots=self.snapshots, seed=self.seed)
+        for name in ("lr", "clip", "validate_every"):
+            if not getattr(self, name) > 0:
+                raise UsageError(f"train.{name} must be above 0, not {getattr(self, name)}.")
+        self.betas = tuple(self.betas)
+        num_hidden(self.ratio)
+
+
+def _at_least(least: int, **values) -> None:
+    for name, value in values.items():
+        if not value >= least:
+            raise UsageError(f"train.{name} must be at least {least}, not {value}.")
+
+
+@dataclass
+class State:
+    """What callbacks see: where the run is. Everything in it is the run's own, to read, not to change."""
+
+    model: MaskedImageModel
+    config: TrainConfig
+    total_steps: int
+    steps_per_epoch: int
+    run: Path | None
+    device: str = "cpu"
+    step: int = 0
+    seconds: float = 0.0  # of training so far, earlier parts of a resumed run included
+    train_loss: float = math.nan  # mean since the last log
+    gradient_norm: float = math.nan
+    lr: float = 0.0
+    images_per_second: float = math.nan
+    best_mse: float = math.inf
+    history: list[dict] = field(default_factory=list)  # a row for each validation, as in history.csv
+
+    @property
+    def epoch(self) -> float:
+        """Epochs done, with fraction."""
+        return self.step / self.steps_per_epoch
+
+    @property
+    def images_seen(self) -> int:
+        """Images trained on so far."""
+        return self.step * self.config.batch_size
+
+
+class Callback:
+    """Base class: override what you need. All are called on the first process only."""
+
+    def on_start(self, state: State) -> None:
+        """Before the first step."""
+
+    def on_log(self, state: State) -> None:
+        """Every ``log_every`` steps: train_loss, gradient_norm and images_per_second are fresh."""
+
+    def on_validation(self, state: State) -> None:
+        """After a validation: ``state.history[-1]`` is fresh."""
+
+    def on_end(self, state: State) -> None:
+        """After the last step, or on the way out of an interrupted run."""
+
+
+class TrainStep(nn.Module):
+    """From dataset indices to the loss, all on the device, so that it compiles as one graph."""
+
+    def __init__(self, model: MaskedImageModel, hidden: int, flip: bool, crop: bool):
+        super().__init__()
+        self.model, self.hidden, self.flip, self.crop = model, hidden, flip, crop
+
+    def forward(self, images: Tensor, index: Tensor, flip: Tensor, offset: Tensor, noise: Tensor) -> Tensor:
+        """images (n, C, S, S) uint8; index (B,); flip (B,) bool; offset (B, 2); noise (B, N) -> scalar loss."""
+        batch = to_float(images[index])
+        if self.flip or self.crop:
+            batch = augment(batch, flip, offset)
+        return self.model.loss(batch, mask_from_noise(noise, self.hidden), self.hidden)
+
+
+def fit(
+    model: MaskedImageModel,
+    dataset: Dataset,
+    config: TrainConfig,
+    run: str | Path | None = None,
+    callbacks: Sequence[Callback] = (),
+    resume: bool = False,
+) -> State:
+    """Train a model on a dataset's train split.
+
+    A part of the train split is held out for validation, under fixed masks; the best weights by it and the last state
+    are kept. Ctrl-C finishes the step, saves, and raises KeyboardInterrupt.
+
+    Args:
+        model: made by `create_model`; trained in place.
+        dataset: its test split is never touched.
+        config: the recipe.
+        run: folder for checkpoints and history; nothing is written where None.
+        callbacks: told of the run's progress.
+        resume: go on from ``run``'s last state.
+
+    Returns:
+        The final state, with the history.
+
+    Raises:
+        UsageError: data too small for a batch, nothing to resume, or a loss that is no longer finite.
+        KeyboardInterrupt: after saving.
+    """
+    fabric = make_fabric(config)
+    fabric.launch()
+    run = Path(run) if run is not None else None
+    device = fabric.device
+    images = dataset.train_images.to(device)
+    train_index, held_out = holdout_split(len(images), min(config.validation_images, max(1, len(images) // 10)))
+    steps_per_epoch = len(train_index) // config.batch_size
+    _check_sizes(config, len(train_index), fabric.world_size)
+    held_out_images = images[held_out.to(device)]
+    state = State(model, config, config.epochs * steps_per_epoch, steps_per_epoch, run, describe_device(device))
+
+    hidden = num_hidden(config.ratio, model.num_patches)
+    train_step = TrainStep(model, hidden, config.flip, config.crop)
+    if config.compile is True or (config.compile == "auto" and device.type == "cuda"):
+        train_step = torch.compile(train_step, fullgraph=True)
+    optimizer = make_optimizer(model, config, device)
+    train_step, optimizer = fabric.setup(train_step, optimizer)
+    if resume:
+        load_last(state, optimizer)
+
+    validate_at = milestones(config.validate_every * steps_per_epoch, state.total_steps)
+    snapshot_at = snapshot_steps(state.total_steps, steps_per_epoch, config.snapshots)
+    tell = _Teller(callbacks if fabric.is_global_zero else ())
+    tell.on_start(state)
+    meter = _Meter(state, device)
+    model.train()
+    with _interruptible() as interrupted:
+        while state.step < state.total_steps:
+            if state.step % steps_per_epoch == 0 or meter.epoch_order is None:
+                meter.epoch_order = _epoch_order(train_index, config.seed, state.step // steps_per_epoch).to(device)
+            state.lr = learning_rate(state.step, state.total_steps, config)
+            for group in optimizer.param_groups:
+                group["lr"] = state.lr
+            batch = _batch(meter.epoch_order, state, fabric.global_rank, fabric.world_size)
+            loss = train_step(images, *batch)
+            optimizer.zero_grad(set_to_none=True)
+            fabric.backward(loss)
+            norm = fabric.clip_gradients(train_step, optimizer, max_norm=config.clip, error_if_nonfinite=False)
+            optimizer.step()
+            state.step += 1
+            meter.add(loss, norm)
+
+            if state.step % config.log_every == 0 or state.step in validate_at:
+                meter.read()
+                tell.on_log(state)
+            if state.step in snapshot_at and run is not None and fabric.is_global_zero:
+                checkpoints.save_snapshot(model, run, state.step, state.epoch, state.images_seen)
+            if state.step in validate_at:
+                with meter.paused():
+                    _validate(state, held_out_images, fabric, tell)
+                    _save(state, optimizer, dataset, fabric)
+            if interrupted.is_set():
+                break
+    meter.read()
+    if interrupted.is_set() and state.step < state.total_steps:
+        _save(state, optimizer, dataset, fabric)
+        tell.on_end(state)
+        raise KeyboardInterrupt
+    tell.on_end(state)
+    model.eval()
+    return state
+
+
+# ---- the pieces, in the order fit uses them --------------------------------------------------------------------------
+
+
+def make_fabric(config: TrainConfig):
+    """Lightning Fabric for the configured devices; bf16 where the device computes in it, if precision is auto."""
+    from lightning_fabric import Fabric
+
+    try:
+        fabric = Fabric(accelerator=config.accelerator, devices=config.devices, num_nodes=config.num_nodes, precision="32-true")
+        precision = resolve_precision(config.precision, fabric.device)
+        if precision == "32-true":
+            return fabric
+        return Fabric(
+            accelerator=config.accelerator, devices=config.devices, num_nodes=config.num_nodes, precision=precision
+        )
+    except (ValueError, RuntimeError, TypeError) as error:  # Lightning's MisconfigurationException is a TypeError here
+        raise UsageError(f"These devices or this precision cannot be used here: {error}") from error
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """What "auto" means on a device: bf16-mixed on CUDA and on CPUs with bf16 instructions, else 32-true."""
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
+    if device.type == "cpu":
+        return "bf16-mixed" if cpu_has_bf16() else "32-true"
+    return "32-true"
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this CPU multiplies bf16 matrices in hardware (AVX-512 BF16 or AMX): about four times fp32's rate."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def describe_device(device: torch.device) -> str:
+    """A device in words, for cards: the GPU's name, or the CPU's with its threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "cpu":
+        name = getattr(torch.cpu, "get_capabilities", dict)().get("cpu_name") or "CPU"
+        return f"{name} CPU, {torch.get_num_threads()} threads"
+    return str(device)
+
+
+def make_optimizer(model: nn.Module, config: TrainConfig, device: torch.device) -> torch.optim.Optimizer:
+    """AdamW over all parameters, fused where the device has it."""
+    fused = device.type in ("cuda", "cpu")
+    return torch.optim.AdamW(
+        model.parameters(), lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=fused
+    )
+
+
+def learning_rate(step: int, total_steps: int, config: TrainConfig) -> float:
+    """Linear warm-up, then cosine from lr to min_lr at the last step."""
+    if step < config.warmup_steps:
+        return config.lr * (step + 1) / config.warmup_steps
+    progress = (step - config.warmup_steps) / max(1, total_steps - config.warmup_steps)
+    return config.min_lr + (config.lr - config.min_lr) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def milestones(every: float, total_steps: int) -> set[int]:
+    """Steps at the multiples of ``every``, and the last."""
+    count = int(total_steps / every)
+    return {max(1, round(i * every)) for i in range(1, count + 1)} | {total_steps}
+
+
+def snapshot_steps(total_steps: int, steps_per_epoch: int, count: int) -> set[int]:
+    """About ``count`` log-spaced steps from a tenth of an epoch to the last."""
+    if count == 0:
+        return set()
+    first = min(max(1, steps_per_epoch // 10), total_steps)
+    if count == 1:
+        return {total_steps}
+    return {round(first * (total_steps / first) ** (i / (count - 1))) for i in range(count)}
+
+
+def _check_sizes(config: TrainConfig, count: int, world_size: int) -> None:
+    if config.batch_size > count:
+        raise UsageError(f"train.batch_size {config.batch_size} is more than the {count} images there are to train on.")
+    if config.batch_size % world_size:
+        raise UsageError(f"train.batch_size {config.batch_size} cannot be shared evenly by {world_size} devices.")
+
+
+def _epoch_order(train_index: Tensor, seed: int, epoch: int) -> Tensor:
+    """The training images in this epoch's order."""
+    generator = torch.Generator().manual_seed(_mix(seed, epoch))
+    return train_index[torch.randperm(len(train_index), generator=generator)]
+
+
+def _batch(order: Tensor, state: State, rank: int, world_size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """This process's share of a step: which images, and the random numbers that augment and mask them."""
+    config, device = state.config, order.device
+    start = (state.step % state.steps_per_epoch) * config.batch_size
+    index = order[start + rank : start + config.batch_size : world_size]
+    generator = torch.Generator(device=device).manual_seed(_mix(config.seed, state.step * world_size + rank, salt=1))
+    count = len(index)
+    flip = torch.rand(count, generator=generator, device=device) < (0.5 if config.flip else 0.0)
+    offset = torch.randint(0, 2 * CROP_PADDING + 1, (count, 2), generator=generator, device=device)
+    if not config.crop:
+        offset = torch.full_like(offset, CROP_PADDING)
+    noise = torch.rand(count, state.model.num_patches, generator=generator, device=device)
+    return index, flip, offset, noise
+
+
+def _mix(seed: int, index: int, salt: int = 0) -> int:
+    """A 63-bit seed for (seed, index, salt), spread so that neighbours share no low bits (splitmix64's finaliser)."""
+    mask = (1 << 64) - 1
+    z = (seed * 0x9E3779B97F4A7C15 + index * 0xBF58476D1CE4E5B9 + salt * 0x94D049BB133111EB + 1) & mask
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
+    return (z ^ (z >> 31)) >> 1
+
+
+def _validate(state: State, images: Tensor, fabric, tell: "_Teller") -> None:
+    """Masked MSE on the held-out part, in the training precision, as a new row of the history."""
+    with fabric.autocast():
+        scores = evaluate_model(state.model, images, ratio=state.config.ratio, mask_seed=MASK_SEED)
+    state.model.train()
+    state.history.append(
+        {
+            "step": state.step,
+            "epoch": round(state.epoch, 4),
+            "images": state.images_seen,
+            "seconds": round(state.seconds, 2),
+            "lr": state.lr,
+            "train_loss": state.train_loss,
+            "gradient_norm": state.gradient_norm,
+            "images_per_second": round(state.images_per_second, 1),
+            "masked_mse": scores["masked_mse"],
+            "masked_psnr": scores["masked_psnr"],
+        }
+    )
+    tell.on_validation(state)
+
+
+# ---- saving and resuming ---------------------------------------------------------------------------------------------
+
+
+def _save(state: State, optimizer: torch.optim.Optimizer, dataset: Dataset, fabric) -> None:
+    """Best weights where the last validation was the best so far, history, and everything to resume."""
+    if state.run is None or not fabric.is_global_zero:
+        return
+    sections = {"dataset": {"name": dataset.name}, "train": _plain_config(state.config)}
+    validated_now = bool(state.history) and state.history[-1]["step"] == state.step
+    if validated_now and state.history[-1]["masked_mse"] < state.best_mse:
+        state.best_mse = state.history[-1]["masked_mse"]
+        checkpoints.save_checkpoint(state.model, state.run, make_card(state, dataset), sections)
+    elif not (state.run / checkpoints.CONFIG).is_file():  # interrupted before the first validation
+        checkpoints.save_checkpoint(state.model, state.run, make_card(state, dataset), sections)
+    if state.history:
+        checkpoints.write_text(state.run / checkpoints.HISTORY, history_csv(state.history))
+    save_last(state, optimizer)
+
+
+def _plain_config(config: TrainConfig) -> dict:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}
+
+
+def make_card(state: State, dataset: Dataset) -> dict:
+    """What card.json says of the weights of this moment."""
+    card = {
+        "name": state.run.name,
+        "model": state.model.name,
+        "dataset": dataset.name,
+        "parameters": sum(p.numel() for p in state.model.parameters()),
+        "images_seen": state.images_seen,
+        "epochs": round(state.epoch, 3),
+        "planned_epochs": state.config.epochs,
+        "seconds": round(state.seconds),
+        "device": state.device,
+        "torch": torch.__version__,
+        "metrics": {},
+    }
+    if state.history:
+        row = state.history[-1]
+        card["metrics"]["validation"] = {
+            "masked_mse": row["masked_mse"],
+            "masked_psnr": row["masked_psnr"],
+            "mask_seed": MASK_SEED,
+            "ratio": state.config.ratio,
+            "split": "held out of train",
+        }
+    return card
+
+
+def history_csv(history: list[dict]) -> str:
+    """The history as CSV text, a header and a row for each validation."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    return text.getvalue()
+
+
+def read_history(run: str | Path) -> list[dict]:
+    """A run's history.csv as rows of numbers; empty where there is none yet."""
+    path = Path(run) / checkpoints.HISTORY
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def _number(text: str) -> int | float:
+    return int(text) if text.lstrip("-").isdigit() else float(text)
+
+
+def save_last(state: State, optimizer: torch.optim.Optimizer) -> None:
+    """Everything a resumed run needs, in one file, so that its parts always belong together."""
+    tensors = {f"model.{name}": tensor for name, tensor in state.model.state_dict().items()}
+    for name, parameter in state.model.named_parameters():
+        for key, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"optimizer.{key}.{name}"] = torch.as_tensor(value)
+    tensors["rng.cpu"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["rng.cuda"] = torch.cuda.get_rng_state()
+    progress = {"step": state.step, "seconds": state.seconds, "best_mse": state.best_mse}
+    metadata = {key: repr(value) for key, value in progress.items()}
+    checkpoints.write_tensors(state.run / LAST / "state.safetensors", tensors, metadata)
+
+
+def load_last(state: State, optimizer: torch.optim.Optimizer) -> None:
+    """Put a fresh model, optimizer and state where the run stopped. Raises `UsageError` where there is nothing."""
+    path = state.run / LAST / "state.safetensors"
+    tensors, metadata = checkpoints.read_tensors(path), checkpoints.read_metadata(path)
+    try:
+        model = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
+        state.model.load_state_dict(model)
+        for name, parameter in state.model.named_parameters():
+            slots = {key: tensors.get(f"optimizer.{key}.{name}") for key in ("step", "exp_avg", "exp_avg_sq")}
+            optimizer.state[parameter] = {k: _beside(k, t, parameter) for k, t in slots.items() if t is not None}
+        state.step, state.seconds = int(metadata["step"]), float(metadata["seconds"])
+        state.best_mse = float(metadata["best_mse"])
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise UsageError(f"{str(path)!r} does not belong to this model: {error}") from error
+    torch.set_rng_state(tensors["rng.cpu"])
+    if "rng.cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["rng.cuda"])
+    state.history = [row for row in read_history(state.run) if row["step"] <= state.step]
+
+
+def _beside(key: str, value: Tensor, parameter: Tensor) -> Tensor:
+    """An optimizer slot where the optimizer wants it: moments (and fused AdamW's step) beside the parameter."""
+    return value.to(parameter.device) if key != "step" or parameter.device.type == "cuda" else value
+
+
+# ---- bookkeeping -----------------------------------------------------------------------------------------------------
+
+
+class _Teller:
+    """Calls every callback in turn."""
+
+    def __init__(self, callbacks: Sequence[Callback]):
+        self.callbacks = callbacks
+
+    def __getattr__(self, event: str):
+        def call(state: State) -> None:
+            for callback in self.callbacks:
+                getattr(callback, event)(state)
+
+        return call
+
+
+class _Meter:
+    """Sums losses on the device and times the loop, so that only `read` waits for the device."""
+
+    def __init__(self, state: State, device: torch.device):
+        self.state, self.epoch_order = state, None
+        self.loss = torch.zeros((), device=device)
+        self.norm = torch.zeros((), device=device)
+        self.steps = 0
+        self.since = time.perf_counter()
+
+    def add(self, loss: Tensor, norm: Tensor | None) -> None:
+        self.loss += loss.detach()
+        if norm is not None:
+            self.norm += norm.detach()
+        self.steps += 1
+
+    def read(self) -> None:
+        if self.steps == 0:
+            return
+        loss, norm = torch.stack([self.loss, self.norm]).tolist()  # one wait for both
+        elapsed = time.perf_counter() - self.since
+        state = self.state
+        state.seconds += elapsed
+        state.train_loss, state.gradient_norm = loss / self.steps, norm / self.steps
+        state.images_per_second = self.steps * state.config.batch_size / elapsed
+        self.loss.zero_(), self.norm.zero_()
+        self.steps, self.since = 0, time.perf_counter()
+        if not math.isfinite(loss):
+            kept = f" The best weights so far are in {str(state.run)!r}." if state.run and state.history else ""
+            raise UsageError(
+                f"The loss is no longer finite at step {state.step}: lower train.lr or model.step_size.{kept}"
+            )
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Time spent inside does not count as training."""
+        yield
+        self.since = time.perf_counter()
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets, so that a step is never cut in half; a second Ctrl-C interrupts at once."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():  # signals reach the main thread only
+        yield event
+        return
+
+    def on_signal(signum, frame):
+        if event.is_set():
+            raise KeyboardInterrupt
+        event.set()
+
+    before = signal.signal(signal.SIGINT, on_signal)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def train_config(options: dict) -> TrainConfig:
+    """A `TrainConfig` from a mapping. Raises `UsageError` for an option it does not have."""
+    known = {f.name for f in fields(TrainConfig)}
+    for option in options:
+        if option not in known:
+            raise UsageError(f"There is no option train.{option}{checkpoints.suggestion(option, known)}.")
+    return TrainConfig(**options)

@@ -1,0 +1,266 @@
+"""What every model promises (`Contract`), and what only the Energy Transformers have: the trace."""
+
+import copy
+
+import pytest
+import torch
+
+import etviz
+from etviz import UsageError
+from etviz.masks import mask_to_pixels
+from etviz.models import model_options
+from tests.conftest import TINY, TINY_ASYM
+
+
+class Contract:
+    """Inherited by a test class for each model, which names it and gives small options."""
+
+    name: str
+    options: dict
+
+    @pytest.fixture()
+    def model(self):
+        torch.manual_seed(0)
+        return etviz.create_model(self.name, **self.options).eval()
+
+    def test_reconstruct_keeps_shape_and_range(self, model, images, mask):
+        out = model.reconstruct(images, mask)
+        assert out.shape == images.shape
+        assert out.dtype == torch.float32
+        assert 0 <= out.min() <= out.max() <= 1
+        assert not out.requires_grad
+
+    def test_hidden_pixels_do_not_leak(self, model, images, mask):
+        """Nothing computed from the visible pixels changes, whatever the hidden ones hold, NaN included."""
+        hidden = mask_to_pixels(mask, model.patch_size).expand_as(images)
+        other = torch.where(hidden, torch.full_like(images, torch.nan), images)
+        assert torch.equal(model.reconstruct(images, mask), model.reconstruct(other, mask))
+
+    def test_visible_pixels_matter(self, model, images, mask):
+        visible = ~mask_to_pixels(mask, model.patch_size).expand_as(images)
+        other = torch.where(visible, 1 - images, images)
+        assert not torch.equal(model.reconstruct(images, mask), model.reconstruct(other, mask))
+
+    def test_images_do_not_influence_one_another(self, model, images, mask):
+        alone = torch.cat([model.reconstruct(images[i : i + 1], mask[i : i + 1]) for i in range(len(images))])
+        torch.testing.assert_close(model.reconstruct(images, mask), alone, atol=1e-5, rtol=0)
+
+    def test_ragged_masks_equal_one_image_at_a_time(self, model, images):
+        """Painted masks hide a different number of patches in each image, up to all and down to none."""
+        mask = torch.arange(64) < torch.tensor([[0], [5], [54], [64]])
+        alone = torch.cat([model.reconstruct(images[i : i + 1], mask[i : i + 1]) for i in range(4)])
+        torch.testing.assert_close(model.reconstruct(images, mask), alone, atol=1e-5, rtol=0)
+
+    def test_loss_is_the_error_on_hidden_patches_alone(self, model, images, mask):
+        predicted = model.predict_patches(images, mask)
+        error = (predicted - model.to_patches(images)).square()
+        torch.testing.assert_close(model.loss(images, mask), error[mask].mean())
+        torch.testing.assert_close(model.loss(images, mask, num_hidden=54), error[mask].mean())
+
+    def test_loss_reaches_every_parameter(self, model, images, mask):
+        model.loss(images, mask).backward()
+        for name, parameter in model.named_parameters():
+            assert parameter.grad is not None, name
+            assert parameter.grad.abs().sum() > 0, name
+
+    def test_loss_falls_on_a_tiny_set(self, model, images, mask):
+        optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+        first = model.loss(images, mask).item()
+        for _ in range(30):
+            optimizer.zero_grad()
+            model.loss(images, mask).backward()
+            optimizer.step()
+        assert model.loss(images, mask).item() < 0.8 * first
+
+    def test_features_are_one_vector_an_image(self, model, images):
+        features = model.features(images)
+        assert features.shape[0] == 4
+        assert features.ndim == 2
+        order = torch.tensor([2, 0, 3, 1])
+        torch.testing.assert_close(model.features(images[order]), features[order], atol=1e-5, rtol=1e-5)
+
+    def test_same_seed_same_model(self, images, mask):
+        made = []
+        for _ in range(2):
+            torch.manual_seed(3)
+            made.append(etviz.create_model(self.name, **self.options).reconstruct(images, mask))
+        assert torch.equal(*made)
+
+    def test_save_and_load(self, model, images, mask, tmp_path):
+        etviz.checkpoints.save_checkpoint(model, tmp_path / "saved", {})
+        loaded = etviz.load_model(tmp_path / "saved")
+        assert loaded.config == model.config
+        assert torch.equal(loaded.reconstruct(images, mask), model.reconstruct(images, mask))
+
+    def test_copies_do_not_share_weights(self, model):
+        assert copy.deepcopy(model).config == model.config
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda i, m: (i[0], m), r"shape \(B, 3, 32, 32\)"),
+            (lambda i, m: ((i * 255).byte(), m), "divide uint8 images by 255"),
+            (lambda i, m: (i, m.float()), "must be boolean"),
+            (lambda i, m: (i, m[:2]), r"\(4, 64\)"),
+        ],
+    )
+    def test_wrong_inputs_are_one_sentence(self, model, images, mask, change, message):
+        with pytest.raises(UsageError, match=message):
+            model.reconstruct(*change(images, mask))
+
+    def test_unknown_option_is_one_sentence(self):
+        with pytest.raises(UsageError, match=r"did you mean 'patch_size'"):
+            etviz.create_model(self.name, patchsize=4)
+
+    def test_patch_that_does_not_divide_the_image(self):
+        with pytest.raises(UsageError, match="cannot be cut into"):
+            etviz.create_model(self.name, patch_size=5)
+
+
+class EnergyContract(Contract):
+    """And what the trace promises."""
+
+    def test_trace_has_the_documented_shapes(self, model, images, mask):
+        trace = model.trace(images, mask)
+        tokens, dim = trace.tokens.shape[2:]
+        heads = model.descent.blocks[0].query.shape[0]
+        assert trace.frames.shape == (4, 5, 3, 32, 32)
+        assert trace.energy.shape == trace.gradient_norm.shape == (4, 5)
+        assert trace.attention_energy.shape == trace.hopfield_energy.shape == (4, 5, tokens)
+        assert trace.attention.shape == (4, 5, heads, tokens, tokens)
+        assert trace.tokens.shape == (4, 5, 65, dim)
+        assert trace.step_sizes.shape == (4, 4)
+        assert len(trace) == 5
+        assert trace.patch_index[0].tolist() == list(range(-1, 64))
+
+    def test_last_frame_is_the_reconstruction(self, model, images, mask):
+        torch.testing.assert_close(model.trace(images, mask).frames[:, -1], model.reconstruct(images, mask))
+
+    def test_energy_is_exactly_the_sum_of_its_parts(self, model, images, mask):
+        trace = model.trace(images, mask)
+        assert torch.equal(trace.energy, trace.attention_energy.sum(-1) + trace.hopfield_energy.sum(-1))
+
+    @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+    def test_trace_equals_the_autograd_oracle(self, model, images, mask, dtype):
+        """Energy to 1e-6 relative per image; the update is minus step_size times the oracle's gradient."""
+        model = model.to(dtype)
+        trace = model.trace(images.to(dtype), mask)
+        block = copy.deepcopy(model.descent.blocks[0]).double()
+        for t in range(len(trace)):
+            g = block.norm(trace.tokens[:, t].double()).detach().requires_grad_()
+            energy = block.energy(g)
+            (gradient,) = torch.autograd.grad(energy.sum(), g)
+            torch.testing.assert_close(trace.energy[:, t].double(), energy.detach(), rtol=1e-6, atol=0)
+            norm = gradient.flatten(1).norm(dim=1)
+            torch.testing.assert_close(trace.gradient_norm[:, t].double(), norm, rtol=1e-5, atol=0)
+            if t + 1 < len(trace):
+                update = (trace.tokens[:, t + 1] - trace.tokens[:, t]).double()
+                tolerance = 1e-12 if dtype == torch.float64 else 1e-5
+                torch.testing.assert_close(update, -0.1 * gradient, rtol=tolerance, atol=tolerance)
+
+    def test_settings_replace_the_models_own(self, model, images, mask):
+        trace = model.trace(images, mask, steps=7, step_size=0.03, beta=0.5)
+        assert len(trace) == 8
+        assert (trace.step_sizes == torch.tensor(0.03)).all()
+        reference = copy.deepcopy(model)
+        reference.descent.blocks[0].beta = 0.5
+        reference.descent.steps, reference.descent.step_size = 7, 0.03
+        torch.testing.assert_close(trace.frames, reference.trace(images, mask).frames)
+
+    def test_attention_can_be_left_out(self, model, images, mask):
+        trace = model.trace(images, mask, keep_attention=False)
+        assert trace.attention is None
+        torch.testing.assert_close(trace.energy, model.trace(images, mask).energy)
+
+    def test_backtracking_in_images(self, model, images, mask):
+        trace = model.trace(images, mask, step_size=1e4, rule="backtracking")
+        assert not trace.rises().any()
+
+    def test_too_long_a_step_is_shown_not_hidden(self, model, images, mask):
+        """Violations are reported: somewhere among these step sizes the energy rises, and rises() says where."""
+        for step_size in (1.0, 10.0, 100.0, 1000.0):
+            trace = model.trace(images, mask, steps=12, step_size=step_size)
+            assert torch.equal(trace.rises(), trace.energy[:, 1:] > trace.energy[:, :-1])
+
+    def test_several_blocks_follow_one_another(self, images, mask):
+        torch.manual_seed(0)
+        model = etviz.create_model(self.name, **(self.options | dict(depth=2)))
+        trace = model.trace(images, mask)
+        assert len(trace) == 2 * 4 + 1
+        assert trace.block.tolist() == [0] * 4 + [1] * 5
+        torch.testing.assert_close(trace.frames[:, -1], model.reconstruct(images, mask))
+
+    def test_exclude_self_has_no_diagonal(self, images, mask):
+        torch.manual_seed(0)
+        model = etviz.create_model(self.name, **(self.options | dict(exclude_self=True)))
+        trace = model.trace(images, mask)
+        assert trace.attention.diagonal(dim1=-2, dim2=-1).abs().max() == 0
+        assert torch.isfinite(trace.energy).all()
+
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            (dict(steps=-1), "steps must be a whole number"),
+            (dict(steps=2.5), "steps must be a whole number"),
+            (dict(step_size=0.0), "step_size must be above 0"),
+            (dict(beta=-1.0), "beta must be above 0"),
+            (dict(rule="newton"), "no step rule 'newton'"),
+            (dict(tolerance=0.0), "tolerance must be above 0"),
+        ],
+    )
+    def test_impossible_settings(self, model, images, mask, settings, message):
+        with pytest.raises(UsageError, match=message):
+            model.trace(images, mask, **settings)
+
+    @pytest.mark.parametrize("sizes", [dict(num_heads=0), dict(head_dim=0), dict(depth=0), dict(memory_ratio=0.0)])
+    def test_impossible_sizes(self, sizes):
+        with pytest.raises(UsageError, match="at least 1"):
+            etviz.create_model(self.name, **sizes)
+
+
+class TestEnergyTransformer(EnergyContract):
+    name, options = "et", TINY
+
+    def test_defaults_are_the_reference_recipes(self):
+        expected = dict(embed_dim=256, num_heads=12, head_dim=64, memory_ratio=4.0, depth=1, steps=12)
+        expected |= dict(step_size=10.0, beta=0.125, exclude_self=False, patch_size=4, img_size=32)
+        assert expected.items() <= model_options("et").items()
+
+    def test_parameters_at_full_size(self):
+        assert sum(p.numel() for p in etviz.create_model("et").parameters()) == 698_161
+
+
+class TestAsymmetric(EnergyContract):
+    name, options = "et_asym", TINY_ASYM
+
+    def test_encoder_sees_cls_and_visible_patches_only(self, model, images, mask):
+        encoder = model.trace(images, mask).encoder
+        assert encoder.frames is None
+        assert encoder.tokens.shape[2] == 1 + 10
+        for index, hidden in zip(encoder.patch_index, mask, strict=True):
+            assert index[0] == -1
+            assert sorted(index[1:].tolist()) == (~hidden).nonzero()[:, 0].tolist()
+
+    def test_ragged_encoder_marks_padding(self, model, images):
+        mask = torch.arange(64) < torch.tensor([[54], [60], [54], [64]])
+        encoder = model.trace(images, mask).encoder
+        assert ((encoder.patch_index >= 0).sum(1) == torch.tensor([10, 4, 10, 0])).all()
+        assert (encoder.patch_index[3] == torch.tensor([-1] + [-2] * 10)).all()
+        assert encoder.hopfield_energy[3, :, 1:].abs().max() == 0
+
+    def test_decoder_is_smaller(self):
+        model = etviz.create_model("et_asym")
+        encoder, decoder = (sum(p.numel() for p in part.parameters()) for part in (model.encoder, model.descent))
+        assert decoder < encoder / 2
+
+
+def test_unknown_model():
+    with pytest.raises(UsageError, match="no model 'resnet'"):
+        etviz.create_model("resnet")
+
+
+def test_complete_keeps_visible_pixels(images, mask):
+    out = etviz.complete(images, torch.zeros_like(images), mask)
+    hidden = mask_to_pixels(mask, 4).expand_as(images)
+    assert torch.equal(out[~hidden], images[~hidden])
+    assert out[hidden].abs().max() == 0
