@@ -13,19 +13,16 @@ class ProgressBar(Callback):
     """Steps done, images/s, time left, and the latest loss and validation PSNR, by rich (terminal or notebook)."""
 
     def on_start(self, state: State) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-        from rich.progress import TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        self.bar = Progress(
-            TextColumn("epoch {task.fields[epoch]:.2f}"),
-            BarColumn(),
-            MofNCompleteColumn(),
+        self.bar = Progress(  # fits into 80 columns
+            TextColumn("epoch {task.fields[epoch]:.2f}/{task.fields[epochs]}"),
+            BarColumn(bar_width=10),
             TextColumn("{task.fields[speed]:,.0f} images/s"),
-            TextColumn("loss {task.fields[loss]:.4f}"),
-            TextColumn("validation {task.fields[psnr]:.2f} dB"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
+            TextColumn("loss {task.fields[loss]:.3f}"),
+            TextColumn("val {task.fields[psnr]:.2f} dB"),
             TimeRemainingColumn(),
+            TextColumn("left"),
             speed_estimate_period=300,
         )
         self.task = self.bar.add_task("train", total=state.total_steps, **self._fields(state))
@@ -43,7 +40,7 @@ class ProgressBar(Callback):
 
     def _fields(self, state: State) -> dict:
         psnr = state.history[-1]["masked_psnr"] if state.history else math.nan
-        return dict(epoch=state.epoch, speed=state.images_per_second, loss=state.train_loss, psnr=psnr)
+        return dict(epoch=state.epoch, epochs=state.config.epochs, speed=state.images_per_second, loss=state.train_loss, psnr=psnr)
 
 
 class TensorBoard(Callback):

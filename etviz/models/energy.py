@@ -129,15 +129,15 @@ class EnergyBlock(nn.Module):
         """The gradient together with both energies and the attention, sharing every intermediate."""
         beta = self.beta if beta is None else beta
         queries, keys, hidden = self._project(g, weight)
-        logits, counted = self._exclude((beta * queries) @ keys.transpose(2, 3), valid)
+        logits, counted = self._exclude(_widened((beta * queries) @ keys.transpose(2, 3)), valid)
         lse = torch.logsumexp(logits, dim=3, keepdim=True)
         attention = (logits - lse).exp()
         if counted is not None:
             attention, lse = attention * counted, lse * counted
         activation = hidden.relu()
-        hopfield_energy = -0.5 * torch.linalg.vector_norm(activation, dim=2).square()
+        hopfield_energy = -0.5 * torch.linalg.vector_norm(_widened(activation), dim=2).square()
         return Evaluation(
-            gradient=self._gradient(attention, queries, keys, activation, weight, valid),
+            gradient=_widened(self._gradient(attention, queries, keys, activation, weight, valid)),
             attention_energy=-lse.squeeze(3).sum(dim=1) / beta,
             hopfield_energy=hopfield_energy if valid is None else hopfield_energy * valid,
             attention=attention,
@@ -180,6 +180,11 @@ class EnergyBlock(nn.Module):
             allowed = allowed & valid[:, None, None, :] & valid[:, None, :, None]
         counted = allowed.any(dim=3, keepdim=True)
         return logits.masked_fill(~allowed & counted, -torch.inf), counted.to(logits.dtype)
+
+
+def _widened(values: Tensor) -> Tensor:
+    """At least float32: energies and norms are sums of many terms, too coarse in bfloat16 under autocast."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def check_beta(beta: float) -> None:

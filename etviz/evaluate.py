@@ -1,0 +1,112 @@
+"""python -m etviz.evaluate checkpoint=et-cifar10 [dataset=cifar100] [images=1000] [json=scores.json]
+
+Masked MSE and PSNR, and MSE, PSNR and SSIM of the completed images, over a whole test split under fixed masks. The
+table and the progress bar go to stderr and the JSON to stdout, so that `... > scores.json` holds nothing else. Two
+calls with the same options print the same JSON. --help lists every option.
+"""
+
+import json
+import math
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+import etviz
+from etviz.checkpoints import load_card, write_text
+from etviz.commands import load_config, make_folder, pick_device, run, whole_number
+from etviz.data import Dataset, load_dataset
+from etviz.errors import UsageError
+from etviz.masks import num_hidden
+from etviz.metrics import evaluate_model
+from etviz.models import MaskedImageModel
+
+TABLE = {
+    "masked_mse": ("masked MSE", "{:.6f}", "hidden pixels, mean over images"),
+    "masked_psnr": ("masked PSNR", "{:.3f} dB", "of that mean"),
+    "masked_psnr_image_mean": ("", "{:.3f} dB", "mean of each image's own"),
+    "completed_mse": ("completed MSE", "{:.6f}", "all pixels, mean over images"),
+    "completed_psnr": ("completed PSNR", "{:.3f} dB", "of that mean"),
+    "completed_psnr_image_mean": ("", "{:.3f} dB", "mean of each image's own"),
+    "completed_ssim": ("completed SSIM", "{:.4f}", "mean over images"),
+}
+
+
+def main(argv: list[str]) -> None:
+    """Score a checkpoint as ``argv``'s options say; see the module's own text."""
+    config = load_config("commands/evaluate", argv)
+    limit = None if config["images"] is None else whole_number("images", config["images"], least=1)
+    if config["json"] is not None:
+        make_folder(Path(str(config["json"])).parent)  # before the long part
+    console = Console(stderr=True)
+    model = etviz.load_model(str(config["checkpoint"])).to(pick_device(config["device"]))
+    dataset = load_test_split(config, model)
+    images = dataset.test_images[:limit]
+    with _progress_bar(console) as bar:
+        task = bar.add_task(f"{model.name} on {dataset.name}", total=len(images))
+        scores = evaluate_model(
+            model,
+            images,
+            ratio=config["ratio"],
+            mask_seed=whole_number("seed", config["seed"]),
+            batch_size=config["batch_size"],
+            progress=lambda done, _: bar.update(task, completed=done),
+        )
+    report = make_report(config, model, dataset, len(images), scores)
+    console.print(make_table(report))
+    text = json.dumps(report, indent=2, allow_nan=False)
+    print(text)
+    if config["json"] is not None:
+        write_text(Path(str(config["json"])), text + "\n")
+
+
+def load_test_split(config: dict, model: MaskedImageModel) -> Dataset:
+    """The dataset asked for, else the one that the checkpoint's card names, at the model's size."""
+    name = config["dataset"] or load_card(str(config["checkpoint"])).get("dataset")
+    if name is None:
+        raise UsageError("The checkpoint does not say what it was trained on: name a dataset, as dataset=cifar10.")
+    return load_dataset(str(name), config["data"]["root"], model.img_size, config["data"]["download"])
+
+
+def make_report(config: dict, model: MaskedImageModel, dataset: Dataset, count: int, scores: dict[str, float]) -> dict:
+    """What was measured, and everything it depends on; a number that is not finite becomes null, which JSON has."""
+    return {
+        "checkpoint": str(config["checkpoint"]),
+        "model": model.name,
+        "dataset": dataset.name,
+        "split": "test",
+        "images": count,
+        "ratio": config["ratio"],
+        "hidden_patches": num_hidden(config["ratio"], model.num_patches),
+        "patches": model.num_patches,
+        "mask_seed": config["seed"],
+        "metrics": {name: value if math.isfinite(value) else None for name, value in scores.items()},
+    }
+
+
+def make_table(report: dict) -> Table:
+    """The report's metrics, a row each."""
+    table = Table(
+        title=f"{report['checkpoint']} on {report['dataset']}",
+        caption=f"{report['images']:,} test images, {report['hidden_patches']} of {report['patches']} patches hidden, "
+        f"mask seed {report['mask_seed']}",
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    table.add_column("over")
+    for name, (label, form, over) in TABLE.items():
+        value = report["metrics"][name]
+        table.add_row(label, "infinite" if value is None else form.format(value), over)
+    return table
+
+
+def _progress_bar(console: Console) -> Progress:
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("images, left")
+    return Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,70 @@
+"""The energy against the step, over many images."""
+
+from collections.abc import Sequence
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+from etviz.errors import UsageError
+from etviz.models import Trace
+from etviz.plots.style import BLUE, FAINT, GREEN, INK, ORANGE, SMALL, TEXT, new_figure, plain
+
+LOW, HIGH = 0.1, 0.9  # quantiles that bound the band
+
+
+def energy_curves(traces: Trace | Sequence[Trace]) -> Figure:
+    """Total, attention and Hopfield energy against the step: the mean over images, and the band of the middle 80%.
+
+    The energy has no unit. Lines break where one block's energy function gives way to the next one's (depth > 1). The
+    title of the total says how many steps raised it: descent is not guaranteed for large steps, and nothing is smoothed
+    over.
+
+    Args:
+        traces: one, or several of equally many steps, whose images are drawn together: energies (B, T+1) in all.
+
+    Raises:
+        UsageError: no traces, or of different lengths (a trace that stopped early is shorter).
+    """
+    traces = [traces] if isinstance(traces, Trace) else list(traces)
+    if len({len(trace) for trace in traces}) != 1:
+        raise UsageError("Energy curves need traces of one length: leave tolerance out, so that all take every step.")
+    parts = {
+        "total energy": (torch.cat([t.energy for t in traces]), BLUE),
+        "attention energy": (torch.cat([t.attention_energy.sum(-1) for t in traces]), ORANGE),
+        "Hopfield energy": (torch.cat([t.hopfield_energy.sum(-1) for t in traces]), GREEN),
+    }
+    figure = new_figure(8.4, 2.7)
+    panels = figure.subplots(1, 3)
+    for axes, (name, (energy, color)) in zip(panels, parts.items(), strict=True):
+        _draw(axes, energy.double().cpu(), traces[0].block.tolist(), color)
+        axes.set_title(name, fontsize=TEXT, color=INK, loc="left")
+    panels[0].set_title(f"total energy, {_rises(traces)}", fontsize=TEXT, color=INK, loc="left")
+    panels[0].legend(fontsize=SMALL, frameon=False)
+    return figure
+
+
+def _draw(axes: Axes, energy: Tensor, block: list[int], color: str) -> None:
+    """One panel: energy (B, T+1), and which block's energy each state is evaluated by."""
+    count = len(energy)
+    mean = energy.mean(dim=0)
+    low, high = torch.quantile(energy, torch.tensor([LOW, HIGH], dtype=energy.dtype), dim=0)
+    steps = torch.arange(energy.shape[1])
+    for index in sorted(set(block)):
+        here = torch.tensor([b == index for b in block])
+        labels = ("mean", f"10-90% of {count} images") if index == block[0] else (None, None)
+        axes.plot(steps[here], mean[here], color=color, linewidth=1.6, marker="o", markersize=2.5, label=labels[0])
+        if count > 1:
+            axes.fill_between(steps[here], low[here], high[here], color=color, alpha=0.2, linewidth=0, label=labels[1])
+        if index != block[0]:
+            axes.axvline(steps[here][0] - 0.5, color=FAINT, linewidth=0.8, linestyle=":")
+    axes.set_xlabel("step", fontsize=SMALL, color=INK)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    plain(axes)
+
+
+def _rises(traces: list[Trace]) -> str:
+    rises = torch.cat([trace.rises() for trace in traces])
+    return f"rose in {int(rises.sum()):,} of {rises.numel():,} steps"

@@ -1,0 +1,109 @@
+"""The descent as a film: every decoded state, as a strip of pictures and as an animated GIF."""
+
+import io
+import os
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+
+from etviz.checkpoints import write_bytes
+from etviz.errors import UsageError
+from etviz.masks import grid_side, mask_to_pixels
+from etviz.models import Trace
+from etviz.plots.grids import hide_patches
+from etviz.plots.style import INK, SMALL, new_figure, show_image
+
+CELL = 0.72  # inches
+GAP = 1  # pixels of the unscaled picture between two images of a GIF
+FRAME_MS, HOLD_MS = 180, 1200  # a step; the first and the last state
+
+
+def complete_frames(trace: Trace, images: Tensor) -> Tensor:
+    """Every state with the given pixels where visible: what forms in the hidden patches is what matters.
+
+    Args:
+        trace: of T steps over B images, with frames.
+        images: (B, C, H, W) in [0, 1], the ones traced.
+
+    Returns:
+        (B, T+1, C, H, W).
+
+    Raises:
+        UsageError: the trace has no frames, or others than of these images.
+    """
+    if trace.frames is None:
+        raise UsageError("This trace has no frames to show: an encoder's states are not decoded.")
+    if trace.frames.shape[0] != images.shape[0] or trace.frames.shape[2:] != images.shape[1:]:
+        raise UsageError(f"A trace of {tuple(trace.frames.shape)} frames is not of {tuple(images.shape)} images.")
+    patch_size = images.shape[-1] // grid_side(trace.mask.shape[-1])
+    hidden = mask_to_pixels(trace.mask, patch_size)[:, None]  # (B, 1, 1, H, W)
+    return torch.where(hidden, trace.frames, images[:, None])
+
+
+def film_strip(trace: Trace, images: Tensor) -> Figure:
+    """A row an image: the masked input, the completed state at every step (0 = before the first), the original.
+
+    Arguments and errors as `complete_frames`.
+    """
+    frames = complete_frames(trace, images)
+    labels = ["masked", *(f"step {step}" for step in range(len(trace))), "original"]
+    strips = torch.cat([hide_patches(images, trace.mask)[:, None], frames, images[:, None]], dim=1)
+    figure = new_figure(CELL * len(labels), CELL * len(images) + 0.3)
+    axes = figure.subplots(len(images), len(labels), squeeze=False)
+    for row, strip in zip(axes, strips, strict=True):
+        for cell, picture in zip(row, strip, strict=True):
+            show_image(cell, picture)
+    for cell, label in zip(axes[0], labels, strict=True):
+        cell.set_title(label, fontsize=SMALL, color=INK, pad=3)
+    return figure
+
+
+def film_gif(path: str | os.PathLike, trace: Trace, images: Tensor, scale: int = 4) -> None:
+    """Write the film as a GIF: the masked inputs on top, the completed states in the middle, the originals beneath.
+
+    It shows every state in turn, the first and the last one longer, and starts again.
+
+    Args:
+        path: of the GIF, written atomically.
+        trace, images: as `complete_frames`.
+        scale: side of a pixel, magnified without smoothing.
+
+    Raises:
+        UsageError: as `complete_frames`, or a scale below 1.
+    """
+    if scale < 1:
+        raise UsageError(f"scale must be at least 1, not {scale}.")
+    masked = hide_patches(images, trace.mask)
+    pictures = [_tile([masked, frame, images], scale) for frame in complete_frames(trace, images).unbind(1)]
+    palette = _shared_palette(pictures)
+    indexed = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    durations = [HOLD_MS, *[FRAME_MS] * (len(indexed) - 2), HOLD_MS] if len(indexed) > 1 else [HOLD_MS]
+    file = io.BytesIO()
+    indexed[0].save(file, "GIF", save_all=True, append_images=indexed[1:], duration=durations, loop=0, optimize=False)
+    write_bytes(Path(path), file.getvalue())
+
+
+def _tile(rows: list[Tensor], scale: int) -> Image.Image:
+    """Rows of (B, C, H, W) images on white with gaps between, magnified."""
+    batch, channels, height, width = rows[0].shape
+    step_y, step_x = height + GAP, width + GAP
+    canvas = torch.ones(channels, len(rows) * step_y + GAP, batch * step_x + GAP)
+    for i, row in enumerate(rows):
+        for j, picture in enumerate(row):
+            top, left = GAP + i * step_y, GAP + j * step_x
+            canvas[:, top : top + height, left : left + width] = picture
+    pixels = (canvas.clamp(0, 1) * 255).round().to(torch.uint8).expand(3, -1, -1).permute(1, 2, 0).numpy()
+    picture = Image.fromarray(pixels)
+    return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
+
+
+def _shared_palette(pictures: list[Image.Image]) -> Image.Image:
+    """One palette of 256 colours for the whole film: a palette a frame would make still pixels flicker."""
+    width, height = pictures[0].size
+    reel = Image.new("RGB", (width, height * len(pictures)))
+    for index, picture in enumerate(pictures):
+        reel.paste(picture, (0, index * height))
+    return reel.quantize(256, method=Image.Quantize.MEDIANCUT)

@@ -1,0 +1,41 @@
+"""One look for every figure: sizes, colours, and how an image sits on its axes."""
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+# Okabe and Ito's palette, told apart by readers of any colour vision.
+BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+INK, FAINT = "#222222", "#BBBBBB"
+HEAT = "viridis"
+
+TEXT, SMALL = 9, 7.5  # font sizes in points
+DPI = 200
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of ``width`` by ``height`` inches that keeps its own layout tight."""
+    return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+
+
+def show_image(axes: Axes, image: Tensor) -> None:
+    """Draw a (C, H, W) image in [0, 1], pixel by pixel, without ticks or frame. C is 1 or 3."""
+    pixels = image.detach().float().cpu().clamp(0, 1).permute(1, 2, 0).numpy()
+    axes.imshow(
+        pixels.squeeze(-1) if pixels.shape[2] == 1 else pixels, interpolation="nearest", cmap="gray", vmin=0, vmax=1
+    )
+    bare(axes)
+
+
+def bare(axes: Axes) -> None:
+    """No ticks, no frame."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+
+
+def plain(axes: Axes) -> None:
+    """A curve's axes: left and bottom lines only, small numbers."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(INK)
+    axes.tick_params(labelsize=SMALL, colors=INK)

@@ -1,0 +1,91 @@
+"""The explorer as a Gradio app: one page, the painter on it, and the service behind."""
+
+import os
+from pathlib import Path
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # Gradio reads it at import: nothing leaves this machine
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from etviz.ui.service import Service
+from etviz.ui.uploads import MAX_BYTES
+
+HERE = Path(__file__).parent
+HEADING = {
+    "title": "etviz",
+    "text": "Hide parts of a picture, and an Energy Transformer fills them in. It walks downhill on an energy over all "
+    "patches, step by step; the picture takes shape on the way.",
+}
+SYSTEM_FONTS = ["system-ui", "sans-serif"]  # by name: Gradio's default would be fetched
+SYSTEM_MONO = ["ui-monospace", "monospace"]
+PAGE, PAGE_DARK = "#faf9f6", "#141518"  # --page in painter.css
+
+# Gradio's own padding and width, and the colour scheme that its .dark class stands for.
+PAGE_STYLE = """
+.gradio-container, .gradio-container > .main, .gradio-container .wrap { max-width: none !important; padding: 0 !important; }
+.etviz { color-scheme: light; }
+.dark .etviz { color-scheme: dark; }
+"""
+
+# painter.js travels as a prop and becomes a module here: no build step, and no second request.
+MOUNT = """
+const url = URL.createObjectURL(new Blob([props.code], { type: "text/javascript" }));
+import(url).then(({ createExplorer }) => {
+  URL.revokeObjectURL(url);
+  const readFile = async (file, model) => server.read_file({ path: (await upload(file)).path, model });
+  const start = JSON.parse(JSON.stringify(props.start));
+  createExplorer(element.querySelector(".etviz"), { start, trace: (question) => server.trace(question), readFile });
+});
+"""
+
+
+def build(service: Service) -> gr.Blocks:
+    """The page, ready to launch. It holds a first descent, so that it shows one before it asks for any."""
+
+    def trace(question: dict) -> dict:
+        return service.politely(service.trace, question)
+
+    def read_file(question: dict) -> dict:
+        return service.politely(service.read_file, question, get_upload_folder())
+
+    with gr.Blocks(title="etviz", analytics_enabled=False, fill_width=True, delete_cache=(600, 600)) as blocks:
+        gr.HTML(
+            html_template='<div class="etviz"></div>',
+            head=f"<style>{(HERE / 'painter.css').read_text()}{PAGE_STYLE}</style>",
+            js_on_load=MOUNT,
+            apply_default_css=False,
+            server_functions=[trace, read_file],
+            code=(HERE / "painter.js").read_text(),
+            start={"heading": HEADING, **service.start()},
+        )
+    return blocks.queue(max_size=32)
+
+
+def launch(blocks: gr.Blocks, host: str = "127.0.0.1", port: int | None = None, share: bool = False) -> str:
+    """Serve the page in the background and return its address.
+
+    Raises:
+        OSError: the port is taken (or, where None, all of 7860 to 7959 are).
+    """
+    theme = gr.themes.Base(font=SYSTEM_FONTS, font_mono=SYSTEM_MONO).set(
+        body_background_fill=PAGE, body_background_fill_dark=PAGE_DARK
+    )
+    _, local_url, share_url = blocks.launch(
+        server_name=host,
+        server_port=port,
+        share=share,
+        theme=theme,
+        quiet=True,
+        prevent_thread_lock=True,
+        inbrowser=False,
+        show_error=False,
+        max_file_size=MAX_BYTES,
+        strict_cors=True,
+        ssr_mode=False,
+        run_history=False,
+        enable_monitoring=False,
+        footer_links=[],
+        app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
+    )
+    return share_url or local_url

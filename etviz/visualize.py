@@ -1,0 +1,99 @@
+"""python -m etviz.visualize checkpoint=et-cifar10 [out=pictures] [images=[0,1,2]] [query=27] [steps=24]
+
+Writes reconstruction.png, and for models that descend an energy film.gif, film.png, energy.png, attention.png and
+attention_heads.png, and prints their paths. --help lists every option.
+"""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from torch import Tensor
+
+import etviz
+from etviz import plots
+from etviz.checkpoints import write_bytes
+from etviz.commands import load_config, make_folder, pick_device, positive_number, run, whole_number
+from etviz.data import to_float
+from etviz.errors import UsageError
+from etviz.evaluate import load_test_split
+from etviz.masks import grid_side
+from etviz.metrics import evaluation_masks
+from etviz.models import MaskedImageModel, Trace
+
+MAX_IMAGES = 16  # in one picture: more are too small to see
+BATCH = 32  # traced at once for the energy curves
+
+
+def main(argv: list[str]) -> None:
+    """Draw what ``argv``'s options say; see the module's own text."""
+    config = load_config("commands/visualize", argv)
+    descent = descent_options(config)
+    model = etviz.load_model(str(config["checkpoint"])).to(pick_device(config["device"]))
+    test_images = load_test_split(config, model).test_images
+    masks = evaluation_masks(len(test_images), config["ratio"], model.num_patches, whole_number("seed", config["seed"]))
+    chosen = chosen_images(config["images"], len(test_images))
+    query = chosen_patch(config["query"], model.num_patches)
+    out = make_folder(Path(str(config["out"])))
+
+    images, mask = to_float(test_images[chosen].to(model.mean.device)), masks[chosen].to(model.mean.device)
+    if not hasattr(model, "trace"):  # not every model descends an energy
+        return _report(
+            out / "reconstruction.png", plots.reconstruction_grid(images, mask, model.reconstruct(images, mask))
+        )
+    trace = model.trace(images, mask, **descent)
+    _report(out / "reconstruction.png", plots.reconstruction_grid(images, mask, trace.frames[:, -1]))
+    _report(out / "film.png", plots.film_strip(trace, images))
+    plots.film_gif(out / "film.gif", trace, images)
+    print(out / "film.gif")
+    _report(out / "attention.png", plots.attention_maps(trace, images, query))
+    _report(out / "attention_heads.png", plots.attention_heads(trace, images, query))
+    count = whole_number("energy_images", config["energy_images"], least=1)
+    traces = energy_traces(model, test_images[:count], masks[:count], descent)
+    _report(out / "energy.png", plots.energy_curves(list(traces)))
+
+
+def descent_options(config: dict) -> dict:
+    """steps, step_size and beta as `model.trace` takes them; absent ones are the model's own."""
+    checks = {"steps": whole_number, "step_size": positive_number, "beta": positive_number}
+    return {name: check(name, config[name]) for name, check in checks.items() if config[name] is not None}
+
+
+def chosen_images(numbers: list, count: int) -> list[int]:
+    """The images asked for. Raises `UsageError` where there are none, too many, or one is not among ``count``."""
+    if not 1 <= len(numbers) <= MAX_IMAGES:
+        raise UsageError(f"images takes 1 to {MAX_IMAGES} numbers, not {len(numbers)}.")
+    for number in numbers:
+        if whole_number("images", number) >= count:
+            raise UsageError(f"There is no test image {number}: they are numbered 0 to {count - 1}.")
+    return numbers
+
+
+def chosen_patch(number: int | None, num_patches: int) -> int:
+    """The patch asked for, else the centre. Raises `UsageError` where there is none of that number."""
+    if number is None:
+        side = grid_side(num_patches)
+        return side // 2 * side + side // 2
+    if whole_number("query", number) >= num_patches:
+        raise UsageError(f"There is no patch {number}: they are numbered 0 to {num_patches - 1}, row by row.")
+    return number
+
+
+def energy_traces(model: MaskedImageModel, images: Tensor, masks: Tensor, descent: dict) -> Iterator[Trace]:
+    """Traces without attention maps of (n, C, H, W) uint8 images, in batches."""
+    device = model.mean.device
+    for batch, mask in zip(images.split(BATCH), masks.split(BATCH), strict=True):
+        yield model.trace(to_float(batch.to(device)), mask.to(device), keep_attention=False, **descent)
+
+
+def _report(path: Path, figure: Figure) -> None:
+    """Write a figure as PNG, atomically, and print its path."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    write_bytes(path, file.getvalue())
+    print(path)
+
+
+if __name__ == "__main__":
+    run(main)

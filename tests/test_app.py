@@ -1,0 +1,315 @@
+"""The explorer without a browser: what it answers, what it refuses, and the command that starts it."""
+
+import base64
+import io
+import json
+import socket
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import etviz
+from etviz.checkpoints import save_checkpoint
+from etviz.metrics import masked_mse, masked_psnr
+
+pytest.importorskip("skimage", reason="the app's extra is not installed")
+
+from etviz.ui.payload import decode_pixels, encode_pixels, payload, to_bytes
+from etviz.ui.pictures import CARRIED, carried_pictures, load_pictures
+from etviz.ui.service import MAX_WAITING, Service
+from etviz.ui.uploads import MAX_BYTES, read_upload
+
+APP = Path(__file__).parent.parent / "app.py"
+MASK = "ffffff0f0ffffffe"
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    torch.manual_seed(0)
+    sizes = dict(embed_dim=64, num_heads=2, head_dim=32, step_size=0.1, init_scale=0.1)
+    return etviz.create_model("et", **sizes).eval()
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tiny, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    save_checkpoint(tiny, folder, {"parameters": 35_313, "dataset": "cifar10", "metrics": {"masked_psnr": 10.5}})
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def service(checkpoint, tmp_path_factory):
+    """With no dataset at hand, so on scikit-image's pictures."""
+    return Service(checkpoint, root=str(tmp_path_factory.mktemp("empty")))
+
+
+def question(**changes):
+    return {"seq": 7, "model": "tiny", "picture": {"index": 1}, "mask": MASK, **changes}
+
+
+def pixels_of(text, steps=13, size=32):
+    """base64 -> (steps, 3, S, S) uint8."""
+    data = np.frombuffer(base64.b64decode(text), dtype=np.uint8).reshape(steps, size, size, 3)
+    return torch.from_numpy(data.copy()).permute(0, 3, 1, 2)
+
+
+# ---- payload -----------------------------------------------------------------------------------------------------
+
+
+def test_payload_equals_the_python_api(tiny):
+    image, mask = torch.rand(3, 32, 32), etviz.mask_from_hex(MASK)
+    trace = tiny.trace(image[None], mask)
+    answer = payload(trace, image, mask)
+    frames = pixels_of(answer["frames"])
+    assert frames.shape == (13, 3, 32, 32)
+    assert (frames.float() / 255 - trace.frames[0]).abs().max() <= 0.5 / 255 + 1e-6
+    assert torch.equal(pixels_of(answer["image"], 1)[0], to_bytes(image))
+    assert answer["energy"] == trace.energy[0].tolist()
+    assert answer["attention_energy"] == trace.attention_energy[0].sum(-1).tolist()
+    assert answer["hopfield_energy"] == trace.hopfield_energy[0].sum(-1).tolist()
+    assert answer["gradient_norm"] == trace.gradient_norm[0].tolist()
+    for step in (0, 12):
+        frame = trace.frames[:, step]
+        assert answer["mse"][step] == pytest.approx(masked_mse(image[None], frame, mask).item())
+        assert answer["psnr"][step] == pytest.approx(masked_psnr(image[None], frame, mask).item())
+
+
+def test_payload_is_small_json_with_the_mask_in_it(tiny):
+    image, mask = torch.rand(3, 32, 32), etviz.mask_from_hex(MASK)
+    text = json.dumps(payload(tiny.trace(image[None], mask), image, mask), allow_nan=False)
+    assert len(text) < 70_000
+    assert torch.equal(etviz.mask_from_hex(json.loads(text)["mask"]), mask)
+
+
+def test_payload_names_the_steps_that_rose(tiny):
+    image, mask = torch.rand(3, 32, 32), etviz.mask_from_hex(MASK)
+    trace = tiny.trace(image[None], mask)
+    trace.energy[0, 3] += 1e6
+    assert payload(trace, image, mask)["rises"] == [3]
+
+
+def test_nothing_hidden_has_no_masked_error(tiny):
+    image, mask = torch.rand(3, 32, 32), etviz.mask_from_hex("0" * 16)
+    answer = payload(tiny.trace(image[None], mask), image, mask)
+    assert answer["mse"] == answer["psnr"] == [None] * 13
+
+
+def test_pixels_survive_the_way_to_the_browser_and_back():
+    picture = torch.randint(256, (3, 32, 32), dtype=torch.uint8)
+    assert torch.equal(decode_pixels(encode_pixels(picture), 32), picture)
+
+
+# ---- service -----------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_echoes_its_question_and_equals_the_model(service, tiny):
+    answer = service.trace(question())
+    image = service.pictures(32).images[1].float() / 255
+    trace = tiny.trace(image[None], etviz.mask_from_hex(MASK), keep_attention=False)
+    assert {key: answer[key] for key in question()} == question()
+    assert answer["energy"] == pytest.approx(trace.energy[0].tolist(), rel=1e-6)
+
+
+def test_an_uploaded_picture_is_asked_for_by_its_pixels(service):
+    picture = {"pixels": encode_pixels(service.pictures(32).images[1]), "name": "cat.png"}
+    mine, theirs = service.trace(question(picture=picture)), service.trace(question())
+    assert mine["frames"] == theirs["frames"]
+    assert mine["picture"] == picture
+    assert "cat.png" in mine["caption"]
+
+
+def test_the_page_starts_with_a_descent_and_says_where_its_pictures_are_from(service):
+    start = service.start()
+    assert len(start["answer"]["energy"]) == 13
+    assert bin(int(start["answer"]["mask"], 16)).count("1") == 54
+    assert len(start["thumbs"]) == start["count"] == len(CARRIED)
+    assert "CIFAR-10 is not on this machine" in start["note"]
+    assert start["models"][0] == {
+        "name": "tiny",
+        "facts": "35,313 parameters · trained on cifar10 · 10.50 dB on hidden test pixels",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"mask": "xyz"}, "hexadecimal"),
+        ({"mask": None}, "hexadecimal"),
+        ({"model": "../../etc"}, "no model"),
+        ({"model": ["tiny"]}, "no model"),
+        ({"picture": {"index": 10**9}}, "no picture"),
+        ({"picture": {"index": -1}}, "no picture"),
+        ({"picture": {"index": "1"}}, "no picture"),
+        ({"picture": {}}, "no picture"),
+        ({"picture": None}, "reload"),
+        ({"picture": {"pixels": "AAAA"}}, "32x32"),
+        ({"picture": {"pixels": "not base64!"}}, "did not arrive"),
+        ({"picture": {"pixels": 5}}, "did not arrive"),
+    ],
+)
+def test_a_wrong_question_is_answered_by_one_sentence(service, changes, words):
+    answer = service.politely(service.trace, question(**changes))
+    assert list(answer) == ["error"]
+    assert words in answer["error"]
+
+
+def test_a_question_that_is_no_question_is_answered_too(service):
+    assert "error" in service.politely(service.trace, ["not", "a", "question"])
+
+
+def test_a_crowd_is_turned_away_politely(service):
+    for _ in range(MAX_WAITING):
+        service._places.acquire()
+    try:
+        assert "Too many" in service.politely(service.trace, question())["error"]
+    finally:
+        for _ in range(MAX_WAITING):
+            service._places.release()
+    assert "error" not in service.politely(service.trace, question())
+
+
+def test_only_uploads_are_read_and_then_deleted(service, tmp_path):
+    inside, outside = tmp_path / "uploads", tmp_path / "secret.png"
+    inside.mkdir()
+    Image.new("RGB", (40, 40), "red").save(inside / "a.png")
+    Image.new("RGB", (40, 40), "red").save(outside)
+    answer = service.read_file({"path": str(inside / "a.png"), "model": "tiny"}, str(inside))
+    assert decode_pixels(answer["pixels"], 32)[:, 0, 0].tolist() == [255, 0, 0]
+    assert not (inside / "a.png").exists()
+    (inside / "link.png").symlink_to(outside)
+    for path in (str(outside), f"{inside}/../secret.png", str(inside / "link.png"), str(inside / "none.png"), None):
+        answer = service.politely(service.read_file, {"path": path, "model": "tiny"}, str(inside))
+        assert "did not arrive" in answer["error"]
+    assert outside.exists()
+
+
+# ---- pictures ----------------------------------------------------------------------------------------------------
+
+
+def test_a_dataset_on_this_machine_is_used(tmp_path):
+    images = np.random.default_rng(0).integers(0, 255, (6, 32, 32, 3), dtype=np.uint8)
+    labels = np.array([3, 3, 0, 0, 1, 1])
+    np.savez(tmp_path / "cifar10.npz", train_images=images, train_labels=labels, test_images=images, test_labels=labels)
+    pictures = load_pictures("cifar10", str(tmp_path), 32)
+    assert pictures.caption(0) == "CIFAR-10 test image 0: cat"
+    assert pictures.highlights(3) == [2, 4, 0]
+    assert not pictures.note
+
+
+def test_a_dataset_that_cannot_be_fetched_is_an_error(tmp_path):
+    with pytest.raises(etviz.UsageError, match="no dataset"):
+        load_pictures("cifar11", str(tmp_path), 32)
+
+
+def test_carried_pictures_fit_the_model():
+    pictures = carried_pictures(48, instead_of="CIFAR-10")
+    assert pictures.images.shape == (len(CARRIED), 3, 48, 48)
+    assert pictures.images.dtype == torch.uint8
+
+
+# ---- uploads -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_uploads_are_cropped_from_the_centre(tmp_path, kind):
+    picture = Image.new("RGB", (300, 100), "blue")
+    picture.paste("red", (100, 0, 200, 100))
+    picture.save(tmp_path / "picture", format=kind)
+    pixels = read_upload(tmp_path / "picture", 32)
+    assert pixels.shape == (3, 32, 32)
+    assert pixels[0, 4:-4, 4:-4].min() > 200
+    assert pixels[2, 4:-4, 4:-4].max() < 60
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "LA", "RGBA", "I;16", "1"])
+def test_uploads_of_every_mode_become_colour(tmp_path, mode):
+    Image.fromarray(np.full((50, 50), 255 * 256, np.uint16)).save(tmp_path / "grey.png")
+    if mode != "I;16":
+        Image.new("L", (50, 50), 255).convert(mode).save(tmp_path / "grey.png")
+    assert read_upload(tmp_path / "grey.png", 32).min() >= 254
+
+
+def test_transparency_is_laid_on_white(tmp_path):
+    Image.new("RGBA", (50, 50), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert read_upload(tmp_path / "clear.png", 32).min() == 255
+
+
+def bomb(side):
+    """A PNG whose header promises side x side pixels: 17 KB for hundreds of megabytes, in earnest."""
+    buffer = io.BytesIO()
+    Image.new("1", (8, 8)).save(buffer, format="PNG")
+    data = bytearray(buffer.getvalue())
+    data[16:24] = side.to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    return bytes(data)
+
+
+def truncated():
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(buffer, format="PNG")
+    return buffer.getvalue()[:2000]
+
+
+def gif():
+    buffer = io.BytesIO()
+    Image.new("P", (32, 32)).save(buffer, format="GIF")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\x89PNG" + b"0" * MAX_BYTES, "larger than 2 MB"),
+        (bomb(5_000), "4096x4096"),
+        (bomb(12_000), "4096x4096"),
+        (bomb(60_000), "4096x4096"),
+        (truncated(), "damaged"),
+        (gif(), "no PNG, JPEG or WebP"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "no PNG, JPEG or WebP"),
+        (b"", "no PNG, JPEG or WebP"),
+    ],
+    ids=["oversized", "wide", "bomb", "huge-bomb", "truncated", "gif", "svg", "empty"],
+)
+def test_a_bad_upload_is_one_sentence(tmp_path, content, words):
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(etviz.UsageError, match=words) as caught:
+        read_upload(tmp_path / "file", 32)
+    assert str(tmp_path) not in str(caught.value)
+
+
+# ---- the command -------------------------------------------------------------------------------------------------
+
+
+def run_app(*options):
+    return subprocess.run(
+        [sys.executable, str(APP), *options], capture_output=True, text=True, timeout=120, check=False, cwd=APP.parent
+    )
+
+
+def test_help_needs_nothing_heavy():
+    assert "--checkpoint" in run_app("--help").stdout
+
+
+def test_an_unknown_checkpoint_is_one_sentence():
+    done = run_app("--checkpoint", "no-such-model")
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "no-such-model" in done.stderr
+
+
+def test_a_taken_port_is_one_sentence(checkpoint, tmp_path):
+    pytest.importorskip("gradio", reason="the app's extra is not installed")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = run_app("--checkpoint", checkpoint, "--data-root", str(tmp_path), "--port", port)
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1].startswith(f"Port {port} on 127.0.0.1 is taken")
+    assert "Traceback" not in done.stderr

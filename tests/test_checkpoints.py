@@ -1,0 +1,134 @@
+import json
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+import etviz
+from etviz import UsageError, checkpoints
+from tests.conftest import TINY
+
+
+@pytest.fixture()
+def saved(tmp_path):
+    model = etviz.create_model("et", **TINY)
+    checkpoints.save_checkpoint(model, tmp_path / "mine", {"name": "mine", "parameters": 1})
+    return tmp_path / "mine"
+
+
+def test_format(saved):
+    assert sorted(p.name for p in saved.iterdir()) == ["card.json", "config.yaml", "model.safetensors"]
+    assert yaml.safe_load((saved / "config.yaml").read_text())["model"]["name"] == "et"
+    assert json.loads((saved / "card.json").read_text())["name"] == "mine"
+
+
+def test_by_name_path_and_file(saved, monkeypatch):
+    monkeypatch.setenv("ETVIZ_CHECKPOINTS", str(saved.parent))
+    assert etviz.list_checkpoints() == ["mine"]
+    for name in ("mine", saved, str(saved / "model.safetensors")):
+        assert etviz.load_model(name).name == "et"
+    assert checkpoints.load_card("mine")["parameters"] == 1
+
+
+def test_loaded_model_is_ready_to_use(saved):
+    assert not etviz.load_model(saved).training
+
+
+def test_unknown_name_suggests(saved, monkeypatch):
+    monkeypatch.setenv("ETVIZ_CHECKPOINTS", str(saved.parent))
+    with pytest.raises(UsageError, match="did you mean 'mine'"):
+        etviz.load_model("mime")
+
+
+def test_truncated_weights(saved):
+    weights = saved / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(UsageError, match="truncated or no safetensors file"):
+        etviz.load_model(saved)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x80\x04\x95 a pickle"])
+def test_foreign_files(saved, content):
+    (saved / "model.safetensors").write_bytes(content)
+    with pytest.raises(UsageError, match="truncated or no safetensors file"):
+        etviz.load_model(saved)
+
+
+def test_another_models_weights(saved):
+    save_file({"layer.weight": torch.zeros(2)}, saved / "model.safetensors")
+    with pytest.raises(UsageError, match="another model's weights"):
+        etviz.load_model(saved)
+
+
+def test_weights_that_do_not_fit_the_configuration(saved):
+    config = yaml.safe_load((saved / "config.yaml").read_text())
+    config["model"]["embed_dim"] = 48
+    (saved / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(UsageError, match="does not fit its config.yaml"):
+        etviz.load_model(saved)
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "model: 3", "model: {", "model: {name: vgg}", "model: {name: et, x: 1}"])
+def test_damaged_configuration(saved, text):
+    (saved / "config.yaml").write_text(text)
+    with pytest.raises(UsageError):
+        etviz.load_model(saved)
+
+
+def test_configuration_is_never_executed(saved):
+    (saved / "config.yaml").write_text("model: !!python/object/apply:os.system ['touch pwned']")
+    with pytest.raises(UsageError):
+        etviz.load_model(saved)
+
+
+def test_damaged_card(saved):
+    (saved / "card.json").write_text("{")
+    with pytest.raises(UsageError, match="not valid JSON"):
+        checkpoints.load_card(saved)
+
+
+@pytest.mark.parametrize("name", ["../mine", "..", "a/b", ""])
+def test_names_never_leave_the_checkpoints_folder(saved, monkeypatch, name):
+    inner = saved.parent / "inner"
+    inner.mkdir()
+    monkeypatch.setenv("ETVIZ_CHECKPOINTS", str(inner))
+    with pytest.raises(UsageError, match="no checkpoint"):
+        etviz.load_model(name)
+
+
+def test_snapshots_are_half_precision_and_load(saved):
+    model = etviz.load_model(saved)
+    checkpoints.save_snapshot(model, saved, step=120, epoch=1.5, images=960)
+    checkpoints.save_snapshot(model, saved, step=7, epoch=0.1, images=56)
+    names = checkpoints.list_snapshots(saved)
+    assert names == ["step-00000007.safetensors", "step-00000120.safetensors"]
+    assert checkpoints.snapshot_metadata(saved, names[1]) == {"epoch": "1.5", "images": "960"}
+    assert all(t.dtype == torch.float16 for t in load_file(saved / "snapshots" / names[0]).values())
+    loaded = etviz.load_model(saved, snapshot=names[0])
+    torch.testing.assert_close(loaded.embed.weight, model.embed.weight, atol=1e-3, rtol=1e-3)
+    assert loaded.embed.weight.dtype == torch.float32
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    checkpoints.write_text(path, "old")
+
+    def fail(fd):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(checkpoints.os, "fsync", fail)
+    with pytest.raises(OSError, match="disk full"):
+        checkpoints.write_text(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_every_shipped_checkpoint_loads_and_has_an_honest_card():
+    for name in etviz.list_checkpoints():
+        model, card = etviz.load_model(name), checkpoints.load_card(name)
+        assert card["name"] == name
+        assert card["parameters"] == sum(p.numel() for p in model.parameters())
+        assert card["images_seen"] > 0
+        assert card["metrics"]["test"]["images"] == 10_000
+        assert card["metrics"]["test"]["mask_seed"] == 0

@@ -1,0 +1,195 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from etviz import UsageError, data
+
+
+def test_archive_in_medmnist_layout(archive):
+    dataset = data.load_dataset(str(archive))
+    raw = np.load(archive)
+    assert dataset.train_images.shape == (200, 3, 32, 32)
+    assert dataset.train_images.dtype == torch.uint8
+    assert np.array_equal(dataset.test_images.permute(0, 2, 3, 1).numpy(), raw["test_images"])
+    assert np.array_equal(dataset.train_labels.numpy(), raw["train_labels"][:, 0])
+    assert dataset.class_names == ["0", "1", "2"]
+
+
+def test_grey_archive_of_another_size_is_resized(tmp_path):
+    grey = np.full((5, 28, 28), 77, np.uint8)
+    np.savez(tmp_path / "g.npz", train_images=grey, train_labels=range(5), test_images=grey, test_labels=range(5))
+    dataset = data.load_dataset(str(tmp_path / "g.npz"))
+    assert dataset.train_images.shape == (5, 3, 32, 32)
+    assert (dataset.train_images == 77).all()
+
+
+def test_cifar_archive_in_the_root_is_used_before_any_download(tmp_path, archive):
+    archive.rename(tmp_path / "cifar10.npz")
+    dataset = data.load_dataset("cifar10", root=tmp_path)
+    assert dataset.name == "cifar10"
+    assert dataset.class_names[3] == "cat"
+    assert len(dataset.train_images) == 200
+
+
+def test_environment_variable_names_the_root(tmp_path, archive, monkeypatch):
+    archive.rename(tmp_path / "cifar10.npz")
+    monkeypatch.setenv("ETVIZ_DATA", str(tmp_path))
+    assert len(data.load_dataset("cifar10").test_images) == 40
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_torchvision_is_asked_to_download(name, tmp_path, monkeypatch):
+    """The stand-in writes torchvision's attributes; the real class's file names and sums are torchvision's own."""
+    import torchvision.datasets
+
+    asked = []
+
+    class Fake:
+        base_folder = "fake"
+
+        def __init__(self, root, train, download):
+            asked.append((root, train, download))
+            self.data = np.zeros((3 if train else 2, 32, 32, 3), np.uint8)
+            self.targets = list(range(len(self.data)))
+
+    monkeypatch.setattr(torchvision.datasets, name.upper(), Fake)
+    dataset = data.load_dataset(name, root=tmp_path)
+    assert asked == [(str(tmp_path), True, True), (str(tmp_path), False, True)]
+    assert dataset.train_labels.tolist() == [0, 1, 2]
+
+
+def test_torchvisions_own_files_are_read(tmp_path):
+    """A pickled batch folder as torchvision leaves it, checked by its sums: a wrong one is as good as none."""
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    (folder / "data_batch_1").write_bytes(b"not the real file")
+    with pytest.raises(UsageError, match=r"data\.root or ETVIZ_DATA"):
+        data.load_dataset("cifar10", root=tmp_path, download=False)
+
+
+def test_failed_download_says_both_ways_out(tmp_path, monkeypatch):
+    import torchvision.datasets.utils
+
+    def refuse(*args, **kwargs):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(torchvision.datasets.cifar, "download_and_extract_archive", refuse)
+    with pytest.raises(UsageError, match=r"no route to host.*connect to the network.*ETVIZ_DATA"):
+        data.load_dataset("cifar100", root=tmp_path)
+
+
+def test_superclasses_partition_the_hundred_classes():
+    assert len(data.CIFAR100_CLASSES) == len(set(data.CIFAR100_CLASSES)) == 100
+    coarse = data.coarse_labels(torch.arange(100))
+    assert coarse.bincount().tolist() == [5] * 20
+    names = list(data.CIFAR100_SUPERCLASSES)
+    assert names[coarse[data.CIFAR100_CLASSES.index("maple_tree")]] == "trees"
+    assert names[coarse[data.CIFAR100_CLASSES.index("apple")]] == "fruit and vegetables"
+
+
+def picture(path, size=(40, 60), color=(10, 200, 30)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, color).save(path)
+
+
+def test_image_folder_with_classes(tmp_path):
+    for i in range(10):
+        picture(tmp_path / "red" / f"{i}.png", color=(255, 0, 0))
+        picture(tmp_path / "blue" / f"{i}.jpg", color=(0, 0, 255))
+    dataset = data.load_dataset(str(tmp_path), img_size=16)
+    assert dataset.class_names == ["blue", "red"]
+    assert len(dataset.train_images) == 18
+    assert len(dataset.test_images) == 2
+    reds = dataset.train_images[dataset.train_labels == 1]
+    assert reds.shape == (9, 3, 16, 16)
+    assert (reds[:, 0] == 255).all()
+    assert (reds[:, 1:] == 0).all()
+
+
+def test_image_folder_with_its_own_split(tmp_path):
+    picture(tmp_path / "train" / "a" / "1.png")
+    picture(tmp_path / "train" / "b" / "2.png")
+    picture(tmp_path / "test" / "b" / "3.png")
+    dataset = data.load_dataset(str(tmp_path))
+    assert (len(dataset.train_images), dataset.test_labels.tolist()) == (2, [1])
+
+
+def test_grayscale_alpha_and_rotation_are_handled(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rotate by 90 degrees
+    wide = Image.new("RGB", (64, 32))
+    wide.paste((255, 255, 255), (0, 0, 32, 32))  # white on the left, so on top when turned
+    wide.save(tmp_path / "turned.jpg", exif=exif)
+    turned = data.read_picture(tmp_path / "turned.jpg", 32)
+    assert turned[:, :10].float().mean() > 240
+    assert turned[:, -10:].float().mean() < 15
+    Image.new("LA", (9, 9), (100, 50)).save(tmp_path / "grey.png")
+    assert data.read_picture(tmp_path / "grey.png", 8).shape == (3, 8, 8)
+
+
+def test_damaged_picture_is_one_sentence(tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    with pytest.raises(UsageError, match=r"bad\.png.*cannot be read as a picture"):
+        data.load_dataset(str(tmp_path))
+
+
+def test_wrong_archives_are_one_sentence(tmp_path, archive):
+    (tmp_path / "text.npz").write_text("hello")
+    truncated = tmp_path / "half.npz"
+    truncated.write_bytes(archive.read_bytes()[:-5000])
+    np.savez(tmp_path / "keys.npz", images=np.zeros(3))
+    floats = np.zeros((2, 32, 32, 3))
+    np.savez(tmp_path / "float.npz", train_images=floats, train_labels=[0, 1], test_images=floats, test_labels=[0, 1])
+    for name, message in [
+        ("text.npz", "archive"),
+        ("half.npz", "archive"),
+        ("keys.npz", "lacks train_images"),
+        ("float.npz", "must be uint8"),
+        ("none.npz", "no archive"),
+    ]:
+        with pytest.raises(UsageError, match=message):
+            data.load_dataset(str(tmp_path / name))
+
+
+def test_unknown_dataset_and_empty_folder(tmp_path):
+    with pytest.raises(UsageError, match="no dataset 'imagenet'"):
+        data.load_dataset("imagenet")
+    with pytest.raises(UsageError, match="holds no pictures"):
+        data.load_dataset(str(tmp_path))
+
+
+def test_holdout_is_fixed_and_disjoint():
+    train, held_out = data.holdout_split(1000, 100)
+    again = data.holdout_split(1000, 100)
+    assert torch.equal(train, again[0])
+    assert sorted([*train.tolist(), *held_out.tolist()]) == list(range(1000))
+    with pytest.raises(UsageError, match="between 1 and 9"):
+        data.holdout_split(10, 10)
+
+
+def test_augment_crops_and_flips():
+    images = torch.rand(3, 3, 32, 32)
+    centre = torch.full((3, 2), data.CROP_PADDING)
+    none, all_ = torch.zeros(3, dtype=torch.bool), torch.ones(3, dtype=torch.bool)
+    assert torch.equal(data.augment(images, none, centre), images)
+    assert torch.equal(data.augment(images, all_, centre), images.flip(3))
+    moved = data.augment(images, none, torch.tensor([[6, 3]] * 3))  # two pixels down, one left
+    assert torch.equal(moved[:, :, :-2, 1:], images[:, :, 2:, :-1])
+    assert torch.equal(moved[:, :, -1], data.augment(images, none, centre)[:, :, 29].roll(1, dims=-1).index_copy(
+        -1, torch.tensor([0]), images[:, :, 29, 1:2]))
+
+
+def test_resize_crops_the_centre():
+    images = torch.zeros(2, 3, 20, 40, dtype=torch.uint8)
+    images[..., 10:30] = 200
+    assert (data.resize(images, 8) == 200).all()
+
+
+def test_real_cifar10_is_what_it_should_be(cifar10):
+    assert cifar10.train_images.shape == (50_000, 3, 32, 32)
+    assert cifar10.test_images.shape == (10_000, 3, 32, 32)
+    assert cifar10.train_labels.bincount().tolist() == [5000] * 10
+    assert cifar10.test_labels.bincount().tolist() == [1000] * 10
+    mean = data.to_float(cifar10.train_images).mean(dim=(0, 2, 3))
+    torch.testing.assert_close(mean, torch.tensor([0.4914, 0.4822, 0.4465]), atol=2e-4, rtol=0)

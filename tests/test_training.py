@@ -1,0 +1,272 @@
+import math
+import os
+import signal
+
+import pytest
+import torch
+from torch.nn.functional import mse_loss
+
+import etviz
+from etviz import UsageError, checkpoints, training
+from etviz.callbacks import ProgressBar, TensorBoard
+from etviz.metrics import evaluate_model, evaluation_masks
+from etviz.training import Callback, TrainConfig, fit
+from tests.conftest import TINY, TINY_ASYM
+
+QUICK = dict(batch_size=16, lr=3e-3, validation_images=20, log_every=3, snapshots=3, accelerator="cpu")
+
+
+def tiny(name: str = "et"):
+    torch.manual_seed(0)
+    return etviz.create_model(name, **(TINY if name == "et" else TINY_ASYM))
+
+
+@pytest.fixture()
+def squares(archive):
+    return etviz.load_dataset(str(archive))
+
+
+def weights(model):
+    return torch.cat([tensor.flatten() for tensor in model.state_dict().values()])
+
+
+class InterruptAt(Callback):
+    """Ctrl-C, as a person would press it, after some step."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_log(self, state):
+        if state.step == self.step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("name", ["et", "et_asym"])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("stop", [11, 6])  # at the end of the first epoch, and in the middle of it
+def test_resume_is_bit_for_bit(name, precision, stop, squares, tmp_path):
+    config = TrainConfig(epochs=2, precision=precision, **QUICK)
+    straight = tiny(name)
+    history = fit(straight, squares, config, tmp_path / "straight").history
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(tiny(name), squares, config, tmp_path / "stopped", [InterruptAt(stop)])
+    resumed = tiny(name)
+    state = fit(resumed, squares, config, tmp_path / "stopped", resume=True)
+
+    assert torch.equal(weights(straight), weights(resumed))
+    assert [row["masked_mse"] for row in state.history] == [row["masked_mse"] for row in history]
+    kept = [checkpoints.read_tensors(tmp_path / run / "model.safetensors") for run in ("straight", "stopped")]
+    assert all(torch.equal(kept[0][key], kept[1][key]) for key in kept[0])
+
+
+def test_run_folder(squares, tmp_path):
+    state = fit(tiny(), squares, TrainConfig(epochs=3, **QUICK), tmp_path, [TensorBoard(torch.rand(2, 3, 32, 32))])
+    names = {p.name for p in tmp_path.iterdir()}
+    assert {"model.safetensors", "config.yaml", "card.json", "history.csv", "snapshots", "last"} <= names
+    assert any(name.startswith("events.out") for name in names)
+    assert training.read_history(tmp_path) == state.history
+    assert [row["step"] for row in state.history] == [11, 22, 33]
+    card = checkpoints.load_card(tmp_path)
+    best = min(state.history, key=lambda row: row["masked_mse"])
+    assert card["images_seen"] == best["images"]
+    assert card["metrics"]["validation"]["masked_mse"] == best["masked_mse"]
+    assert len(checkpoints.list_snapshots(tmp_path)) == 3
+    etviz.load_model(tmp_path)
+
+
+def test_best_weights_are_those_of_the_best_validation(squares, tmp_path):
+    """The saved weights score exactly what their row of the history says, on the held-out images."""
+    config = TrainConfig(epochs=3, precision="32-true", **QUICK)
+    history = fit(tiny(), squares, config, tmp_path).history
+    held_out = squares.train_images[training.holdout_split(200, 20)[1]]
+    scores = evaluate_model(etviz.load_model(tmp_path), held_out, mask_seed=training.MASK_SEED)
+    assert scores["masked_mse"] == min(row["masked_mse"] for row in history)
+
+
+def test_held_out_images_are_never_trained_on(squares):
+    seen = []
+
+    class Spy(Callback):
+        def on_log(self, state):
+            train_index, _ = training.holdout_split(200, 20)
+            order = training._epoch_order(train_index, state.config.seed, (state.step - 1) // state.steps_per_epoch)
+            seen.extend(order.tolist())
+
+    fit(tiny(), squares, TrainConfig(epochs=2, **QUICK), callbacks=[Spy()])
+    assert not set(seen) & set(training.holdout_split(200, 20)[1].tolist())
+    assert len(set(seen)) == 180
+
+
+def test_batches_cover_an_epoch_once_and_differ_by_seed():
+    config = TrainConfig(**QUICK)
+    state = training.State(tiny(), config, 100, 11, None)
+    order = training._epoch_order(torch.arange(180), 0, 0)
+    batches = []
+    for step in range(11):
+        state.step = step
+        batches.append(training._batch(order, state, 0, 1))
+    indices = torch.cat([batch[0] for batch in batches])
+    assert len(indices.unique()) == len(indices) == 176
+    noise = torch.stack([batch[3] for batch in batches])
+    assert len(noise.flatten().unique()) > 0.999 * noise.numel()
+    assert not torch.equal(order, training._epoch_order(torch.arange(180), 1, 0))
+    assert not torch.equal(order, training._epoch_order(torch.arange(180), 0, 1))
+
+
+def test_processes_share_a_batch_without_overlap():
+    state = training.State(tiny(), TrainConfig(**QUICK), 100, 11, None)
+    order = torch.arange(180)
+    shares = [training._batch(order, state, rank, 2) for rank in range(2)]
+    assert sorted(torch.cat([share[0] for share in shares]).tolist()) == list(range(16))
+    assert not torch.equal(shares[0][3], shares[1][3])
+
+
+def test_first_step_is_adamw_on_the_models_own_loss(squares):
+    """One step of fit against the same step written out."""
+    config = TrainConfig(epochs=1, precision="32-true", clip=0.1, **(QUICK | dict(batch_size=180, snapshots=0)))
+    trained = tiny()
+    state = fit(trained, squares, config)
+
+    model = tiny()
+    train_index, _ = training.holdout_split(200, 20)
+    order = training._epoch_order(train_index, 0, 0)
+    index, flip, offset, noise = training._batch(order, training.State(model, config, 1, 1, None), 0, 1)
+    batch = training.augment(squares.train_images[index].float() / 255, flip, offset)
+    hidden = noise.argsort(1)[:, :54]
+    mask = torch.zeros(180, 64, dtype=torch.bool).scatter(1, hidden, True)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, betas=(0.9, 0.999), weight_decay=1e-4)
+    loss = mse_loss(model.predict_patches(batch, mask)[mask], model.to_patches(batch)[mask])
+    loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+    optimizer.step()
+    assert state.train_loss == pytest.approx(loss.item(), rel=1e-5)
+    assert state.gradient_norm == pytest.approx(norm.item(), rel=1e-4)
+    torch.testing.assert_close(weights(trained), weights(model), atol=1e-5, rtol=1e-4)
+
+
+def test_validation_masks_are_fixed_and_not_the_test_seed():
+    assert training.MASK_SEED != 0
+    assert torch.equal(evaluation_masks(5, mask_seed=1), evaluation_masks(9, mask_seed=1)[:5])
+
+
+def test_learning_rate_warms_up_and_ends_at_min_lr():
+    config = TrainConfig(lr=1.0, min_lr=0.1, warmup_steps=10)
+    rates = [training.learning_rate(step, 110, config) for step in range(111)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[9] == rates[10] == pytest.approx(1.0)
+    assert rates[60] == pytest.approx(0.55)
+    assert rates[110] == pytest.approx(0.1)
+    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+
+
+def test_snapshots_are_log_spaced():
+    steps = sorted(training.snapshot_steps(375_000, 375, 8))
+    assert len(steps) == 8
+    assert (steps[0], steps[-1]) == (37, 375_000)
+    ratios = [b / a for a, b in zip(steps, steps[1:], strict=False)]
+    assert max(ratios) / min(ratios) < 1.05
+    assert training.snapshot_steps(100, 10, 0) == set()
+    assert max(training.snapshot_steps(3, 300, 8)) == 3
+
+
+def test_reference_recipe_is_the_default():
+    config = TrainConfig()
+    assert (config.epochs, config.batch_size, config.lr, config.min_lr) == (1000, 128, 5e-5, 1e-6)
+    assert (tuple(config.betas), config.weight_decay, config.clip, config.ratio) == ((0.9, 0.999), 1e-4, 1.0, 0.85)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(epochs=0), "train.epochs must be at least 1"),
+        (dict(ratio=1.5), "between 0 and 1"),
+        (dict(lr=0), "train.lr must be above 0"),
+        (dict(lr=math.nan), "train.lr must be above 0"),
+        (dict(seed=-1), "train.seed"),
+        (dict(learning_rate=1), "no option train.learning_rate"),
+    ],
+)
+def test_impossible_options(options, message):
+    with pytest.raises(UsageError, match=message):
+        training.train_config(options)
+
+
+def test_batch_larger_than_the_data(squares):
+    with pytest.raises(UsageError, match="more than the 180 images"):
+        fit(tiny(), squares, TrainConfig(**(QUICK | dict(batch_size=500))))
+
+
+def test_devices_that_are_not_there(squares):
+    with pytest.raises(UsageError, match="cannot be used here"):
+        fit(tiny(), squares, TrainConfig(**(QUICK | dict(accelerator="abacus"))))
+
+
+def test_divergence_is_said_and_the_best_weights_kept(squares, tmp_path):
+    with pytest.raises(UsageError, match=r"no longer finite.*lower train\.lr"):
+        fit(tiny(), squares, TrainConfig(epochs=50, clip=1e30, **(QUICK | dict(lr=1e25))), tmp_path)
+
+
+def test_nothing_to_resume(squares, tmp_path):
+    with pytest.raises(UsageError, match="no file"):
+        fit(tiny(), squares, TrainConfig(**QUICK), tmp_path, resume=True)
+
+
+def test_another_models_run_cannot_be_resumed(squares, tmp_path):
+    fit(tiny(), squares, TrainConfig(epochs=1, **QUICK), tmp_path)
+    with pytest.raises(UsageError, match="does not belong to this model"):
+        fit(tiny("et_asym"), squares, TrainConfig(epochs=1, **QUICK), tmp_path, resume=True)
+
+
+def test_whole_step_is_one_graph(squares):
+    """torch.compile with fullgraph=True refuses graph breaks; eager backend, so that no compiler is needed."""
+    model = tiny()
+    step = training.TrainStep(model, 54, True, True)
+    compiled = torch.compile(step, fullgraph=True, backend="eager")
+    state = training.State(model, TrainConfig(**QUICK), 10, 10, None)
+    batch = training._batch(torch.arange(180), state, 0, 1)
+    torch.testing.assert_close(compiled(squares.train_images, *batch), step(squares.train_images, *batch))
+
+
+def test_whole_asymmetric_step_is_one_graph(squares):
+    model = tiny("et_asym")
+    step = training.TrainStep(model, 54, True, True)
+    compiled = torch.compile(step, fullgraph=True, backend="eager")
+    batch = training._batch(torch.arange(180), training.State(model, TrainConfig(**QUICK), 10, 10, None), 0, 1)
+    torch.testing.assert_close(compiled(squares.train_images, *batch), step(squares.train_images, *batch))
+
+
+def test_state_and_norm_stay_float32_under_bf16(images, mask):
+    model = tiny()
+    with torch.autocast("cpu", torch.bfloat16):
+        trace = model.trace(images, mask)
+        assert model.loss(images, mask).dtype == torch.float32
+    assert trace.tokens.dtype == trace.energy.dtype == trace.gradient_norm.dtype == torch.float32
+
+
+def test_progress_bar_shows_speed_and_time_left(squares, capsys):
+    fit(tiny(), squares, TrainConfig(epochs=2, **QUICK), callbacks=[ProgressBar()])
+    shown = capsys.readouterr().out
+    last = shown.strip().splitlines()[-1]
+    for part in ("epoch 2.00/2", "images/s", "loss ", "dB", "0:00:00 left"):
+        assert part in last
+
+
+@pytest.mark.timeout(240)
+def test_a_tiny_model_learns_real_images(cifar10):
+    """A few hundred steps beat the fill with each image's visible mean, on images held out of training."""
+    torch.manual_seed(0)
+    model = etviz.create_model("et", embed_dim=64, num_heads=2, head_dim=32, step_size=0.1, init_scale=0.1)
+    config = TrainConfig(
+        epochs=1, batch_size=64, lr=5e-3, betas=(0.9, 0.95), warmup_steps=50, validation_images=500, accelerator="cpu"
+    )
+    few = etviz.data.Dataset(**(vars(cifar10) | dict(train_images=cifar10.train_images[:20_500])))
+    state = fit(model, few, config)
+    held_out = few.train_images[training.holdout_split(20_500, 500)[1]]
+    masks = evaluation_masks(500, mask_seed=training.MASK_SEED)
+    pixels = masks.reshape(-1, 1, 8, 8).repeat_interleave(4, 2).repeat_interleave(4, 3)
+    originals = held_out.float() / 255
+    visible_mean = (originals * ~pixels).sum((2, 3)) / (~pixels).sum((2, 3))  # (B, C)
+    error = (originals - visible_mean[:, :, None, None]).square()
+    floor = torch.stack([e[:, p[0]].mean() for e, p in zip(error, pixels, strict=True)]).mean()
+    assert state.history[-1]["masked_mse"] < 0.95 * floor
