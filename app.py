@@ -6,7 +6,7 @@ import sys
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command-line options."""
-    parser = argparse.ArgumentParser(description="Paint a mask over a picture and watch an Energy Transformer fill it in.")
+    parser = argparse.ArgumentParser(description="Paint a mask over a picture; watch an Energy Transformer fill it in.")
     parser.add_argument("--checkpoint", default="et-cifar10", help="name under checkpoints/, or the path of a run")
     parser.add_argument("--dataset", default="cifar10", help="cifar10, cifar100, an .npz archive or a folder of images")
     parser.add_argument("--data-root", default=None, help="where CIFAR lies (default: ETVIZ_DATA, else data/)")
@@ -20,19 +20,21 @@ def main() -> int:
     """Build the page, serve it, wait for Ctrl-C. Exit status 2 where an option cannot be met."""
     options = parse()
     from etviz.errors import UsageError  # here, so that --help is instant
-    from etviz.ui.explorer import build, launch
     from etviz.ui.service import Service
 
     try:
-        blocks = build(Service(options.checkpoint, options.dataset, options.data_root))
+        service = Service(options.checkpoint, options.dataset, options.data_root)
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2
+    from etviz.ui.explorer import build, launch  # Gradio takes seconds to import: not to say that a name is wrong
+
+    blocks = build(service)
     try:
         url = launch(blocks, options.host, options.port, options.share)
     except OSError:
-        wanted = f"Port {options.port} on {options.host}" if options.port else f"Every port from 7860 to 7959 on {options.host}"
-        print(f"{wanted} is taken or not ours to bind: choose another with --port.", file=sys.stderr)
+        ports = f"Port {options.port}" if options.port else "Every port from 7860 to 7959"
+        print(f"{ports} on {options.host} is taken or not ours to bind: choose another with --port.", file=sys.stderr)
         return 2
     print(f"etviz is at {url} (Ctrl-C stops it)", flush=True)
     blocks.block_thread()

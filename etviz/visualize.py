@@ -22,6 +22,7 @@ from etviz.masks import grid_side
 from etviz.metrics import evaluation_masks
 from etviz.models import MaskedImageModel, Trace
 
+FIRST_IMAGES = 8  # drawn unless others are asked for
 MAX_IMAGES = 16  # in one picture: more are too small to see
 BATCH = 32  # traced at once for the energy curves
 
@@ -30,6 +31,7 @@ def main(argv: list[str]) -> None:
     """Draw what ``argv``'s options say; see the module's own text."""
     config = load_config("commands/visualize", argv)
     descent = descent_options(config)
+    count = whole_number("energy_images", config["energy_images"], least=1)
     model = etviz.load_model(str(config["checkpoint"])).to(pick_device(config["device"]))
     test_images = load_test_split(config, model).test_images
     masks = evaluation_masks(len(test_images), config["ratio"], model.num_patches, whole_number("seed", config["seed"]))
@@ -39,19 +41,21 @@ def main(argv: list[str]) -> None:
 
     images, mask = to_float(test_images[chosen].to(model.mean.device)), masks[chosen].to(model.mean.device)
     if not hasattr(model, "trace"):  # not every model descends an energy
-        return _report(
-            out / "reconstruction.png", plots.reconstruction_grid(images, mask, model.reconstruct(images, mask))
-        )
-    trace = model.trace(images, mask, **descent)
-    _report(out / "reconstruction.png", plots.reconstruction_grid(images, mask, trace.frames[:, -1]))
+        _report(out / "reconstruction.png", plots.reconstruction_grid(images, mask, model.reconstruct(images, mask)))
+        return
+    draw_descent(out, model.trace(images, mask, **descent), images, query)
+    traces = energy_traces(model, test_images[:count], masks[:count], descent)
+    _report(out / "energy.png", plots.energy_curves(list(traces)))
+
+
+def draw_descent(out: Path, trace: Trace, images: Tensor, query: int) -> None:
+    """Write every picture of one trace: reconstructions, film, attention of patch ``query`` of the first image."""
+    _report(out / "reconstruction.png", plots.reconstruction_grid(images, trace.mask, trace.frames[:, -1]))
     _report(out / "film.png", plots.film_strip(trace, images))
     plots.film_gif(out / "film.gif", trace, images)
     print(out / "film.gif")
     _report(out / "attention.png", plots.attention_maps(trace, images, query))
     _report(out / "attention_heads.png", plots.attention_heads(trace, images, query))
-    count = whole_number("energy_images", config["energy_images"], least=1)
-    traces = energy_traces(model, test_images[:count], masks[:count], descent)
-    _report(out / "energy.png", plots.energy_curves(list(traces)))
 
 
 def descent_options(config: dict) -> dict:
@@ -60,8 +64,11 @@ def descent_options(config: dict) -> dict:
     return {name: check(name, config[name]) for name, check in checks.items() if config[name] is not None}
 
 
-def chosen_images(numbers: list, count: int) -> list[int]:
-    """The images asked for. Raises `UsageError` where there are none, too many, or one is not among ``count``."""
+def chosen_images(numbers: list | int | None, count: int) -> list[int]:
+    """The images asked for, else the first few. Raises `UsageError` unless all are among ``count``, or for too many."""
+    if numbers is None:
+        return list(range(min(FIRST_IMAGES, count)))
+    numbers = numbers if isinstance(numbers, list) else [numbers]
     if not 1 <= len(numbers) <= MAX_IMAGES:
         raise UsageError(f"images takes 1 to {MAX_IMAGES} numbers, not {len(numbers)}.")
     for number in numbers:

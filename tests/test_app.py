@@ -163,6 +163,22 @@ def test_a_question_that_is_no_question_is_answered_too(service):
     assert "error" in service.politely(service.trace, ["not", "a", "question"])
 
 
+def test_a_run_may_share_its_name_with_a_shipped_checkpoint(tiny, checkpoint, tmp_path, monkeypatch):
+    save_checkpoint(tiny, tmp_path / "tiny", {})
+    monkeypatch.setenv("ETVIZ_CHECKPOINTS", str(tmp_path))
+    service = Service(checkpoint, root=str(tmp_path))
+    assert service.checkpoints == {checkpoint: checkpoint, "tiny": "tiny"}
+    assert service.first == checkpoint
+
+
+def test_a_broken_checkpoint_is_left_out_of_the_menu(tiny, tmp_path, monkeypatch):
+    for name in ("good", "broken"):
+        save_checkpoint(tiny, tmp_path / name, {})
+    (tmp_path / "broken" / "config.yaml").write_text("model: {}")
+    monkeypatch.setenv("ETVIZ_CHECKPOINTS", str(tmp_path))
+    assert list(Service("good", root=str(tmp_path)).checkpoints) == ["good"]
+
+
 def test_a_crowd_is_turned_away_politely(service):
     for _ in range(MAX_WAITING):
         service._places.acquire()
@@ -262,6 +278,7 @@ def gif():
     return buffer.getvalue()
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # pytest undoes the filter in uploads.py
 @pytest.mark.parametrize(
     ("content", "words"),
     [

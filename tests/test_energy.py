@@ -11,6 +11,7 @@ from torch import Tensor
 from etviz import UsageError
 from etviz.models.descent import EnergyDescent
 from etviz.models.energy import EnergyBlock, EnergyLayerNorm
+from etviz.models.projection import PackedProjection
 
 SIZES = dict(embed_dim=12, num_heads=3, head_dim=5, num_memories=7, beta=0.4, init_scale=0.5)
 
@@ -43,13 +44,13 @@ def energy_in_loops(b: EnergyBlock, g: Tensor, exclude_self: bool) -> float:
             for key in range(len(g)):
                 if exclude_self and key == query:
                     continue
-                q = [float(b.query[h, y] @ g[query]) for y in range(head_dim)]
-                k = [float(b.key[h, y] @ g[key]) for y in range(head_dim)]
+                q = [float(b.query[h, y].detach() @ g[query]) for y in range(head_dim)]
+                k = [float(b.key[h, y].detach() @ g[key]) for y in range(head_dim)]
                 terms.append(math.exp(b.beta * sum(x * y for x, y in zip(q, k, strict=True))))
             energy -= math.log(sum(terms)) / b.beta
     for token in g:
         for memory in b.memories:
-            energy -= 0.5 * max(0.0, float(memory @ token)) ** 2
+            energy -= 0.5 * max(0.0, float(memory.detach() @ token)) ** 2
     return energy
 
 
@@ -67,8 +68,8 @@ def test_closed_form_equals_autograd(exclude_self, beta, padded):
     b, g = block(exclude_self=exclude_self), states()
     valid = torch.tensor([[True] * 6, [True] * 4 + [False] * 2, [True] + [False] * 5]) if padded else None
     oracle = oracle_gradient(b, g, beta=beta, valid=valid)
-    evaluation = b.evaluate(g, b.weight(), beta, valid)
-    torch.testing.assert_close(b.gradient(g, b.weight(), beta, valid), oracle, rtol=1e-10, atol=1e-12)
+    evaluation = b.evaluate(g, b.projection(), beta, valid)
+    torch.testing.assert_close(b.gradient(g, b.projection(), beta, valid), oracle, rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(evaluation.gradient, oracle, rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(evaluation.attention_energy, b.attention_energy(g, beta, valid), rtol=1e-12, atol=0)
     torch.testing.assert_close(evaluation.hopfield_energy, b.hopfield_energy(g, valid), rtol=1e-12, atol=0)
@@ -78,7 +79,7 @@ def test_padding_changes_nothing():
     """Tokens that do not exist leave energy and gradient of the others as they are without them."""
     b, g = block(), states(1)
     valid = torch.tensor([[True] * 4 + [False] * 2])
-    alone, padded = g[:, :4], b.evaluate(g, b.weight(), valid=valid)
+    alone, padded = g[:, :4], b.evaluate(g, b.projection(), valid=valid)
     torch.testing.assert_close(padded.gradient[:, :4], oracle_gradient(b, alone))
     torch.testing.assert_close(padded.attention_energy.sum(), b.attention_energy(alone).sum())
     assert padded.gradient[:, 4:].abs().max() == 0
@@ -86,15 +87,27 @@ def test_padding_changes_nothing():
     assert padded.attention[:, :, :, 4:].abs().max() == 0
 
 
+def test_packed_products_equal_the_plain_ones():
+    """oneDNN's, taken for inference on a CPU, against the differentiable ones."""
+    b, g = block().float(), states().float()
+    plain = b.gradient(g, b.projection())
+    with torch.no_grad():
+        projection = b.projection()
+        packed = b.gradient(g, projection)
+    assert type(projection) is PackedProjection or not torch.backends.mkldnn.is_available()
+    torch.testing.assert_close(packed, plain, rtol=1e-5, atol=1e-5)
+    assert plain.requires_grad
+
+
 def test_attention_is_a_softmax_over_keys():
-    attention = block().evaluate(states(), block().weight()).attention
+    attention = block().evaluate(states(), block().projection()).attention
     torch.testing.assert_close(attention.sum(-1), torch.ones_like(attention.sum(-1)))
 
 
 def test_one_image_does_not_depend_on_its_batch():
     b, g = block(), states()
-    together = b.evaluate(g, b.weight()).gradient
-    torch.testing.assert_close(together[1:2], b.evaluate(g[1:2], b.weight()).gradient, rtol=1e-12, atol=1e-14)
+    together = b.evaluate(g, b.projection()).gradient
+    torch.testing.assert_close(together[1:2], b.evaluate(g[1:2], b.projection()).gradient, rtol=1e-12, atol=1e-14)
 
 
 def test_layer_norm_has_a_scalar_gain_and_the_papers_epsilon():

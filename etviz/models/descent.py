@@ -1,6 +1,7 @@
 """Descent on the energy: the loop itself, the step rules, and the record of a descent."""
 
 from dataclasses import dataclass
+from itertools import repeat
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from etviz.errors import UsageError
 from etviz.models.energy import EnergyBlock, Evaluation, check_beta
 
 RULES = ("fixed", "backtracking")
+CPU_IMAGES = 4  # at once, on a CPU
 MAX_HALVINGS = 40  # 10 * 2^-40 is about 1e-11: below that no step changes a float32 state
 
 
@@ -49,10 +51,17 @@ class EnergyDescent(nn.Module):
     ) -> Tensor:
         """The last state. x (B, N, D) -> (B, N, D); ``valid`` (B, N) bool marks tokens that exist."""
         steps, step_size = self._defaults(steps, step_size, beta)
+        if not torch.is_grad_enabled() and x.device.type == "cpu" and x.shape[0] > CPU_IMAGES:
+            # A few images at a time through all steps: then what a step makes stays in the cache.
+            parts = x.split(CPU_IMAGES), (valid.split(CPU_IMAGES) if valid is not None else repeat(None))
+            return torch.cat([self._descend(*part, steps, step_size, beta) for part in zip(*parts, strict=False)])
+        return self._descend(x, valid, steps, step_size, beta)
+
+    def _descend(self, x: Tensor, valid: Tensor | None, steps: int, step_size: float, beta: float | None) -> Tensor:
         for block in self.blocks:
-            weight = block.weight()
+            projection = block.projection()
             for _ in range(steps):
-                x = x - step_size * block.gradient(block.norm(x), weight, beta, valid)
+                x = x.sub(block.gradient(block.norm(x), projection, beta, valid), alpha=step_size)
         return x
 
     def normalized(self, x: Tensor) -> Tensor:
@@ -79,17 +88,17 @@ class EnergyDescent(nn.Module):
             raise UsageError(f"tolerance must be above 0, not {tolerance}.")
         recorder = _Recorder(x.shape[0], tolerance, keep_attention)
         for index, block in enumerate(self.blocks):
-            weight = block.weight()
-            now = block.evaluate(block.norm(x), weight, beta, valid)
+            projection = block.projection()
+            now = block.evaluate(block.norm(x), projection, beta, valid)
             recorder.start_block(index)
             for _ in range(steps):
                 recorder.add_state(x, now)
                 if recorder.all_settled():
                     break
                 sizes = x.new_full((x.shape[0],), step_size)
-                candidate, after = _step(block, weight, x, now, sizes, beta, valid)
+                candidate, after = _step(block, projection, x, now, sizes, beta, valid)
                 if rule == "backtracking":
-                    candidate, after, sizes = _backtrack(block, weight, x, now, candidate, after, sizes, beta, valid)
+                    candidate, after, sizes = _backtrack(block, projection, x, now, candidate, after, sizes, beta, valid)
                 recorder.add_step(sizes, now, after)
                 x, now = candidate, after
         recorder.add_state(x, now)
@@ -110,13 +119,13 @@ def total_energy(evaluation: Evaluation) -> Tensor:
     return evaluation.attention_energy.sum(-1) + evaluation.hopfield_energy.sum(-1)
 
 
-def _step(block, weight, x, now, sizes, beta, valid) -> tuple[Tensor, Evaluation]:
+def _step(block, projection, x, now, sizes, beta, valid) -> tuple[Tensor, Evaluation]:
     """One step of ``sizes`` (B,) along minus the gradient, and the evaluation of where it leads."""
     candidate = x - sizes[:, None, None] * now.gradient
-    return candidate, block.evaluate(block.norm(candidate), weight, beta, valid)
+    return candidate, block.evaluate(block.norm(candidate), projection, beta, valid)
 
 
-def _backtrack(block, weight, x, now, candidate, after, sizes, beta, valid) -> tuple[Tensor, Evaluation, Tensor]:
+def _backtrack(block, projection, x, now, candidate, after, sizes, beta, valid) -> tuple[Tensor, Evaluation, Tensor]:
     """Halve the step of every image whose energy would rise, until it does not; stay put if it always does."""
     energy = total_energy(now)
     for _ in range(MAX_HALVINGS):
@@ -124,7 +133,7 @@ def _backtrack(block, weight, x, now, candidate, after, sizes, beta, valid) -> t
         if not rises.any():
             return candidate, after, sizes
         sizes = torch.where(rises, sizes / 2, sizes)
-        candidate, after = _step(block, weight, x, now, sizes, beta, valid)
+        candidate, after = _step(block, projection, x, now, sizes, beta, valid)
     rises = ~(total_energy(after) <= energy)
     after = Evaluation(*(_where(rises, old, new) for old, new in zip(now, after, strict=True)))
     return _where(rises, x, candidate), after, torch.where(rises, 0.0, sizes)

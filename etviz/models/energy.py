@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from etviz.errors import UsageError
+from etviz.models.projection import Projection, make_projection
 
 
 class EnergyLayerNorm(nn.Module):
@@ -107,61 +108,66 @@ class EnergyBlock(nn.Module):
 
     # ---- its gradient in closed form -----------------------------------------------------------------------------
 
-    def weight(self) -> Tensor:
-        """Queries, keys and memories as one (2HY + M, D) matrix: one matmul up, and its transpose down."""
-        return torch.cat([self.query.flatten(0, 1), self.key.flatten(0, 1), self.memories])
+    def projection(self) -> Projection:
+        """Queries (HY, D), keys (HY, D) and memories (M, D): a step is one product up, and its transpose down."""
+        return make_projection([self.query.flatten(0, 1), self.key.flatten(0, 1), self.memories])
 
-    def gradient(self, g: Tensor, weight: Tensor, beta: float | None = None, valid: Tensor | None = None) -> Tensor:
-        """dE/dg, (B, N, D), with ``weight`` from `weight()`: taken as an argument so that a descent builds it once.
+    def gradient(
+        self, g: Tensor, projection: Projection, beta: float | None = None, valid: Tensor | None = None
+    ) -> Tensor:
+        """dE/dg, (B, N, D), with ``projection`` from `projection()`: an argument, so that a descent makes it once.
 
         dE/dg = -(W_Q^T A K + W_K^T A^T Q + xi^T relu(xi g)): the second term is there because a token is also a key
         of every other token (appendix A of the paper).
         """
         beta = self.beta if beta is None else beta
-        queries, keys, hidden = self._project(g, weight)
+        queries, keys, overlaps = self._heads(*projection.up(g))
         logits, counted = self._exclude((beta * queries) @ keys.transpose(2, 3), valid)
         attention = logits.softmax(dim=3)
         if counted is not None:
             attention = attention * counted
-        return self._gradient(attention, queries, keys, hidden.relu(), weight, valid)
+        return self._gradient(attention, queries, keys, overlaps.relu(), projection, valid)
 
-    def evaluate(self, g: Tensor, weight: Tensor, beta: float | None = None, valid: Tensor | None = None) -> Evaluation:
+    def evaluate(
+        self, g: Tensor, projection: Projection, beta: float | None = None, valid: Tensor | None = None
+    ) -> Evaluation:
         """The gradient together with both energies and the attention, sharing every intermediate."""
         beta = self.beta if beta is None else beta
-        queries, keys, hidden = self._project(g, weight)
+        queries, keys, overlaps = self._heads(*projection.up(g))
         logits, counted = self._exclude(_widened((beta * queries) @ keys.transpose(2, 3)), valid)
-        lse = torch.logsumexp(logits, dim=3, keepdim=True)
-        attention = (logits - lse).exp()
+        attention = logits.softmax(dim=3)
+        # At the largest logit, attention = exp(logit - lse) is at least 1/N: the logarithm is safe, and cheaper than
+        # a second pass over all logits.
+        lse = logits.amax(dim=3, keepdim=True) - attention.amax(dim=3, keepdim=True).log()
         if counted is not None:
             attention, lse = attention * counted, lse * counted
-        activation = hidden.relu()
+        activation = overlaps.relu()
         hopfield_energy = -0.5 * torch.linalg.vector_norm(_widened(activation), dim=2).square()
         return Evaluation(
-            gradient=_widened(self._gradient(attention, queries, keys, activation, weight, valid)),
+            gradient=_widened(self._gradient(attention, queries, keys, activation, projection, valid)),
             attention_energy=-lse.squeeze(3).sum(dim=1) / beta,
             hopfield_energy=hopfield_energy if valid is None else hopfield_energy * valid,
             attention=attention,
         )
 
-    def _project(self, g: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries and keys (B, H, N, Y) and memory overlaps (B, N, M) of a state."""
-        heads, head_dim, _ = self.query.shape
-        width = heads * head_dim
-        projected = F.linear(g, weight)  # (B, N, 2HY + M)
-        queries, keys, hidden = projected.split([width, width, weight.shape[0] - 2 * width], dim=2)
-        return (
-            queries.unflatten(2, (heads, head_dim)).transpose(1, 2),
-            keys.unflatten(2, (heads, head_dim)).transpose(1, 2),
-            hidden,
-        )
+    def _heads(self, queries: Tensor, keys: Tensor, overlaps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries and keys (B, N, HY) -> (B, H, N, Y); overlaps with the memories (B, N, M) as they are."""
+        queries, keys = (part.unflatten(2, self.query.shape[:2]).transpose(1, 2) for part in (queries, keys))
+        return queries, keys, overlaps
 
     def _gradient(
-        self, attention: Tensor, queries: Tensor, keys: Tensor, activation: Tensor, weight: Tensor, valid: Tensor | None
+        self,
+        attention: Tensor,
+        queries: Tensor,
+        keys: Tensor,
+        activation: Tensor,
+        projection: Projection,
+        valid: Tensor | None,
     ) -> Tensor:
-        pull_on_queries = attention @ keys  # (B, H, N, Y)
-        pull_on_keys = attention.transpose(2, 3) @ queries  # (B, H, N, Y)
-        up = [pull.transpose(1, 2).flatten(2) for pull in (pull_on_queries, pull_on_keys)]
-        gradient = -(torch.cat([*up, activation], dim=2) @ weight)
+        on_queries = attention @ keys  # (B, H, N, Y)
+        on_keys = attention.transpose(2, 3) @ queries  # (B, H, N, Y)
+        on_queries, on_keys = (pull.transpose(1, 2).flatten(2) for pull in (on_queries, on_keys))  # (B, N, HY)
+        gradient = -projection.down([on_queries, on_keys, activation])
         return gradient if valid is None else gradient * valid[..., None]
 
     def _exclude(self, logits: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor | None]:

@@ -23,7 +23,7 @@ PAGE, PAGE_DARK = "#faf9f6", "#141518"  # --page in painter.css
 
 # Gradio's own padding and width, and the colour scheme that its .dark class stands for.
 PAGE_STYLE = """
-.gradio-container, .gradio-container > .main, .gradio-container .wrap { max-width: none !important; padding: 0 !important; }
+.gradio-container, .gradio-container :is(.main, .wrap) { max-width: none !important; padding: 0 !important; }
 .etviz { color-scheme: light; }
 .dark .etviz { color-scheme: dark; }
 """

@@ -209,7 +209,7 @@ function createPainter({ onPaint, onStroke }) {
     cells[focus].tabIndex = -1;
     focus = patch;
     cells[focus].tabIndex = 0;
-    cells[focus].focus({ preventScroll: true });
+    if (document.activeElement !== cells[focus]) cells[focus].focus({ preventScroll: true });
   }
 
   grid.addEventListener("pointerdown", (event) => {
@@ -235,6 +235,7 @@ function createPainter({ onPaint, onStroke }) {
   };
   grid.addEventListener("pointerup", finish);
   grid.addEventListener("pointercancel", finish);
+  grid.addEventListener("focusin", (event) => moveFocus(cells.indexOf(event.target)));
   grid.addEventListener("keydown", (event) => {
     const [row, column] = [Math.floor(focus / side), focus % side];
     const moves = {
@@ -557,6 +558,7 @@ export function createExplorer(root, host) {
     };
     const keep = h("input", { type: "checkbox", checked: true, change: () => showFrame() });
     const badge = h("span", { class: "etviz-badge" });
+    const mean = h("span");
     const readout = Object.fromEntries(
       [...LINES.map((line) => line.key), "gradient_norm", "psnr", "mse"].map((key) => [key, h("dd")]),
     );
@@ -568,7 +570,6 @@ export function createExplorer(root, host) {
       { class: "etviz-page" },
       heading,
       picker.node,
-      start.note ? h("p", { class: "etviz-note" }, start.note) : null,
       notice,
       h(
         "div",
@@ -580,6 +581,7 @@ export function createExplorer(root, host) {
           painter.node,
           toolbar(),
           caption,
+          start.note ? h("p", { class: "etviz-hint" }, start.note) : null,
           h("p", { class: "etviz-hint" }, HINT),
         ),
         h(
@@ -590,7 +592,7 @@ export function createExplorer(root, host) {
             "div",
             { class: "etviz-under" },
             h("label", { class: "etviz-check" }, keep, "Keep the visible pixels as given"),
-            colourBar(),
+            colourBar(mean),
           ),
           h("div", { class: "etviz-head" }, h("h2", {}, "Energy"), badge, scaleSwitch()),
           readouts(readout),
@@ -600,7 +602,7 @@ export function createExplorer(root, host) {
       ),
       spoken,
     );
-    return { node, counter, caption, notice, spoken, tiles, keep, badge, readout };
+    return { node, counter, caption, notice, spoken, tiles, keep, badge, mean, readout };
   }
 
   function createTile(title, name = "") {
@@ -653,11 +655,11 @@ export function createExplorer(root, host) {
     );
   }
 
-  function colourBar() {
+  function colourBar(mean) {
     const stops = VIRIDIS.map((colour) => `rgb(${colour.join(" ")})`).join(", ");
     const bar = h("i");
     bar.style.background = `linear-gradient(to right, ${stops})`;
-    return h("div", { class: "etviz-bar", title: "Absolute error, mean of the three channels" }, "error 0", bar, `≥ ${ERROR_CEILING}`);
+    return h("div", { class: "etviz-bar", title: "Absolute error, mean of the three channels" }, mean, "0", bar, `≥ ${ERROR_CEILING}`);
   }
 
   function showMask(mask) {
@@ -691,7 +693,7 @@ export function createExplorer(root, host) {
       total += error;
       return viridis(error / ERROR_CEILING);
     });
-    ui.tiles.error.value.textContent = `mean ${format(total / (size * size), 2)}`;
+    ui.mean.textContent = `Mean error ${(total / size ** 2).toFixed(3)}`;
   }
 
   function showStep(step) {

@@ -57,9 +57,10 @@ class Service:
 
     def start(self) -> dict:
         """What the page shows before anybody asks: the menu, thumbnails, and a first descent."""
-        pictures = self.pictures(self.model(self.first).img_size)
+        model = self.model(self.first)
+        pictures = self.pictures(model.img_size)
         chosen = pictures.highlights(THUMBS)
-        mask = random_mask(1, num_patches=self.model(self.first).num_patches, generator=torch.Generator().manual_seed(0))
+        mask = random_mask(1, num_patches=model.num_patches, generator=torch.Generator().manual_seed(0))
         question = {"seq": 0, "model": self.first, "picture": {"index": chosen[0]}, "mask": mask_to_hex(mask)}
         return {
             "models": [{"name": name, "facts": facts(place)} for name, place in self.checkpoints.items()],
@@ -145,7 +146,10 @@ def explorable(checkpoint: str) -> dict[str, str]:
     if not _has_energy(checkpoint):
         raise UsageError(f"The model of {checkpoint!r} has no energy to descend: choose an Energy Transformer.")
     shipped = {name: name for name in list_checkpoints() if name == checkpoint or _is_sound(name)}
-    return shipped if checkpoint in shipped else {Path(checkpoint).resolve().name: checkpoint, **shipped}
+    if checkpoint in shipped:
+        return shipped
+    name = Path(checkpoint).resolve().name
+    return {checkpoint if name in shipped else name: checkpoint, **shipped}
 
 
 def _a_dict(question: object) -> dict:

@@ -1,0 +1,1 @@
+"""What etviz is measured against."""

@@ -1,0 +1,188 @@
+"""python -m etviz.bench [model=et_asym] [batch_size=64] [seconds=3] [json=bench.json]
+
+Times trace, reconstruct and a training step, beside a literal autograd Energy Transformer (benchmarks/literal.py, where
+the command runs in a clone), and gives each as a share of the machine's own measured matmul rate. The table goes to
+stderr, the JSON to stdout.
+"""
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch.utils.flop_counter import FlopCounterMode
+
+import etviz
+from etviz.checkpoints import write_text
+from etviz.commands import load_config, pick_device, positive_number, run, whole_number
+from etviz.errors import UsageError
+from etviz.models import MaskedImageModel
+from etviz.models.projection import Projection, make_projection
+from etviz.training import describe_device
+
+MATMUL_SIZE = 2048  # of the square matrices whose product is the machine's rate
+TRACEABLE = ("et", "et_asym")
+
+
+def main(argv: list[str]) -> None:
+    """Measure as ``argv``'s options say; see the module's own text."""
+    config = load_config("commands/bench", argv)
+    if config["model"] not in TRACEABLE:
+        raise UsageError(f"There is no model {config['model']!r} to time: choose one of {', '.join(TRACEABLE)}.")
+    device = pick_device(config["device"])
+    batch = whole_number("batch_size", config["batch_size"], least=1)
+    seconds = positive_number("seconds", config["seconds"])
+    torch.manual_seed(0)
+    model = etviz.create_model(config["model"], step_size=0.1, init_scale=0.07).to(device).eval()
+    report = measure(model, batch, seconds)
+    Console(stderr=True).print(make_table(report))
+    text = json.dumps(report, indent=2)
+    print(text)
+    if config["json"] is not None:
+        write_text(Path(str(config["json"])), text + "\n")
+
+
+def measure(model: MaskedImageModel, batch: int, seconds: float) -> dict:
+    """Median seconds, images/s, FLOPs an image and share of the matmul rate of each task, and ratios between them."""
+    device = model.mean.device
+    images = torch.rand(batch, 3, model.img_size, model.img_size, device=device)
+    mask = etviz.random_mask(batch, num_patches=model.num_patches).to(device)
+    tasks = model_tasks(model, images, mask) | literal_tasks(model, images, mask)
+    rate = matmul_rate(device, seconds)
+    rows = {}
+    for name, (function, count) in tasks.items():
+        flops = None if name.startswith("literal") else count_flops(function)  # the literal one's own waste is its own
+        median = median_seconds(function, device, seconds)
+        rows[name] = {"seconds": median, "images_per_second": count / median, "gflops_per_image": None, "share": None}
+        if flops is not None:
+            rows[name] |= {"gflops_per_image": flops / count / 1e9, "share": flops / median / rate}
+    return {
+        "model": model.name,
+        "device": describe_device(device),
+        "torch": torch.__version__,
+        "batch_size": batch,
+        "matmul_gflops_per_second": rate / 1e9,
+        "tasks": rows,
+        "ratios": ratios(rows),
+    }
+
+
+def model_tasks(model: MaskedImageModel, images, mask) -> dict[str, tuple[Callable, int]]:
+    """What etviz does, each with the number of images it does it to."""
+    one, one_mask = images[:1], mask[:1]
+    batch = len(images)
+    return {
+        "trace, 1 image": (lambda: model.trace(one, one_mask, keep_attention=False), 1),
+        "reconstruct, 1 image": (lambda: model.reconstruct(one, one_mask), 1),
+        f"trace, {batch} images": (lambda: model.trace(images, mask, keep_attention=False), batch),
+        f"reconstruct, {batch} images": (lambda: model.reconstruct(images, mask), batch),
+        f"training step, {batch} images": (training_step(model, model.loss, images, mask), batch),
+    }
+
+
+def literal_tasks(model: MaskedImageModel, images, mask) -> dict[str, tuple[Callable, int]]:
+    """The same by autograd; nothing where there is no clone around, or the model is not the plain Energy Transformer."""
+    try:
+        from benchmarks import literal
+    except ModuleNotFoundError:
+        return {}
+    if model.name != "et":
+        return {}
+    batch = len(images)
+
+    def loss(images, mask):
+        return literal.loss(model, images, mask)
+
+    return {
+        "literal trace, 1 image": (lambda: literal.trace(model, images[:1], mask[:1]), 1),
+        f"literal reconstruct, {batch} images": (lambda: literal.reconstruct(model, images, mask), batch),
+        f"literal training step, {batch} images": (training_step(model, loss, images, mask), batch),
+    }
+
+
+def training_step(model: MaskedImageModel, loss: Callable, images, mask) -> Callable:
+    """Forward, backward and AdamW, in float32."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6, fused=True)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        loss(images, mask).backward()
+        optimizer.step()
+
+    return step
+
+
+def ratios(rows: dict) -> dict[str, float]:
+    """Literal over etviz, task by task, and trace over reconstruct."""
+    found = {}
+    for name, row in rows.items():
+        literal = rows.get(f"literal {name}")
+        if literal is not None:
+            found[f"literal / etviz, {name}"] = literal["seconds"] / row["seconds"]
+        if name.startswith("trace"):
+            found[f"trace / reconstruct,{name.removeprefix('trace,')}"] = (
+                row["seconds"] / rows[f"reconstruct,{name.removeprefix('trace,')}"]["seconds"]
+            )
+    return found
+
+
+def median_seconds(function: Callable, device: torch.device, seconds: float) -> float:
+    """Median wall time of a call, over at least three calls and about ``seconds``, after one to warm up."""
+    call_and_wait(function, device)
+    times: list[float] = []
+    while len(times) < 3 or sum(times) < seconds:
+        start = time.perf_counter()
+        call_and_wait(function, device)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def call_and_wait(function: Callable, device: torch.device) -> None:
+    """Call, and wait for the device to finish."""
+    function()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+@torch.no_grad()
+def matmul_rate(device: torch.device, seconds: float) -> float:
+    """FLOP/s of a large float32 matrix product, by the faster of the products that models use here."""
+    a = torch.randn(MATMUL_SIZE, MATMUL_SIZE, device=device)
+    projections = {type(p): p for p in (Projection([a]), make_projection([a]))}  # plain and, on a CPU, packed
+    fastest = min(median_seconds(lambda p=p: p.up(a[None]), device, seconds / 2) for p in projections.values())
+    return 2 * MATMUL_SIZE**3 / fastest
+
+
+def count_flops(function: Callable) -> int:
+    """FLOPs of the matrix products in one call, two for a multiply-add.
+
+    Without oneDNN's packed products, which PyTorch's counter does not know: the products are the same.
+    """
+    with torch.backends.mkldnn.flags(enabled=False), FlopCounterMode(display=False) as counter:
+        function()
+    return counter.get_total_flops()
+
+
+def make_table(report: dict) -> Table:
+    """The report for people."""
+    rate = report["matmul_gflops_per_second"]
+    title = f"{report['model']} on {report['device']}: float32 matmul at {rate:,.0f} GFLOP/s"
+    table = Table("task", "ms", "images/s", "GFLOP an image", "share of matmul rate", title=title)
+    for name, row in report["tasks"].items():
+        flops = "" if row["gflops_per_image"] is None else f"{row['gflops_per_image']:.2f}"
+        share = "" if row["share"] is None else f"{row['share']:.0%}"
+        table.add_row(name, f"{1e3 * row['seconds']:.1f}", f"{row['images_per_second']:.1f}", flops, share)
+    table.add_section()
+    for name, ratio in report["ratios"].items():
+        table.add_row(name, f"{ratio:.2f}x")
+    return table
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,56 @@
+"""The yardstick computes the same thing; the counts are right. Speeds themselves are measured, not asserted, here:
+shared machines are noisy. `python -m etviz.bench` prints them."""
+
+import json
+
+import pytest
+import torch
+
+import etviz
+from benchmarks import literal
+from etviz import bench
+from tests.conftest import TINY
+
+
+@pytest.fixture()
+def model():
+    torch.manual_seed(0)
+    return etviz.create_model("et", **TINY)
+
+
+def test_literal_transformer_computes_the_same(model, images, mask):
+    trace = model.trace(images, mask)
+    frames, energy = literal.trace(model, images, mask)
+    torch.testing.assert_close(trace.frames, frames, atol=1e-5, rtol=0)
+    torch.testing.assert_close(trace.energy, energy, rtol=1e-5, atol=0)
+    torch.testing.assert_close(literal.reconstruct(model, images, mask), model.reconstruct(images, mask))
+
+
+def test_literal_training_step_has_the_same_gradient(model, images, mask):
+    """Second derivatives by autograd against the closed form differentiated once."""
+    gradients = []
+    for loss in (model.loss(images, mask), literal.loss(model, images, mask)):
+        model.zero_grad()
+        loss.backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
+    torch.testing.assert_close(*gradients, atol=1e-6, rtol=1e-4)
+
+
+def test_flops_equal_a_count_by_hand(model, images, mask):
+    tokens, dim, heads, head_dim, memories = 65, 32, 2, 16, 128
+    stacked = 2 * heads * head_dim + memories
+    step = 2 * tokens * stacked * dim * 2 + 3 * 2 * heads * tokens * tokens * head_dim
+    by_hand = 4 * step + 2 * 64 * 48 * dim * 2
+    counted = bench.count_flops(lambda: model.reconstruct(images, mask))
+    assert counted == 4 * by_hand
+
+
+def test_report(model):
+    report = bench.measure(model, batch=2, seconds=0.01)
+    tasks = report["tasks"]
+    assert tasks["reconstruct, 2 images"]["images_per_second"] == pytest.approx(
+        2 / tasks["reconstruct, 2 images"]["seconds"]
+    )
+    ratio = tasks["literal trace, 1 image"]["seconds"] / tasks["trace, 1 image"]["seconds"]
+    assert report["ratios"]["literal / etviz, trace, 1 image"] == pytest.approx(ratio)
+    json.dumps(report)

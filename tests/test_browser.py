@@ -1,0 +1,370 @@
+"""The explorer in a real browser: painting, scrubbing, uploading, on a phone, and never a word to another machine."""
+
+import importlib.util
+import json
+import os
+import re
+from urllib.parse import urlsplit
+
+import pytest
+import torch
+from PIL import Image
+
+import etviz
+from etviz.checkpoints import save_checkpoint
+from etviz.models import complete
+from etviz.ui.payload import decode_pixels, to_bytes
+from tests.browser_app import CHROMIUM, FLAGS, serving
+
+try:
+    from playwright.sync_api import expect, sync_playwright
+except ImportError:
+    sync_playwright = None
+
+needs = {"playwright": sync_playwright, "chromium": CHROMIUM, "gradio": importlib.util.find_spec("gradio")}
+missing = [name for name, found in needs.items() if not found]
+if missing:
+    reason = f"the browser test needs {' and '.join(missing)}"
+    if os.environ.get("ETVIZ_REQUIRE_BROWSER") == "1":
+        raise RuntimeError(reason)
+    pytest.skip(reason, allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    sizes = dict(embed_dim=64, num_heads=2, head_dim=32, step_size=0.1, init_scale=0.1)
+    return etviz.create_model("et", **sizes).eval()
+
+
+@pytest.fixture(scope="module")
+def address(model, tmp_path_factory):
+    """The app as a user starts it, on a free port, with untrained models (one of them cut short) and no dataset."""
+    folder = tmp_path_factory.mktemp("app")
+    for name in ("cut", "tiny", "twin"):
+        save_checkpoint(model, folder / name, {"name": name})
+    weights = folder / "cut" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with serving("--checkpoint", "tiny", "--data-root", str(folder), ETVIZ_CHECKPOINTS=str(folder)) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+class Visit:
+    """One page, with everything that it asked for and complained about."""
+
+    def __init__(self, context, address):
+        self.page = context.new_page()
+        self.requests, self.complaints, self.answers = [], [], []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("websocket", lambda socket: self.requests.append(socket.url))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", lambda message: message.type == "error" and self.complaints.append(message.text))
+        self.page.on("response", self.listen)
+        self.page.goto(address)
+        self.root = self.page.locator(".etviz")
+        expect(self.root).to_have_attribute("data-ready", "true", timeout=30_000)
+
+    def listen(self, response):
+        if "component_server" in response.url:
+            self.answers.append(response)
+
+    def questions(self):
+        return [answer.request.post_data_json["data"] for answer in self.answers]
+
+    def read(self, name):
+        return self.root.get_attribute(f"data-{name}")
+
+    def settle(self):
+        """Wait until what is on screen belongs to the mask as painted."""
+        expect(self.root).to_have_attribute("data-shown", self.read("mask"), timeout=10_000)
+        expect(self.root).to_have_attribute("data-busy", "false")
+
+    def middle(self, patch):
+        """Where to put the pointer for a patch."""
+        box = self.page.locator(".etviz-cell").nth(patch).bounding_box()
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def stroke(self, *patches):
+        self.page.mouse.move(*self.middle(patches[0]))
+        self.page.mouse.down()
+        for patch in patches[1:]:
+            self.page.mouse.move(*self.middle(patch), steps=3)
+        self.page.mouse.up()
+
+    def press(self, button):
+        self.page.get_by_role("button", name=button, exact=True).click()
+        self.settle()
+
+    def pixels(self, tile):
+        """What a tile's canvas holds: (3, S, S) uint8."""
+        script = """(canvas) => {
+            const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            return btoa(String.fromCharCode(...data.filter((_, i) => i % 4 < 3)));
+        }"""
+        canvas = self.page.get_by_role("img", name=tile)
+        return decode_pixels(canvas.evaluate(script), canvas.evaluate("(canvas) => canvas.width"))
+
+    def curve(self, line="total"):
+        return self.page.locator(f"path[data-line={line}]").get_attribute("d")
+
+    def sideways(self):
+        return self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+
+
+@pytest.fixture()
+def visit(browser, address):
+    """A page in a fresh session; afterwards, nothing may have gone wrong or left the machine."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
+    visit = Visit(context, address)
+    yield visit
+    host = urlsplit(address).netloc
+    over_the_wire = [url for url in visit.requests if not url.startswith(("blob:", "data:"))]
+    strangers = [url for url in over_the_wire if urlsplit(url).netloc != host]
+    context.close()
+    assert not strangers
+    assert not visit.complaints
+
+
+@pytest.fixture()
+def phone(browser, address):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, reduced_motion="reduce")
+    yield Visit(context, address)
+    context.close()
+
+
+def test_the_first_descent_is_there_without_asking(visit):
+    assert visit.page.title() == "etviz"
+    assert visit.read("steps") == visit.read("step") == "12"
+    assert visit.read("hidden") == "54"
+    assert not visit.answers
+    assert visit.sideways() <= 0
+    assert visit.page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+
+
+def test_three_painted_patches_reach_the_server_and_thirteen_frames_come_back(visit):
+    visit.press("Clear")
+    before = visit.curve()
+    visit.stroke(0, 1, 2)
+    visit.settle()
+    assert visit.read("mask") == "e" + 15 * "0"
+    assert visit.read("hidden") == "3"
+    assert visit.questions()[-1]["mask"] == "e" + 15 * "0"
+    answer = visit.answers[-1].json()
+    assert len(answer["energy"]) == 13
+    assert visit.curve() != before
+    assert len(visit.answers) == 2  # one for Clear, and one for the whole stroke
+
+
+def test_what_is_on_screen_equals_the_python_api(visit, model):
+    visit.stroke(10, 20)
+    visit.settle()
+    answer = visit.answers[-1].json()
+    image = decode_pixels(answer["image"], 32)[None].float() / 255
+    mask = etviz.mask_from_hex(visit.read("mask"))
+    trace = model.trace(image, mask)
+    expected = to_bytes(complete(image, trace.frames[:, 12], mask))[0]
+    assert (visit.pixels("Reconstruction").int() - expected.int()).abs().max() <= 1
+    assert torch.equal(visit.pixels("Original"), to_bytes(image)[0])
+    shown = visit.page.locator(".etviz-readout dd").first.inner_text().replace("\N{MINUS SIGN}", "-").replace(",", "")
+    assert float(shown) == pytest.approx(trace.energy[0, 12].item(), abs=0.06)
+
+
+def test_a_stroke_that_starts_on_a_hidden_patch_reveals_and_skips_nothing(visit):
+    visit.press("Clear")
+    visit.press("Invert")
+    x, y = visit.middle(0)
+    visit.page.mouse.move(x, y)
+    visit.page.mouse.down()
+    visit.page.mouse.move(*visit.middle(63))  # in one jump
+    visit.page.mouse.up()
+    visit.settle()
+    assert visit.read("mask") == "7fbfdfeff7fbfdfe"
+
+
+def test_scrubbing_changes_the_picture_and_asks_nobody(visit):
+    asked = len(visit.requests)
+    end = visit.pixels("Reconstruction")
+    slider = visit.page.get_by_role("slider", name="Descent step")
+    slider.focus()
+    for _ in range(5):
+        slider.press("ArrowLeft")
+    assert visit.read("step") == "7"
+    assert not torch.equal(visit.pixels("Reconstruction"), end)
+    slider.press("Home")
+    assert visit.read("step") == "0"
+    box = visit.page.locator(".etviz-chart").bounding_box()
+    visit.page.mouse.click(box["x"] + box["width"] - 15, box["y"] + 40)
+    assert visit.read("step") == "12"
+    assert torch.equal(visit.pixels("Reconstruction"), end)
+    assert len(visit.requests) == asked
+
+
+def test_play_runs_to_the_end_and_pauses(visit):
+    visit.page.get_by_role("button", name="Play the descent").click()
+    expect(visit.page.get_by_role("button", name="Pause")).to_be_visible()
+    expect(visit.root).to_have_attribute("data-step", re.compile("^[1-6]$"))
+    visit.page.get_by_role("button", name="Pause").click()
+    paused = visit.read("step")
+    assert int(paused) < 12
+    visit.page.get_by_role("button", name="Play the descent").click()
+    expect(visit.root).to_have_attribute("data-step", "12")
+    expect(visit.page.get_by_role("button", name="Play the descent")).to_be_visible()
+
+
+def test_painting_by_keyboard_and_undoing(visit):
+    visit.press("Clear")
+    keys = visit.page.keyboard
+    visit.page.locator(".etviz-cell").first.focus()
+    for key in ("ArrowDown", "ArrowRight", " ", "ArrowRight", "Enter"):
+        keys.press(key)
+    visit.settle()
+    assert visit.read("mask") == "0060000000000000"
+    assert len(visit.answers) == 2  # Clear, and both keys together
+    cell = visit.page.get_by_role("gridcell", name="row 2, column 3, hidden")
+    expect(cell).to_be_focused()
+    keys.press("Control+z")
+    visit.settle()
+    assert visit.read("hidden") == "0"
+    keys.press("Control+Shift+Z")
+    visit.settle()
+    assert visit.read("mask") == "0060000000000000"
+
+
+def test_presets(visit):
+    visit.press("Random 85%")
+    first = visit.read("mask")
+    assert visit.read("hidden") == "54"
+    visit.press("Invert")
+    assert int(visit.read("mask"), 16) == (1 << 64) - 1 - int(first, 16)
+    visit.press("Clear")
+    assert visit.read("hidden") == "0"
+
+
+def test_another_picture_keeps_the_mask(visit):
+    mask, original = visit.read("mask"), visit.pixels("Original")
+    visit.page.get_by_role("button", name="scikit-image picture 3: rocket").click()
+    expect(visit.page.get_by_text("scikit-image picture 3: rocket")).to_be_visible()
+    assert visit.read("mask") == mask
+    assert not torch.equal(visit.pixels("Original"), original)
+
+
+def test_another_model_answers_and_a_broken_one_is_one_sentence(visit):
+    menu = visit.page.get_by_role("combobox", name="Model")
+    menu.select_option("twin")
+    expect(visit.root).to_have_attribute("data-seq", "1")
+    assert visit.questions()[-1]["model"] == visit.answers[-1].json()["model"] == "twin"
+    menu.select_option("cut")
+    expect(visit.page.get_by_role("alert")).to_contain_text("truncated")
+    expect(menu).to_have_value("twin")
+
+
+def test_an_upload_becomes_the_picture_and_stays_in_its_session(visit, browser, address, tmp_path):
+    Image.new("RGB", (90, 60), (200, 30, 40)).save(tmp_path / "mine.png")
+    visit.page.locator("input[type=file]").set_input_files(tmp_path / "mine.png")
+    expect(visit.page.get_by_text("Your mine.png")).to_be_visible()
+    assert visit.pixels("Original").unique(dim=2).flatten().tolist() == [200] * 32 + [30] * 32 + [40] * 32
+    visit.stroke(0, 1)
+    visit.settle()
+    expect(visit.page.get_by_text("Your mine.png")).to_be_visible()
+    other = Visit(browser.new_context(reduced_motion="reduce"), address)
+    expect(other.page.get_by_text("Your mine.png")).to_have_count(0)
+    other.page.context.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"no picture at all", "no PNG, JPEG or WebP"), (bytes(3 * 2**20), "larger than 2 MB")],
+    ids=["text", "3 MB"],
+)
+def test_a_bad_upload_is_one_sentence_and_loses_nothing(visit, tmp_path, content, words):
+    (tmp_path / "bad.png").write_bytes(content)
+    original, mask = visit.pixels("Original"), visit.read("mask")
+    visit.page.locator("input[type=file]").set_input_files(tmp_path / "bad.png")
+    notice = visit.page.get_by_role("alert")
+    expect(notice).to_contain_text(words)
+    assert torch.equal(visit.pixels("Original"), original)
+    assert visit.read("mask") == mask
+    visit.stroke(0)
+    visit.settle()
+    expect(notice).to_be_hidden()
+
+
+def test_an_answer_that_comes_late_is_ignored(visit):
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    visit.page.route("**/component_server/", hold)
+    visit.stroke(0)
+    visit.stroke(9)
+    visit.page.wait_for_timeout(200)
+    assert len(held) == 1  # the second question waits for the first answer
+    newest = visit.read("mask")
+    held.pop().continue_()
+    visit.page.unroute("**/component_server/")
+    visit.settle()
+    assert visit.read("shown") == newest
+    assert json.loads(visit.answers[-1].request.post_data)["data"]["mask"] == newest
+
+
+def test_a_server_that_is_gone_is_one_sentence(visit):
+    visit.page.route("**/component_server/", lambda route: route.fulfill(status=500, body="no"))
+    shown = visit.read("shown")
+    visit.stroke(0)
+    expect(visit.page.get_by_role("alert")).to_contain_text("does not answer")
+    assert visit.read("shown") == shown
+    visit.page.unroute("**/component_server/")
+    visit.stroke(0, 1)
+    visit.settle()
+    visit.complaints.clear()  # the failure that was staged
+
+
+def test_a_phone_shows_it_all_in_one_column(phone):
+    assert phone.sideways() <= 0
+    phone.page.touchscreen.tap(*phone.middle(0))
+    phone.settle()
+    assert phone.questions()[-1]["mask"] == phone.read("mask")
+    tiles = phone.page.locator(".etviz-canvas")
+    for i in range(tiles.count()):
+        box = tiles.nth(i).bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_contrast(browser, address, scheme):
+    """WCAG AA: 4.5 to 1 for every text on its own background."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
+    visit = Visit(context, address)
+    poor = visit.page.evaluate(
+        """() => {
+        const probe = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+        const rgb = (colour) => { probe.clearRect(0, 0, 1, 1); probe.fillStyle = colour; probe.fillRect(0, 0, 1, 1);
+                                  return [...probe.getImageData(0, 0, 1, 1).data]; };
+        const linear = (v) => v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4;
+        const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+        const fill = (node) => rgb(getComputedStyle(node).backgroundColor);
+        const behind = (node) => { while (fill(node)[3] < 255) node = node.parentElement; return fill(node); };
+        const poor = [];
+        for (const node of document.querySelectorAll(".etviz *")) {
+            const own = [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
+            if (!own || !node.checkVisibility()) continue;
+            const style = getComputedStyle(node);
+            const [a, b] = [light(rgb(node.tagName === "text" ? style.fill : style.color)), light(behind(node))];
+            const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+            if (ratio < 4.5) poor.push(`${node.textContent.trim()}: ${ratio.toFixed(2)}`);
+        }
+        return poor;
+    }"""
+    )
+    context.close()
+    assert poor == []

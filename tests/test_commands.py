@@ -1,0 +1,371 @@
+"""The commands, called as a user calls them, on a tiny checkpoint and dataset made here."""
+
+import json
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+import torchmetrics.functional.image as tm
+from PIL import Image
+
+import etviz
+from etviz import commands, evaluate, visualize
+from etviz.checkpoints import save_checkpoint
+from etviz.commands import load_config
+
+TINY = {"embed_dim": 64, "num_heads": 2, "head_dim": 32, "step_size": 0.1, "init_scale": 0.1, "steps": 3}
+PICTURES = ["reconstruction.png", "film.png", "film.gif", "attention.png", "attention_heads.png", "energy.png"]
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """A dataset in MedMNIST's layout: 12 random test images."""
+    path = tmp_path_factory.mktemp("data") / "noise.npz"
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for split, count in (("train", 5), ("test", 12)):
+        arrays[f"{split}_images"] = rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+        arrays[f"{split}_labels"] = rng.integers(0, 3, (count, 1))
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory, archive):
+    """An untrained Energy Transformer whose card names the archive."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    torch.manual_seed(0)
+    save_checkpoint(etviz.create_model("et", **TINY), folder, {"name": "tiny", "model": "et", "dataset": str(archive)})
+    return folder
+
+
+# ---- options -----------------------------------------------------------------------------------------------------
+
+
+def test_defaults_come_from_the_file_and_arguments_replace_them():
+    config = load_config("commands/evaluate", ["checkpoint=a", "ratio=1", "data.root=/x y"])
+    assert config["checkpoint"] == "a"
+    assert config["ratio"] == 1
+    assert config["seed"] == 0
+    assert config["data"] == {"root": "/x y", "download": True}
+
+
+def test_groups_are_chosen_by_name_and_bring_their_own_options():
+    config = load_config("config", ["experiment=reference", "model=et_asym", "model.decoder_embed_dim=64"])
+    assert config["model"]["name"] == "et_asym"
+    assert config["model"]["decoder_embed_dim"] == 64
+    assert config["train"]["epochs"] == 1000
+
+
+@pytest.mark.parametrize("path", ["~/runs/a", "outputs/a=b", "it's here", "a (2)", "C:\\runs\\a", "näme"])
+def test_paths_need_no_quoting(path):
+    assert load_config("commands/evaluate", [f"checkpoint={path}"])["checkpoint"] == path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["checkpoint=a", "ration=0.5"], "There is no option 'ration' (did you mean 'ratio'?)."),
+        (["checkpoint=a", "root=x"], "There is no option 'root' (did you mean 'data.root'?)."),
+        (["checkpoint=a", "qqqq=x"], "There is no option 'qqqq': --help lists what there is."),
+        (["checkpoint=a", "qq(=x"], "There is no option 'qq('"),
+        (["checkpoint=a", "data=x"], "'data' is a section of options"),
+        (["checkpoint=a", "ratio=much"], 'ratio takes a number, not "much".'),
+        (["checkpoint=a", "ratio=true"], "ratio takes a number, not true."),
+        (["checkpoint=a", "ratio=null"], "ratio takes a number, not null."),
+        (["checkpoint=a", "batch_size=1.5"], "batch_size takes a whole number, not 1.5."),
+        (["checkpoint=a", "data.download=2"], "data.download takes true or false, not 2."),
+        (["checkpoint=[a]"], 'checkpoint takes a word, not ["a"].'),
+        (["checkpoint=a,b"], "write a list as checkpoint=[a,b]."),
+        (["checkpoint=[a"], "a bracket or a quote may be missing"),
+        (["checkpoint=${nothing}"], "An option cannot be read"),
+        (["et-cifar10"], "Options are written key=value, not 'et-cifar10'"),
+        (["--checkpoint=a"], "Options are written key=value"),
+        (["+new=1"], "Options are written key=value"),
+        ([], "checkpoint is needed: give checkpoint=VALUE."),
+    ],
+)
+def test_bad_options_end_in_one_sentence(arguments, message):
+    with pytest.raises(etviz.UsageError) as caught:
+        load_config("commands/evaluate", arguments)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["experiment=reference", "dataset=cifar11"], "There is no dataset 'cifar11': choose one of cifar10,"),
+        (["experiment=reference", "dataset=null"], "The options do not fit together"),
+        (["experiment=reference", "epochs=3"], "did you mean 'train.epochs'?"),
+        (["experiment=reference", "train.betas=3"], "train.betas takes a list"),
+        (["experiment=reference", "train=3"], "'train' is a section of options"),
+        (["experiment=reference", "dataset=custom"], "dataset.name is needed"),
+    ],
+)
+def test_bad_choices_end_in_one_sentence(arguments, message):
+    with pytest.raises(etviz.UsageError) as caught:
+        load_config("config", arguments)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_help_lists_every_option_with_its_default_and_comment(capsys):
+    with pytest.raises(SystemExit) as caught:
+        load_config("commands/visualize", ["checkpoint=a", "--help"])
+    assert caught.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "python -m etviz.visualize checkpoint=et-cifar10 out=pictures"
+    options = {line.split("=")[0].strip(): line for line in lines[3:]}
+    assert options.keys() == {
+        *("checkpoint", "out", "dataset", "data.root", "data.download", "images", "energy_images"),
+        *("ratio", "seed", "query", "steps", "step_size", "beta", "device"),
+    }
+    assert options["ratio"].split() == ["ratio=0.85", "share", "of", "patches", "hidden:", "54", "of", "64"]
+    assert options["data.download"].startswith("  data.download=true")
+    assert all(len(line.split()) > 1 for line in options.values())  # none without a comment
+
+
+def test_help_lists_the_choices_of_groups(capsys):
+    with pytest.raises(SystemExit):
+        load_config("config", ["--help"])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["dataset=", "cifar10", "|", "cifar100", "|", "cifar100_coarse", "|", "custom"] in lines
+    assert any(line[:1] == ["train.clip=1.0"] for line in lines)
+    assert any(line[:1] == ["model.embed_dim=256"] for line in lines)
+
+
+def test_devices():
+    assert commands.pick_device("cpu") == torch.device("cpu")
+    assert commands.pick_device("auto") == commands.pick_device()
+    for name in ("gpu", "cuda:99", "meta7", 3):
+        with pytest.raises(etviz.UsageError, match="There is no device"):
+            commands.pick_device(name)
+
+
+@pytest.mark.parametrize("value", [0, -1, "abc", True, [1], math.nan])
+def test_positive_numbers(value):
+    with pytest.raises(etviz.UsageError, match="beta must be a number above 0"):
+        commands.positive_number("beta", value)
+    assert commands.positive_number("beta", 2) == 2.0
+
+
+# ---- exit codes, as a process ------------------------------------------------------------------------------------
+
+
+def run_module(name, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", f"etviz.{name}", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def test_bad_input_exits_with_two_and_one_sentence():
+    result = run_module("evaluate", "chekpoint=a")
+    assert result.returncode == 2
+    assert result.stderr == "error: There is no option 'chekpoint' (did you mean 'checkpoint'?).\n"
+    assert result.stdout == ""
+
+
+def test_standard_output_is_json_alone(checkpoint):
+    result = run_module("evaluate", f"checkpoint={checkpoint}", "images=3", "device=cpu")
+    assert result.returncode == 0
+    assert json.loads(result.stdout)["images"] == 3
+    assert "masked PSNR" in result.stderr
+
+
+def test_ctrl_c_ends_without_a_traceback(capsys):
+    def interrupted(argv):
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as caught:
+        commands.run(interrupted)
+    assert caught.value.code == 130
+    assert "Stopped." in capsys.readouterr().err
+
+
+# ---- evaluate ----------------------------------------------------------------------------------------------------
+
+
+def independent_scores(checkpoint, archive, count, ratio, seed):
+    """The seven numbers, from the archive's own arrays, without etviz.metrics and etviz.data."""
+    arrays = np.load(archive)["test_images"][:count]
+    images = torch.from_numpy(arrays).permute(0, 3, 1, 2).float() / 255
+    mask = etviz.random_mask(12, ratio, generator=torch.Generator().manual_seed(seed))[:count]
+    output = etviz.load_model(checkpoint).reconstruct(images, mask)
+    hidden = np.kron(mask.numpy().reshape(-1, 1, 8, 8), np.ones((1, 3, 4, 4))).astype(bool)
+    squared = (output.double().numpy() - images.double().numpy()) ** 2
+    masked = squared[hidden].reshape(count, -1).mean(1)
+    completed = np.where(hidden, squared, 0).reshape(count, -1).mean(1)
+    whole = torch.where(torch.from_numpy(hidden), output, images)
+    return {
+        "masked_mse": masked.mean(),
+        "masked_psnr": -10 * np.log10(masked.mean()),
+        "masked_psnr_image_mean": (-10 * np.log10(masked)).mean(),
+        "completed_mse": completed.mean(),
+        "completed_psnr": -10 * np.log10(completed.mean()),
+        "completed_psnr_image_mean": (-10 * np.log10(completed)).mean(),
+        "completed_ssim": tm.structural_similarity_index_measure(whole, images, data_range=1.0).item(),
+    }
+
+
+@pytest.mark.parametrize("setting", [(12, 0.85, 0), (5, 0.5, 3)])
+def test_every_printed_number_is_right(checkpoint, archive, capsys, setting):
+    count, ratio, seed = setting
+    options = [f"checkpoint={checkpoint}", f"ratio={ratio}", f"seed={seed}", "batch_size=4", "device=cpu"]
+    evaluate.main([*options, *([] if count == 12 else [f"images={count}"])])
+    captured = capsys.readouterr()
+    report = json.loads(captured.out)
+    expected = independent_scores(checkpoint, archive, count, ratio, seed)
+    assert report["metrics"] == pytest.approx(expected, rel=1e-5)
+    assert (report["images"], report["mask_seed"], report["ratio"]) == (count, seed, ratio)
+    assert (report["hidden_patches"], report["patches"]) == (int(64 * ratio), 64)
+    assert (report["model"], report["dataset"], report["split"]) == ("et", "noise", "test")
+    rows = [line.split("│")[1:-1] for line in captured.err.splitlines() if "│" in line]
+    values = [float(row[1].replace("dB", "")) for row in rows]
+    assert values == pytest.approx(list(expected.values()), abs=6e-4)
+    assert [row[0].strip() for row in rows if row[0].strip()] == [
+        *("masked MSE", "masked PSNR", "completed MSE", "completed PSNR", "completed SSIM"),
+    ]
+    assert f"{count} test images, {int(64 * ratio)} of 64 patches hidden, mask seed {seed}" in captured.err
+
+
+def test_the_json_file_holds_what_is_printed_whatever_the_batch_size(checkpoint, capsys, tmp_path):
+    path = tmp_path / "new" / "scores.json"
+    evaluate.main([f"checkpoint={checkpoint}", f"json={path}", "device=cpu"])
+    first = capsys.readouterr().out
+    assert path.read_text() == first
+    evaluate.main([f"checkpoint={checkpoint}", "device=cpu"])
+    assert capsys.readouterr().out == first
+    evaluate.main([f"checkpoint={checkpoint}", "device=cpu", "batch_size=5"])
+    report = json.loads(capsys.readouterr().out)
+    assert report["metrics"] == pytest.approx(json.loads(first)["metrics"], rel=1e-6)
+
+
+def test_another_dataset_may_be_named(checkpoint, capsys, tmp_path):
+    for index in range(3):
+        Image.new("RGB", (40, 40), (80 * index, 10, 200)).save(tmp_path / f"{index}.png")
+    evaluate.main([f"checkpoint={checkpoint}", f"dataset={tmp_path}", "device=cpu"])
+    report = json.loads(capsys.readouterr().out)
+    assert report["dataset"] == tmp_path.name
+    assert report["images"] == 1
+
+
+def test_infinite_psnr_is_null_in_json_and_named_in_the_table():
+    report = {"checkpoint": "a", "dataset": "b", "images": 1, "hidden_patches": 54, "patches": 64, "mask_seed": 0}
+    table = evaluate.make_table(report | {"metrics": dict.fromkeys(evaluate.TABLE)})
+    assert list(table.columns[1].cells) == ["infinite"] * 7
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["images=0"], "images must be a whole number of 1 or more, not 0"),
+        (["images=ten"], "images must be a whole number"),
+        (["ratio=0"], "hides none of 64 patches"),
+        (["ratio=2"], "between 0 and 1"),
+        (["seed=-1"], "seed must be a whole number of 0 or more"),
+        (["batch_size=0"], "batch_size must be at least 1"),
+        (["device=abacus"], "There is no device 'abacus'"),
+        (["dataset=nowhere"], "There is no dataset 'nowhere'"),
+        (["checkpoint=nowhere"], "There is no checkpoint 'nowhere'"),
+    ],
+)
+def test_bad_values_end_in_one_sentence(checkpoint, options, message):
+    with pytest.raises(etviz.UsageError, match=message):
+        evaluate.main([f"checkpoint={checkpoint}", *options])
+
+
+def test_a_json_path_that_cannot_be_is_refused_before_the_work(checkpoint, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(etviz.UsageError, match="cannot be made"):
+        evaluate.main([f"checkpoint={checkpoint}", f"json={tmp_path}/file/scores.json"])
+
+
+def test_a_checkpoint_without_a_dataset_asks_for_one(tmp_path):
+    save_checkpoint(etviz.create_model("et", **TINY), tmp_path / "bare", {})
+    with pytest.raises(etviz.UsageError, match="name a dataset, as dataset=cifar10"):
+        evaluate.main([f"checkpoint={tmp_path / 'bare'}"])
+
+
+# ---- visualize ---------------------------------------------------------------------------------------------------
+
+
+def test_visualize_writes_what_it_prints(checkpoint, capsys, tmp_path):
+    out = tmp_path / "pictures"
+    visualize.main([f"checkpoint={checkpoint}", f"out={out}", "images=[2,7]", "energy_images=12", "device=cpu"])
+    assert capsys.readouterr().out.splitlines() == [str(out / name) for name in PICTURES]
+    assert sorted(path.name for path in out.iterdir()) == sorted(PICTURES)
+    for name in PICTURES:
+        with Image.open(out / name) as picture:
+            picture.verify()
+            assert picture.format == ("GIF" if name.endswith("gif") else "PNG")
+    with Image.open(out / "film.gif") as film:
+        assert film.n_frames == 4
+
+
+def test_visualize_draws_the_images_masks_and_settings_asked_for(checkpoint, archive, monkeypatch, tmp_path):
+    calls = {}
+    for name in ("reconstruction_grid", "film_strip", "film_gif", "energy_curves", "attention_maps", "attention_heads"):
+        original = getattr(visualize.plots, name)
+        monkeypatch.setattr(
+            visualize.plots, name, lambda *a, name=name, original=original: calls.update({name: a}) or original(*a)
+        )
+    options = ["images=[7,2]", "energy_images=5", "seed=4", "query=9", "steps=2", "step_size=0.05", "beta=0.5"]
+    visualize.main([f"checkpoint={checkpoint}", f"out={tmp_path}", "device=cpu", *options])
+    test_images = torch.from_numpy(np.load(archive)["test_images"]).permute(0, 3, 1, 2).float() / 255
+    masks = etviz.random_mask(12, generator=torch.Generator().manual_seed(4))
+    model = etviz.load_model(checkpoint)
+    descent = {"steps": 2, "step_size": 0.05, "beta": 0.5}
+    expected = model.trace(test_images[[7, 2]], masks[[7, 2]], **descent)
+
+    images, mask, reconstruction = calls["reconstruction_grid"]
+    assert torch.equal(images, test_images[[7, 2]])
+    assert torch.equal(mask, masks[[7, 2]])
+    assert torch.allclose(reconstruction, expected.frames[:, -1], atol=1e-6)
+    for name in ("film_strip", "attention_maps", "attention_heads"):
+        assert torch.allclose(calls[name][0].energy, expected.energy)
+    assert calls["attention_maps"][2] == calls["attention_heads"][2] == 9
+    energies = torch.cat([trace.energy for trace in calls["energy_curves"][0]])
+    assert torch.allclose(energies, model.trace(test_images[:5], masks[:5], **descent).energy)
+
+
+def test_a_model_that_descends_no_energy_gets_a_grid(checkpoint, capsys, monkeypatch, tmp_path):
+    monkeypatch.delattr(etviz.models.EnergyTransformer, "trace")
+    visualize.main([f"checkpoint={checkpoint}", f"out={tmp_path}", "device=cpu"])
+    assert capsys.readouterr().out.splitlines() == [str(tmp_path / "reconstruction.png")]
+
+
+def test_images_are_the_first_eight_unless_asked_for():
+    assert visualize.chosen_images(None, 12) == list(range(8))
+    assert visualize.chosen_images(None, 3) == [0, 1, 2]
+    assert visualize.chosen_images(5, 12) == [5]
+
+
+def test_the_query_is_the_centre_unless_asked_for():
+    assert visualize.chosen_patch(None, 64) == 36
+    assert visualize.chosen_patch(63, 64) == 63
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["images=[12]"], "There is no test image 12: they are numbered 0 to 11"),
+        (["images=[]"], "images takes 1 to 16 numbers, not 0"),
+        (["images=[a]"], "images must be a whole number"),
+        (["images=12"], "There is no test image 12"),
+        (["query=64"], "There is no patch 64"),
+        (["query=x"], "query must be a whole number"),
+        (["steps=1.5"], "steps must be a whole number"),
+        (["step_size=0"], "step_size must be a number above 0"),
+        (["beta=cold"], "beta must be a number above 0"),
+        (["energy_images=0"], "energy_images must be a whole number of 1 or more"),
+        (["ratio=0"], "hides none"),
+    ],
+)
+def test_bad_pictures_end_in_one_sentence(checkpoint, options, message, tmp_path):
+    with pytest.raises(etviz.UsageError, match=message):
+        visualize.main([f"checkpoint={checkpoint}", f"out={tmp_path}", "device=cpu", *options])
+    assert not list(tmp_path.iterdir())
