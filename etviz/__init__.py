@@ -15,11 +15,10 @@ from etviz.masks import (
 from etviz.models import Trace, complete, create_model
 from etviz.version import __version__
 
-
-
 __all__ = [
     "Trace",
     "UsageError",
+    "__version__",
     "block_mask",
     "center_mask",
     "complete",

@@ -85,7 +85,7 @@ def model_tasks(model: MaskedImageModel, images, mask) -> dict[str, tuple[Callab
 
 
 def literal_tasks(model: MaskedImageModel, images, mask) -> dict[str, tuple[Callable, int]]:
-    """The same by autograd; nothing where there is no clone around, or the model is not the plain Energy Transformer."""
+    """The same by autograd; nothing without a clone around, or for another model."""
     try:
         from benchmarks import literal
     except ModuleNotFoundError:

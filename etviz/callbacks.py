@@ -40,7 +40,13 @@ class ProgressBar(Callback):
 
     def _fields(self, state: State) -> dict:
         psnr = state.history[-1]["masked_psnr"] if state.history else math.nan
-        return dict(epoch=state.epoch, epochs=state.config.epochs, speed=state.images_per_second, loss=state.train_loss, psnr=psnr)
+        return {
+            "epoch": state.epoch,
+            "epochs": state.config.epochs,
+            "speed": state.images_per_second,
+            "loss": state.train_loss,
+            "psnr": psnr,
+        }
 
 
 class TensorBoard(Callback):

@@ -82,7 +82,9 @@ def load_weights(model: MaskedImageModel, path: Path) -> None:
     expected = model.state_dict()
     if found.keys() != expected.keys():
         odd = sorted(found.keys() ^ expected.keys())
-        raise UsageError(f"{str(path)!r} holds another model's weights: {odd[0]!r} and {len(odd) - 1} more names differ.")
+        raise UsageError(
+            f"{str(path)!r} holds another model's weights: {odd[0]!r} and {len(odd) - 1} more names differ."
+        )
     for name, tensor in expected.items():
         if found[name].shape != tensor.shape:
             shapes = f"{tuple(found[name].shape)} instead of {tuple(tensor.shape)}"
@@ -98,7 +100,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError, ValueError) as error:
-        raise UsageError(f"{str(path)!r} is truncated or no safetensors file ({error}): copy or train it again.") from error
+        raise UsageError(
+            f"{str(path)!r} is truncated or no safetensors file ({error}): copy or train it again."
+        ) from error
 
 
 def load_config(name_or_path: str | os.PathLike) -> dict:
@@ -142,7 +146,9 @@ def read_metadata(path: Path) -> dict[str, str]:
         raise UsageError(f"{str(path)!r} is truncated or no safetensors file ({error}).") from error
 
 
-def save_checkpoint(model: MaskedImageModel, folder: str | os.PathLike, card: dict, training: dict | None = None) -> None:
+def save_checkpoint(
+    model: MaskedImageModel, folder: str | os.PathLike, card: dict, training: dict | None = None
+) -> None:
     """Write weights, configuration and card.
 
     Args:

@@ -25,6 +25,7 @@ from etviz.errors import UsageError
 CONF = "etviz.conf"
 MISSING = "???"  # a default that says: has to be given
 HELP_FLAGS = ("--help", "-h")
+BEFORE_QUOTE = re.compile(r"(\\*)('|$)")
 YAML_OPTION = re.compile(r"(?P<indent> *)(?P<key>\w+):(?P<value>[^#]*)(?:#\s*(?P<doc>.*))?")
 
 
@@ -136,7 +137,8 @@ def _parse(argument: str) -> Override:
 
 
 def _parse_text(parser: OverridesParser, key: str, value: str) -> Override:
-    quoted = value.replace("\\", "\\\\").replace("'", "\\'")
+    """The value as a quoted string, in which backslashes count only before a quote."""
+    quoted = BEFORE_QUOTE.sub(lambda match: 2 * match[1] + ("\\'" if match[2] else ""), value)
     try:
         return parser.parse_override(f"{key}='{quoted}'")
     except HydraException as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from etviz.errors import UsageError
@@ -94,7 +94,8 @@ def load_dataset(
         return _load_folder(Path(name), img_size)
     else:
         raise UsageError(
-            f"There is no dataset {name!r}: name cifar10, cifar100, cifar100_coarse, an .npz archive or a folder of images."
+            f"There is no dataset {name!r}: name cifar10, cifar100, cifar100_coarse, "
+            "an .npz archive or a folder of images."
         )
     dataset.train_images = resize(dataset.train_images, img_size)
     dataset.test_images = resize(dataset.test_images, img_size)
@@ -191,8 +192,8 @@ def _load_torchvision(name: str, root: Path, download: bool) -> Dataset:
     except (OSError, RuntimeError) as error:  # no network, no space, or (download=False) no files
         reason = f" (the download failed: {error})" if download else ""
         raise UsageError(
-            f"{name} was not found in {str(root)!r}{reason}: connect to the network so that it can be downloaded, or set "
-            f"data.root or ETVIZ_DATA to a folder that holds {name}.npz or torchvision's {kind.base_folder}."
+            f"{name} was not found in {str(root)!r}{reason}: connect to the network so that it can be downloaded, "
+            f"or set data.root or ETVIZ_DATA to a folder that holds {name}.npz or torchvision's {kind.base_folder}."
         ) from error
     arrays = {
         "train_images": train.data,
@@ -292,7 +293,8 @@ def read_picture(path: str | os.PathLike, img_size: int) -> Tensor:
         with warnings.catch_warnings(), Image.open(path) as picture:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             if picture.width * picture.height > MAX_PIXELS:
-                raise UsageError(f"{str(path)!r} has {picture.width}x{picture.height} pixels: {MAX_PIXELS:,} is the most.")
+                size = f"{picture.width}x{picture.height}"
+                raise UsageError(f"{str(path)!r} has {size} pixels: {MAX_PIXELS:,} is the most.")
             return picture_to_tensor(picture, img_size)
     except UsageError:
         raise
@@ -302,7 +304,6 @@ def read_picture(path: str | os.PathLike, img_size: int) -> Tensor:
 
 def picture_to_tensor(picture: Image.Image, img_size: int) -> Tensor:
     """A Pillow image as (3, img_size, img_size) uint8: turned upright, centre-cropped, resized with antialiasing."""
-    from PIL import ImageOps
-
-    fitted = ImageOps.fit(ImageOps.exif_transpose(picture).convert("RGB"), (img_size, img_size), Image.Resampling.LANCZOS)
+    upright = ImageOps.exif_transpose(picture).convert("RGB")
+    fitted = ImageOps.fit(upright, (img_size, img_size), Image.Resampling.LANCZOS)
     return torch.from_numpy(np.asarray(fitted).copy()).permute(2, 0, 1).contiguous()

@@ -12,11 +12,11 @@ import torch
 from etviz import checkpoints
 from etviz.callbacks import ProgressBar, TensorBoard
 from etviz.commands import load_config, run
-from etviz.data import Dataset, holdout_split, load_dataset, to_float
+from etviz.data import Dataset, load_dataset, to_float
 from etviz.errors import UsageError
 from etviz.metrics import evaluate_model
 from etviz.models import MaskedImageModel, create_model
-from etviz.training import LAST, TrainConfig, fit, train_config
+from etviz.training import LAST, TrainConfig, fit, train_config, validation_split
 
 OUTPUTS = Path("outputs")
 SHOWN_IMAGES = 8  # in TensorBoard
@@ -36,7 +36,8 @@ def main(argv: list[str]) -> None:
 
     recipe = train_config(train_options)
     img_size = model_options.get("img_size", 32)
-    dataset = load_dataset(dataset_options["name"], config["data"]["root"], img_size, config["data"]["download"])
+    root, download = config["data"]["root"], config["data"]["download"]
+    dataset = load_dataset(dataset_options["name"], root, img_size, download)
     dataset.name = dataset_options["name"]
     model = build_model(model_options, dataset, recipe.seed)
     train(model, dataset, recipe, folder, resume=bool(config["resume"]), test=config["test"])
@@ -53,9 +54,11 @@ def build_model(options: dict, dataset: Dataset, seed: int) -> MaskedImageModel:
     return create_model(options.pop("name"), **options)
 
 
-def train(model: MaskedImageModel, dataset: Dataset, recipe: TrainConfig, folder: Path, resume: bool, test: bool) -> None:
+def train(
+    model: MaskedImageModel, dataset: Dataset, recipe: TrainConfig, folder: Path, resume: bool, test: bool
+) -> None:
     """Fit with a progress bar and TensorBoard, then test the best weights once."""
-    held_out = holdout_split(len(dataset.train_images), min(recipe.validation_images, len(dataset.train_images) // 10))[1]
+    _, held_out = validation_split(dataset, recipe)
     shown = to_float(dataset.train_images[held_out[:SHOWN_IMAGES]])
     print(f"Training {model.name} on {dataset.name}, run folder {folder}")
     try:
@@ -73,9 +76,10 @@ def test_best(folder: Path, dataset: Dataset) -> None:
     model = checkpoints.load_model(folder).to(device)
     scores = evaluate_model(model, dataset.test_images.to(device))
     card = checkpoints.load_card(folder)
-    card["metrics"]["test"] = scores
+    card["metrics"]["test"] = {**scores, "images": len(dataset.test_images), "mask_seed": 0, "ratio": 0.85}
     checkpoints.write_card(folder, card)
-    print(f"Best weights on the test split: masked MSE {scores['masked_mse']:.5f}, masked PSNR {scores['masked_psnr']:.2f} dB")
+    mse, psnr = scores["masked_mse"], scores["masked_psnr"]
+    print(f"Best weights on the test split: masked MSE {mse:.5f}, masked PSNR {psnr:.2f} dB")
 
 
 def new_run(config: dict) -> Path:

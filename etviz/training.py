@@ -163,22 +163,18 @@ def fit(
         KeyboardInterrupt: after saving.
     """
     fabric = make_fabric(config)
-    fabric.launch()
-    run = Path(run) if run is not None else None
-    device = fabric.device
+    device, run = fabric.device, None if run is None else Path(run)
     images = dataset.train_images.to(device)
-    train_index, held_out = holdout_split(len(images), min(config.validation_images, max(1, len(images) // 10)))
+    train_index, held_out = validation_split(dataset, config)
     steps_per_epoch = len(train_index) // config.batch_size
     _check_sizes(config, len(train_index), fabric.world_size)
     held_out_images = images[held_out.to(device)]
     state = State(model, config, config.epochs * steps_per_epoch, steps_per_epoch, run, describe_device(device))
 
-    hidden = num_hidden(config.ratio, model.num_patches)
-    train_step = TrainStep(model, hidden, config.flip, config.crop)
+    train_step = TrainStep(model, num_hidden(config.ratio, model.num_patches), config.flip, config.crop)
     if config.compile is True or (config.compile == "auto" and device.type == "cuda"):
         train_step = torch.compile(train_step, fullgraph=True)
-    optimizer = make_optimizer(model, config, device)
-    train_step, optimizer = fabric.setup(train_step, optimizer)
+    train_step, optimizer = fabric.setup(train_step, make_optimizer(model, config, device))
     if resume:
         load_last(state, optimizer)
 
@@ -193,14 +189,8 @@ def fit(
             if state.step % steps_per_epoch == 0 or meter.epoch_order is None:
                 meter.epoch_order = _epoch_order(train_index, config.seed, state.step // steps_per_epoch).to(device)
             state.lr = learning_rate(state.step, state.total_steps, config)
-            for group in optimizer.param_groups:
-                group["lr"] = state.lr
             batch = _batch(meter.epoch_order, state, fabric.global_rank, fabric.world_size)
-            loss = train_step(images, *batch)
-            optimizer.zero_grad(set_to_none=True)
-            fabric.backward(loss)
-            norm = fabric.clip_gradients(train_step, optimizer, max_norm=config.clip, error_if_nonfinite=False)
-            optimizer.step()
+            loss, norm = _update(train_step, optimizer, fabric, state, images, batch)
             state.step += 1
             meter.add(loss, norm)
 
@@ -216,11 +206,12 @@ def fit(
             if interrupted.is_set():
                 break
     meter.read()
-    if interrupted.is_set() and state.step < state.total_steps:
+    stopped = state.step < state.total_steps
+    if stopped:
         _save(state, optimizer, dataset, fabric)
-        tell.on_end(state)
-        raise KeyboardInterrupt
     tell.on_end(state)
+    if stopped:
+        raise KeyboardInterrupt
     model.eval()
     return state
 
@@ -233,15 +224,13 @@ def make_fabric(config: TrainConfig):
     from lightning_fabric import Fabric
 
     try:
-        fabric = Fabric(accelerator=config.accelerator, devices=config.devices, num_nodes=config.num_nodes, precision="32-true")
-        precision = resolve_precision(config.precision, fabric.device)
-        if precision == "32-true":
-            return fabric
-        return Fabric(
-            accelerator=config.accelerator, devices=config.devices, num_nodes=config.num_nodes, precision=precision
-        )
+        hardware = dict(accelerator=config.accelerator, devices=config.devices, num_nodes=config.num_nodes)
+        precision = resolve_precision(config.precision, Fabric(**hardware).device)
+        fabric = Fabric(**hardware, precision=precision)
     except (ValueError, RuntimeError, TypeError) as error:  # Lightning's MisconfigurationException is a TypeError here
         raise UsageError(f"These devices or this precision cannot be used here: {error}") from error
+    fabric.launch()
+    return fabric
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
@@ -303,6 +292,12 @@ def snapshot_steps(total_steps: int, steps_per_epoch: int, count: int) -> set[in
     return {round(first * (total_steps / first) ** (i / (count - 1))) for i in range(count)}
 
 
+def validation_split(dataset: Dataset, config: TrainConfig) -> tuple[Tensor, Tensor]:
+    """Indices into the train split: what is trained on, and what is held out (a tenth at most)."""
+    count = len(dataset.train_images)
+    return holdout_split(count, min(config.validation_images, max(1, count // 10)))
+
+
 def _check_sizes(config: TrainConfig, count: int, world_size: int) -> None:
     if config.batch_size > count:
         raise UsageError(f"train.batch_size {config.batch_size} is more than the {count} images there are to train on.")
@@ -340,10 +335,22 @@ def _mix(seed: int, index: int, salt: int = 0) -> int:
     return (z ^ (z >> 31)) >> 1
 
 
+def _update(train_step, optimizer, fabric, state: State, images: Tensor, batch: Sequence[Tensor]) -> tuple:
+    """One optimizer step at the state's learning rate; the loss and the gradient's norm, still on the device."""
+    for group in optimizer.param_groups:
+        group["lr"] = state.lr
+    optimizer.zero_grad(set_to_none=True)
+    loss = train_step(images, *batch)
+    fabric.backward(loss)
+    norm = fabric.clip_gradients(train_step, optimizer, max_norm=state.config.clip, error_if_nonfinite=False)
+    optimizer.step()
+    return loss, norm
+
+
 def _validate(state: State, images: Tensor, fabric, tell: "_Teller") -> None:
     """Masked MSE on the held-out part, in the training precision, as a new row of the history."""
     with fabric.autocast():
-        scores = evaluate_model(state.model, images, ratio=state.config.ratio, mask_seed=MASK_SEED)
+        scores = evaluate_model(state.model, images, ratio=state.config.ratio, mask_seed=MASK_SEED, include_ssim=False)
     state.model.train()
     state.history.append(
         {

@@ -31,19 +31,19 @@ def tiny_model(request):
     return etviz.create_model(request.param, **(TINY if request.param == "et" else TINY_ASYM)).eval()
 
 
-@pytest.fixture()
+@pytest.fixture
 def images():
     """Four random images in [0, 1]."""
     return torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.fixture()
+@pytest.fixture
 def mask():
     """Four random masks that hide 54 of 64 patches."""
     return etviz.random_mask(4, generator=torch.Generator().manual_seed(2))
 
 
-@pytest.fixture()
+@pytest.fixture
 def archive(tmp_path):
     """A small .npz in MedMNIST's layout, of random pictures with some structure to learn."""
     rng = np.random.default_rng(0)

@@ -12,7 +12,7 @@ from etviz import bench
 from tests.conftest import TINY
 
 
-@pytest.fixture()
+@pytest.fixture
 def model():
     torch.manual_seed(0)
     return etviz.create_model("et", **TINY)

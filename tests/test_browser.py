@@ -119,7 +119,7 @@ class Visit:
         return self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
 
 
-@pytest.fixture()
+@pytest.fixture
 def visit(browser, address):
     """A page in a fresh session; afterwards, nothing may have gone wrong or left the machine."""
     context = browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
@@ -133,7 +133,7 @@ def visit(browser, address):
     assert not visit.complaints
 
 
-@pytest.fixture()
+@pytest.fixture
 def phone(browser, address):
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, reduced_motion="reduce")
     yield Visit(context, address)

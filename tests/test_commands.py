@@ -60,7 +60,9 @@ def test_groups_are_chosen_by_name_and_bring_their_own_options():
     assert config["train"]["epochs"] == 1000
 
 
-@pytest.mark.parametrize("path", ["~/runs/a", "outputs/a=b", "it's here", "a (2)", "C:\\runs\\a", "näme"])
+@pytest.mark.parametrize(
+    "path", ["~/runs/a", "outputs/a=b", "it's here", "a (2)", "C:\\runs\\a", "~\\a", "~\\'a\\\\", "näme"]
+)
 def test_paths_need_no_quoting(path):
     assert load_config("commands/evaluate", [f"checkpoint={path}"])["checkpoint"] == path
 

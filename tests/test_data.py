@@ -176,8 +176,12 @@ def test_augment_crops_and_flips():
     assert torch.equal(data.augment(images, all_, centre), images.flip(3))
     moved = data.augment(images, none, torch.tensor([[6, 3]] * 3))  # two pixels down, one left
     assert torch.equal(moved[:, :, :-2, 1:], images[:, :, 2:, :-1])
-    assert torch.equal(moved[:, :, -1], data.augment(images, none, centre)[:, :, 29].roll(1, dims=-1).index_copy(
-        -1, torch.tensor([0]), images[:, :, 29, 1:2]))
+    assert torch.equal(
+        moved[:, :, -1],
+        data.augment(images, none, centre)[:, :, 29]
+        .roll(1, dims=-1)
+        .index_copy(-1, torch.tensor([0]), images[:, :, 29, 1:2]),
+    )
 
 
 def test_resize_crops_the_centre():

@@ -18,7 +18,7 @@ class Contract:
     name: str
     options: dict
 
-    @pytest.fixture()
+    @pytest.fixture
     def model(self):
         torch.manual_seed(0)
         return etviz.create_model(self.name, **self.options).eval()
@@ -157,6 +157,15 @@ class EnergyContract(Contract):
                 update = (trace.tokens[:, t + 1] - trace.tokens[:, t]).double()
                 tolerance = 1e-12 if dtype == torch.float64 else 1e-5
                 torch.testing.assert_close(update, -0.1 * gradient, rtol=tolerance, atol=tolerance)
+
+    def test_many_images_equal_one_at_a_time(self, model):
+        """A CPU takes large batches in parts; nothing of it shows."""
+        images = torch.rand(11, 3, 32, 32)
+        mask = etviz.random_mask(11)
+        together = model.trace(images, mask)
+        for field in ("frames", "energy", "tokens", "attention", "gradient_norm", "step_sizes", "settled"):
+            alone = [getattr(model.trace(images[i : i + 1], mask[i : i + 1]), field) for i in range(11)]
+            torch.testing.assert_close(getattr(together, field), torch.cat(alone), atol=1e-4, rtol=1e-4)
 
     def test_settings_replace_the_models_own(self, model, images, mask):
         trace = model.trace(images, mask, steps=7, step_size=0.03, beta=0.5)

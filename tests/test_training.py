@@ -1,3 +1,4 @@
+import itertools
 import math
 import os
 import signal
@@ -21,7 +22,7 @@ def tiny(name: str = "et"):
     return etviz.create_model(name, **(TINY if name == "et" else TINY_ASYM))
 
 
-@pytest.fixture()
+@pytest.fixture
 def squares(archive):
     return etviz.load_dataset(str(archive))
 
@@ -157,14 +158,14 @@ def test_learning_rate_warms_up_and_ends_at_min_lr():
     assert rates[9] == rates[10] == pytest.approx(1.0)
     assert rates[60] == pytest.approx(0.55)
     assert rates[110] == pytest.approx(0.1)
-    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(rates[10:]))
 
 
 def test_snapshots_are_log_spaced():
     steps = sorted(training.snapshot_steps(375_000, 375, 8))
     assert len(steps) == 8
     assert (steps[0], steps[-1]) == (37, 375_000)
-    ratios = [b / a for a, b in zip(steps, steps[1:], strict=False)]
+    ratios = [b / a for a, b in itertools.pairwise(steps)]
     assert max(ratios) / min(ratios) < 1.05
     assert training.snapshot_steps(100, 10, 0) == set()
     assert max(training.snapshot_steps(3, 300, 8)) == 3
@@ -258,11 +259,11 @@ def test_a_tiny_model_learns_real_images(cifar10):
     torch.manual_seed(0)
     model = etviz.create_model("et", embed_dim=64, num_heads=2, head_dim=32, step_size=0.1, init_scale=0.1)
     config = TrainConfig(
-        epochs=1, batch_size=64, lr=5e-3, betas=(0.9, 0.95), warmup_steps=50, validation_images=500, accelerator="cpu"
+        epochs=1, batch_size=32, lr=5e-3, betas=(0.9, 0.95), warmup_steps=50, validation_images=500, accelerator="cpu"
     )
-    few = etviz.data.Dataset(**(vars(cifar10) | dict(train_images=cifar10.train_images[:20_500])))
+    few = etviz.data.Dataset(**(vars(cifar10) | dict(train_images=cifar10.train_images[:10_100])))
     state = fit(model, few, config)
-    held_out = few.train_images[training.holdout_split(20_500, 500)[1]]
+    held_out = few.train_images[training.holdout_split(10_100, 500)[1]]
     masks = evaluation_masks(500, mask_seed=training.MASK_SEED)
     pixels = masks.reshape(-1, 1, 8, 8).repeat_interleave(4, 2).repeat_interleave(4, 3)
     originals = held_out.float() / 255

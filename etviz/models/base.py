@@ -92,7 +92,8 @@ class MaskedImageModel(nn.Module):
         """Raise `UsageError` where images or mask are not of the model's shape and type."""
         expected = (self.in_chans, self.img_size, self.img_size)
         if images.ndim != 4 or tuple(images.shape[1:]) != expected:
-            raise UsageError(f"Images must be of shape (B, {', '.join(map(str, expected))}), not {tuple(images.shape)}.")
+            wanted = ", ".join(map(str, expected))
+            raise UsageError(f"Images must be of shape (B, {wanted}), not {tuple(images.shape)}.")
         if not images.is_floating_point():
             raise UsageError(f"Images must be float in [0, 1], not {images.dtype}: divide uint8 images by 255.")
         check_mask(mask, images.shape[0], self.num_patches)
@@ -110,6 +111,6 @@ def complete(images: Tensor, reconstruction: Tensor, mask: Tensor) -> Tensor:
     """
     check_mask(mask, images.shape[0], mask.shape[-1])
     if images.shape != reconstruction.shape:
-        raise UsageError(f"Images {tuple(images.shape)} and reconstruction {tuple(reconstruction.shape)} differ in shape.")
+        raise UsageError(f"Images {tuple(images.shape)} and reconstruction {tuple(reconstruction.shape)} differ.")
     patch_size = images.shape[-1] // int(mask.shape[-1] ** 0.5)
     return torch.where(mask_to_pixels(mask, patch_size), reconstruction, images)

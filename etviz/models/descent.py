@@ -1,7 +1,6 @@
 """Descent on the energy: the loop itself, the step rules, and the record of a descent."""
 
 from dataclasses import dataclass
-from itertools import repeat
 
 import torch
 from torch import Tensor, nn
@@ -51,10 +50,8 @@ class EnergyDescent(nn.Module):
     ) -> Tensor:
         """The last state. x (B, N, D) -> (B, N, D); ``valid`` (B, N) bool marks tokens that exist."""
         steps, step_size = self._defaults(steps, step_size, beta)
-        if not torch.is_grad_enabled() and x.device.type == "cpu" and x.shape[0] > CPU_IMAGES:
-            # A few images at a time through all steps: then what a step makes stays in the cache.
-            parts = x.split(CPU_IMAGES), (valid.split(CPU_IMAGES) if valid is not None else repeat(None))
-            return torch.cat([self._descend(*part, steps, step_size, beta) for part in zip(*parts, strict=False)])
+        if _in_parts(x):
+            return torch.cat([self._descend(*part, steps, step_size, beta) for part in _parts(x, valid)])
         return self._descend(x, valid, steps, step_size, beta)
 
     def _descend(self, x: Tensor, valid: Tensor | None, steps: int, step_size: float, beta: float | None) -> Tensor:
@@ -86,6 +83,12 @@ class EnergyDescent(nn.Module):
             raise UsageError(f"There is no step rule {rule!r}: choose one of {', '.join(RULES)}.")
         if tolerance is not None and not tolerance > 0:
             raise UsageError(f"tolerance must be above 0, not {tolerance}.")
+        settings = (steps, step_size, beta, rule, tolerance, keep_attention)
+        if _in_parts(x) and tolerance is None:  # with a tolerance, all images stop together
+            return _joined([self._record(*part, *settings) for part in _parts(x, valid)])
+        return self._record(x, valid, *settings)
+
+    def _record(self, x, valid, steps, step_size, beta, rule, tolerance, keep_attention) -> Record:
         recorder = _Recorder(x.shape[0], tolerance, keep_attention)
         for index, block in enumerate(self.blocks):
             projection = block.projection()
@@ -98,7 +101,8 @@ class EnergyDescent(nn.Module):
                 sizes = x.new_full((x.shape[0],), step_size)
                 candidate, after = _step(block, projection, x, now, sizes, beta, valid)
                 if rule == "backtracking":
-                    candidate, after, sizes = _backtrack(block, projection, x, now, candidate, after, sizes, beta, valid)
+                    step = (candidate, after, sizes)
+                    candidate, after, sizes = _backtrack(block, projection, x, now, step, beta, valid)
                 recorder.add_step(sizes, now, after)
                 x, now = candidate, after
         recorder.add_state(x, now)
@@ -114,6 +118,23 @@ class EnergyDescent(nn.Module):
         return steps, step_size
 
 
+def _in_parts(x: Tensor) -> bool:
+    """Whether to take a few images at a time through all steps: then what a step makes stays in a CPU's cache."""
+    return not torch.is_grad_enabled() and x.device.type == "cpu" and x.shape[0] > CPU_IMAGES
+
+
+def _parts(x: Tensor, valid: Tensor | None) -> list[tuple[Tensor, Tensor | None]]:
+    pieces = x.split(CPU_IMAGES)
+    return list(zip(pieces, [None] * len(pieces) if valid is None else valid.split(CPU_IMAGES), strict=True))
+
+
+def _joined(records: list[Record]) -> Record:
+    """Records of the same number of steps as one, image after image."""
+    per_image = {name: [getattr(record, name) for record in records] for name in vars(records[0])}
+    block = per_image.pop("block")[0]  # the same for all
+    return Record(block=block, **{k: None if v[0] is None else torch.cat(v) for k, v in per_image.items()})
+
+
 def total_energy(evaluation: Evaluation) -> Tensor:
     """E_att + E_hop of each image, (B,): summed exactly as `Trace.energy` sums them."""
     return evaluation.attention_energy.sum(-1) + evaluation.hopfield_energy.sum(-1)
@@ -125,8 +146,9 @@ def _step(block, projection, x, now, sizes, beta, valid) -> tuple[Tensor, Evalua
     return candidate, block.evaluate(block.norm(candidate), projection, beta, valid)
 
 
-def _backtrack(block, projection, x, now, candidate, after, sizes, beta, valid) -> tuple[Tensor, Evaluation, Tensor]:
+def _backtrack(block, projection, x, now, step, beta, valid) -> tuple[Tensor, Evaluation, Tensor]:
     """Halve the step of every image whose energy would rise, until it does not; stay put if it always does."""
+    candidate, after, sizes = step
     energy = total_energy(now)
     for _ in range(MAX_HALVINGS):
         rises = ~(total_energy(after) <= energy)  # also true for NaN

@@ -28,7 +28,7 @@ class Trace:
     attention: Tensor | None  # (B, T+1, H, N, N)  softmax over keys (last axis); None with keep_attention=False
     tokens: Tensor  # (B, T+1, N, D)  the state x
     gradient_norm: Tensor  # (B, T+1)  ||dE/dg||
-    step_sizes: Tensor  # (B, T)  the step taken: smaller than asked for where backtracking halved it, 0 where it gave up
+    step_sizes: Tensor  # (B, T)  the step taken: what was asked for, or less by backtracking, down to 0
     settled: Tensor  # (B,)  first step (of the last block) that changed the energy by no more than tolerance, or -1
     block: Tensor  # (T+1,)  which block's energy a state is evaluated by
     mask: Tensor  # (B, num_patches) bool, True = hidden

@@ -264,15 +264,14 @@ const LINES = [
   { key: "attention_energy", name: "Attention", mark: "attention" },
   { key: "hopfield_energy", name: "Hopfield", mark: "hopfield" },
 ];
-const MARGIN = { top: 10, right: 14, bottom: 6, left: 66 };
+// Left and right as in .etviz-transport: the slider runs under the axis.
+const MARGIN = { top: 10, right: 14, bottom: 6, left: 74 };
 
 /** Three lines over the steps as inline SVG. `onStep(step)` when the reader clicks or drags in it. */
 function createChart({ onStep }) {
   const picture = svg("svg", { role: "img", class: "etviz-plot" });
   const tip = h("div", { class: "etviz-tip", hidden: true });
   const node = h("div", { class: "etviz-chart" }, picture, tip);
-  node.style.setProperty("--left", `${MARGIN.left}px`);
-  node.style.setProperty("--right", `${MARGIN.right}px`);
   let answer = null;
   let relative = true;
   let step = 0;
@@ -325,6 +324,7 @@ function createChart({ onStep }) {
 
   function label(tick, ticks) {
     const gap = Math.abs(ticks[1] - ticks[0]);
+    if (gap >= 2e5) return tick === 0 ? "0" : `${fixed(tick / 1e6, 2)} M`; // seven digits have no room
     const decimals = clamp(Math.ceil(-Math.log10(gap) + 0.001), 0, 6);
     return fixed(tick, decimals);
   }
