@@ -1,0 +1,36 @@
+# make app: the explorer. make test: the tests. Both make .venv and install first, if need be.
+PYTHON ?= python3
+VENV := .venv
+ARGS ?=
+
+.PHONY: app test lint screenshots clean
+
+app: $(VENV)/.app
+	$(VENV)/bin/python app.py $(ARGS)
+
+test: $(VENV)/.dev
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+screenshots: $(VENV)/.dev
+	$(VENV)/bin/python -m tests.browser_screenshots $(ARGS)
+
+$(VENV)/bin/pip:
+	$(PYTHON) -m venv $(VENV)
+
+# A developer's install serves the app too.
+$(VENV)/.app: pyproject.toml | $(VENV)/bin/pip
+	test -e $(VENV)/.dev -a $(VENV)/.dev -nt pyproject.toml || $(VENV)/bin/pip install -e '.[app]'
+	touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/pip
+	$(VENV)/bin/pip install -e '.[dev]'
+	touch $@
+
+# Leaves data/, outputs/ and checkpoints/ alone.
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,86 @@
+"""What surrounds the code: dependencies in step, a quick import, options in step with the code, a clean tree."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+import etviz
+from etviz.commands import load_config
+from etviz.models import MODELS, create_model, model_options
+from etviz.training import TrainConfig, train_config
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    tomllib = pytest.importorskip("tomli")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_conda_environment_lists_what_pip_installs():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = set(project["dependencies"]) | {d for extra in extras.values() for d in extra if not d.startswith("etviz")}
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    listed = next(d["pip"] for d in environment if isinstance(d, dict))
+    assert set(listed) == wanted | {"-e ."}
+    assert f"python{project['requires-python']}" in environment
+
+
+def test_import_is_quick_and_light():
+    code = "import sys, etviz; print(*[m for m in ('gradio', 'matplotlib', 'hydra', 'torchmetrics') if m in sys.modules])"
+    durations = []
+    for _ in range(3):  # the best of three: a shared machine may stall one
+        start = time.perf_counter()
+        found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        durations.append(time.perf_counter() - start)
+        assert found.stdout.split() == []
+    assert min(durations) < 3.0
+
+
+def test_models_import_neither_interface_nor_configuration():
+    for path in (ROOT / "etviz" / "models").glob("*.py"):
+        for word in ("gradio", "matplotlib", "hydra"):
+            assert f"import {word}" not in path.read_text()
+            assert f"from {word}" not in path.read_text()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_model_presets_hold_the_constructors_defaults(name):
+    options = load_config("config", [f"model={name}", "experiment=reference"])["model"]
+    assert options.pop("name") == name
+    normalisation = {"mean", "std"}  # the dataset's own, put in by the training
+    assert all(options.pop(key) is None for key in normalisation)
+    defaults = {key: value for key, value in model_options(name).items() if key not in normalisation}
+    assert options == defaults
+
+
+def test_training_options_are_the_configs():
+    options = load_config("config", ["experiment=reference"])["train"]
+    assert train_config(options) == TrainConfig()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "etviz" / "conf").glob("[em]*/*.yaml")), ids=lambda p: p.stem)
+def test_every_preset_composes(path):
+    config = load_config("config", [f"{path.parent.name}={path.stem}"])
+    options = {key: value for key, value in config["model"].items() if key not in ("mean", "std")}
+    create_model(options.pop("name"), **options)
+    train_config(config["train"])
+
+
+def test_public_names_are_there():
+    for name in etviz.__all__:
+        assert hasattr(etviz, name)
+
+
+def test_nothing_fetched_or_pickled_is_tracked():
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if tracked.returncode:
+        pytest.skip("not a git checkout")
+    files = tracked.stdout.split("\n")
+    assert not [f for f in files if f.endswith((".pt", ".pth", ".pkl", ".npz", ".ckpt"))]
+    assert sum((ROOT / f).stat().st_size for f in files if (ROOT / f).is_file()) < 60 * 2**20
