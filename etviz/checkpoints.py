@@ -1,6 +1,7 @@
 """Checkpoints as folders: model.safetensors, config.yaml, card.json, history.csv, snapshots/. Never pickled.
 
-A run folder and a shipped checkpoint have one format; a run adds last/ for resuming. Every file is written to a
+A run folder and a shipped checkpoint have one format; a run adds last/ for resuming. `python -m etviz.checkpoints`
+prints the shipped ones as a table. Every file is written to a
 temporary name, synced and renamed, so that an interrupted write leaves the old file whole.
 """
 
@@ -127,6 +128,29 @@ def load_card(name_or_path: str | os.PathLike) -> dict:
         raise UsageError(f"{str(path)!r} is not valid JSON: {error}.") from error
 
 
+def checkpoint_table(names: list[str] | None = None) -> str:
+    """The cards of shipped checkpoints as a Markdown table, a row each: what checkpoints/README.md shows."""
+    header = "| name | model | dataset | parameters | images seen | device | time | masked MSE | masked PSNR |"
+    rows = [_table_row(load_card(name)) for name in (list_checkpoints() if names is None else names)]
+    return "\n".join([header, "|---|---|---|---:|---:|---|---:|---:|---:|", *rows]) + "\n"
+
+
+def _table_row(card: dict) -> str:
+    test = card["metrics"]["test"]
+    cells = [
+        f"`{card['name']}`",
+        f"`{card['model']}`",
+        card["dataset"],
+        f"{card['parameters']:,}",
+        f"{card['images_seen']:,}",
+        card["device"],
+        f"{card['seconds'] / 3600:.1f} h",
+        f"{test['masked_mse']:.5f}",
+        f"{test['masked_psnr']:.2f} dB",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
 def list_snapshots(name_or_path: str | os.PathLike) -> list[str]:
     """File names of a checkpoint's snapshots, oldest first."""
     return sorted(p.name for p in (find_checkpoint(name_or_path) / SNAPSHOTS).glob("*.safetensors"))
@@ -210,3 +234,7 @@ def _replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    print(checkpoint_table(), end="")

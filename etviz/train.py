@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import torch
+from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from etviz import checkpoints
 from etviz.callbacks import ProgressBar, TensorBoard
@@ -20,6 +21,8 @@ from etviz.training import LAST, TrainConfig, fit, train_config, validation_spli
 
 OUTPUTS = Path("outputs")
 SHOWN_IMAGES = 8  # in TensorBoard
+
+say = rank_zero_only(print)  # once, however many processes train together
 
 
 def main(argv: list[str]) -> None:
@@ -60,16 +63,17 @@ def train(
     """Fit with a progress bar and TensorBoard, then test the best weights once."""
     _, held_out = validation_split(dataset, recipe)
     shown = to_float(dataset.train_images[held_out[:SHOWN_IMAGES]])
-    print(f"Training {model.name} on {dataset.name}, run folder {folder}")
+    say(f"Training {model.name} on {dataset.name}, run folder {folder}")
     try:
         fit(model, dataset, recipe, folder, [ProgressBar(), TensorBoard(shown, recipe.ratio)], resume)
     except KeyboardInterrupt:
-        print(f"\nStopped and saved. To go on: python -m etviz.train resume={folder}")
+        say(f"\nStopped and saved. To go on: python -m etviz.train resume={folder}")
         sys.exit(130)
     if test:
         test_best(folder, dataset)
 
 
+@rank_zero_only
 def test_best(folder: Path, dataset: Dataset) -> None:
     """Masked MSE and PSNR of the best weights on the whole test split, into the card."""
     device = "cuda" if torch.cuda.is_available() else "cpu"

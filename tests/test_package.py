@@ -32,7 +32,9 @@ def test_conda_environment_lists_what_pip_installs():
 
 
 def test_import_is_quick_and_light():
-    code = "import sys, etviz; print(*[m for m in ('gradio', 'matplotlib', 'hydra', 'torchmetrics') if m in sys.modules])"
+    code = (
+        "import sys, etviz; print(*[m for m in ('gradio', 'matplotlib', 'hydra', 'torchmetrics') if m in sys.modules])"
+    )
     durations = []
     for _ in range(3):  # the best of three: a shared machine may stall one
         start = time.perf_counter()
