@@ -9,7 +9,7 @@ from etviz.errors import UsageError
 from etviz.models.energy import EnergyBlock, Evaluation, check_beta
 
 RULES = ("fixed", "backtracking")
-CPU_IMAGES = 4  # at once, on a CPU
+CPU_IMAGES = 8  # at once, on a CPU
 MAX_HALVINGS = 40  # 10 * 2^-40 is about 1e-11: below that no step changes a float32 state
 
 

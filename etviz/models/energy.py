@@ -153,7 +153,7 @@ class EnergyBlock(nn.Module):
     def _heads(self, queries: Tensor, keys: Tensor, overlaps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries and keys (B, N, HY) -> (B, H, N, Y); overlaps with the memories (B, N, M) as they are."""
         queries, keys = (part.unflatten(2, self.query.shape[:2]).transpose(1, 2) for part in (queries, keys))
-        return queries, keys, overlaps
+        return queries.contiguous(), keys.contiguous(), overlaps  # once, not in each of the products they go into
 
     def _gradient(
         self,
