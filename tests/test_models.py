@@ -9,6 +9,7 @@ import etviz
 from etviz import UsageError
 from etviz.masks import mask_to_pixels
 from etviz.models import model_options
+from etviz.models.descent import CPU_IMAGES
 from tests.conftest import TINY, TINY_ASYM
 
 
@@ -160,11 +161,11 @@ class EnergyContract(Contract):
 
     def test_many_images_equal_one_at_a_time(self, model):
         """A CPU takes large batches in parts; nothing of it shows."""
-        images = torch.rand(11, 3, 32, 32)
-        mask = etviz.random_mask(11)
+        images = torch.rand(CPU_IMAGES + 3, 3, 32, 32)
+        mask = etviz.random_mask(CPU_IMAGES + 3)
         together = model.trace(images, mask)
         for field in ("frames", "energy", "tokens", "attention", "gradient_norm", "step_sizes", "settled"):
-            alone = [getattr(model.trace(images[i : i + 1], mask[i : i + 1]), field) for i in range(11)]
+            alone = [getattr(model.trace(images[i : i + 1], mask[i : i + 1]), field) for i in range(len(images))]
             torch.testing.assert_close(getattr(together, field), torch.cat(alone), atol=1e-4, rtol=1e-4)
 
     def test_settings_replace_the_models_own(self, model, images, mask):

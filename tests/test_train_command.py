@@ -41,6 +41,7 @@ def command(*options, cwd=None, **kwargs):
     return subprocess.run(
         [sys.executable, "-m", "etviz.train", *options],
         capture_output=True,
+        check=False,
         text=True,
         cwd=cwd,
         env=environment,
