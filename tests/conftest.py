@@ -9,6 +9,9 @@ import torch
 import etviz
 from etviz.errors import UsageError
 
+# Tiny tensors: a second thread costs more than it brings, and waits for whatever else the machine does.
+torch.set_num_threads(1)
+
 TINY = dict(embed_dim=32, num_heads=2, head_dim=16, beta=0.25, steps=4, step_size=0.1, init_scale=0.1)
 TINY_ASYM = TINY | dict(decoder_embed_dim=16, decoder_num_heads=2, decoder_head_dim=8)
 

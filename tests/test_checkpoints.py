@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -134,3 +135,17 @@ def test_every_shipped_checkpoint_loads_and_has_an_honest_card():
         assert card["images_seen"] > 0
         assert card["metrics"]["test"]["images"] == 10_000
         assert card["metrics"]["test"]["mask_seed"] == 0
+
+
+def test_the_table_of_shipped_checkpoints_is_what_their_cards_say():
+    shipped = Path(__file__).resolve().parent.parent / "checkpoints"
+    assert checkpoints.checkpoint_table() in (shipped / "README.md").read_text()
+
+
+def test_table_row(saved, monkeypatch):
+    monkeypatch.setenv("ETVIZ_CHECKPOINTS", str(saved.parent))
+    card = dict(name="mine", model="et", dataset="cifar10", parameters=1234567, images_seen=50_000, seconds=5400)
+    card |= dict(device="a CPU", metrics={"test": {"masked_mse": 0.03, "masked_psnr": 15.2288}})
+    checkpoints.write_card(saved, card)
+    row = checkpoints.checkpoint_table().splitlines()[2]
+    assert row == "| `mine` | `et` | cifar10 | 1,234,567 | 50,000 | a CPU | 1.5 h | 0.03000 | 15.23 dB |"
