@@ -80,7 +80,7 @@ def test_a_run_folder_is_never_overwritten(options):
 def test_ctrl_c_saves_and_says_how_to_resume(options, tmp_path):
     """Interrupted as by a terminal, resumed by the sentence that it printed: as if it had never stopped."""
     train.main([*options, "run=straight", "test=false", "train.epochs=40"])
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}  # as here: sums depend on it
     arguments = [*options, "run=outputs/stopped", "test=false", "train.epochs=40"]
     process = subprocess.Popen(
         [sys.executable, "-m", "etviz.train", *arguments],
