@@ -136,6 +136,7 @@ def test_the_page_starts_with_a_descent_and_says_where_its_pictures_are_from(ser
     assert start["models"][0] == {
         "name": "tiny",
         "facts": "35,313 parameters · trained on cifar10 · 10.50 dB on hidden test pixels",
+        "patches": 64,
     }
 
 

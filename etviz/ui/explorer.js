@@ -14,17 +14,18 @@
  */
 
 import { createChart, energies, LINES } from "./chart.js";
-import { countHidden, maskFromHex, maskToHex, randomMask } from "./masks.js";
+import { countHidden, maskFromHex, maskToHex, resizedMask } from "./masks.js";
 import { createPainter } from "./painter.js";
 import { createModelMenu, createPicker } from "./picker.js";
 import { draw, patchTable, rgb, viridis, VIRIDIS } from "./pixels.js";
 import { bytes, clamp, format, h, steps } from "./tools.js";
+import { createToolbar } from "./toolbar.js";
 import { createTransport } from "./transport.js";
 
 const KEY_PAUSE_MS = 120; // after a key press, in case another follows
 const PATIENCE_MS = 20000; // for an answer
-const HIDDEN_SHARE = 0.85; // of the patches, by the Random button
-const HINT = "Drag to hide patches; drag from a hidden one to show them. Or: arrow keys and space.";
+const HINT = "Drag to hide patches or to show them again. Or arrow keys, space.";
+const TYPING = "input[type=number], input[type=text], select"; // where keys mean characters
 const ERROR_CEILING = 0.5; // absolute error drawn in the brightest colour
 
 export function createExplorer(root, host) {
@@ -47,6 +48,14 @@ export function createExplorer(root, host) {
   };
 
   const painter = createPainter({ onPaint: showMask, onStroke: endStroke });
+  const tools = createToolbar({
+    mask: () => state.mask,
+    onMask: replaceMask,
+    onBrush: painter.setBrush,
+    onUndo: undo,
+    onRedo: redo,
+    onProblem: say,
+  });
   const chart = createChart({ onStep: scrub });
   const transport = createTransport({ onStep: showStep });
   const picker = createPicker(start, { onPicture: pick, onFile: read });
@@ -90,10 +99,11 @@ export function createExplorer(root, host) {
           { class: "etviz-left", "aria-label": "Mask" },
           h("div", { class: "etviz-head" }, h("h2", {}, "Paint to hide"), counter),
           painter.node,
-          toolbar(),
+          tools.bar,
           caption,
           start.note ? h("p", { class: "etviz-hint" }, start.note) : null,
           h("p", { class: "etviz-hint" }, HINT),
+          tools.more,
         ),
         h(
           "section",
@@ -126,20 +136,6 @@ export function createExplorer(root, host) {
       h("div", { class: "etviz-canvas" }, canvas),
     );
     return { node, canvas, value };
-  }
-
-  function toolbar() {
-    const button = (text, title, act) => h("button", { type: "button", title, click: act }, text);
-    const icon = (text, title, act) => h("button", { type: "button", title, "aria-label": title, class: "etviz-icon", click: act }, text);
-    return h(
-      "div",
-      { class: "etviz-tools", role: "toolbar", "aria-label": "Mask tools" },
-      button("Random 85%", "Hide 85% of the patches at random", () => replaceMask(randomMask(state.mask.length, HIDDEN_SHARE))),
-      button("Invert", "Hide what is visible and show what is hidden", () => replaceMask(state.mask.map((bit) => 1 - bit))),
-      button("Clear", "Hide nothing", () => replaceMask(new Uint8Array(state.mask.length))),
-      icon("↶", "Undo (Ctrl+Z)", undo),
-      icon("↷", "Redo (Ctrl+Shift+Z)", redo),
-    );
   }
 
   function scaleSwitch() {
@@ -178,6 +174,7 @@ export function createExplorer(root, host) {
     const hidden = countHidden(mask);
     ui.counter.textContent = `${hidden} of ${mask.length} hidden`;
     root.dataset.mask = maskToHex(mask);
+    tools.show(root.dataset.mask);
     root.dataset.hidden = hidden;
     if (!state.answer) return;
     const pixel = rgb(state.original);
@@ -227,6 +224,10 @@ export function createExplorer(root, host) {
     const atEnd = state.answer === null || state.step === state.answer.energy.length - 1;
     const area = 3 * answer.size ** 2;
     const frames = bytes(answer.frames);
+    if (4 * answer.mask.length !== state.mask.length) {
+      // A model with another grid: the mask came along, its history cannot.
+      Object.assign(state, { mask: maskFromHex(answer.mask), committed: answer.mask, past: [], future: [] });
+    }
     state.answer = answer;
     state.frames = Array.from({ length: frames.length / area }, (_, i) => frames.subarray(i * area, (i + 1) * area));
     state.original = bytes(answer.image);
@@ -278,10 +279,14 @@ export function createExplorer(root, host) {
     ask({});
   }
 
-  function replaceMask(mask) {
+  /** Put a mask in place, given as itself or in hexadecimal; while `passing`, it does not count as a step to undo. */
+  function replaceMask(given, { passing = false } = {}) {
+    const mask = typeof given === "string" ? maskFromHex(given) : given;
+    clearTimeout(keyTimer);
     painter.show(mask);
     showMask(mask);
-    commit();
+    if (passing) ask({});
+    else commit();
   }
 
   function travel(from, to) {
@@ -321,7 +326,8 @@ export function createExplorer(root, host) {
   /** Ask for the descent of the present mask, with some of picture and model replaced. The newest question wins. */
   function ask({ picture = state.picture, model = state.model }) {
     Object.assign(state, { picture, model, seq: state.seq + 1 });
-    state.waiting = { seq: state.seq, model, picture, mask: maskToHex(state.mask) };
+    const patches = start.models?.find((entry) => entry.name === model)?.patches ?? state.mask.length;
+    state.waiting = { seq: state.seq, model, picture, mask: maskToHex(resizedMask(state.mask, patches)) };
     if (!state.asking) answerAll();
   }
 
@@ -360,8 +366,10 @@ export function createExplorer(root, host) {
   }
 
   root.addEventListener("keydown", (event) => {
+    const plain = !(event.ctrlKey || event.metaKey || event.altKey);
+    if (plain && !event.target.matches(TYPING) && tools.press(event.key)) event.preventDefault();
     if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z") return;
-    if (event.target.matches("input[type=number]")) return; // typing has an undo of its own
+    if (event.target.matches(TYPING)) return; // typing has an undo of its own
     event.preventDefault();
     if (event.shiftKey) redo();
     else undo();

@@ -1,10 +1,11 @@
 /** The painter: a picture under a grid of patches to hide and to show. */
 
+import { BRUSHES } from "./masks.js";
 import { clamp, h } from "./tools.js";
 
 /**
  * A picture under a grid of patches. Dragging paints: the first patch touched decides whether to hide or to reveal.
- * `onPaint(mask)` is called on every change, `onStroke(viaKeyboard)` when a stroke or a key press is done.
+ * A brush may cover more than one patch. `onPaint(mask)` is called on every change, `onStroke(viaKeyboard)` when a stroke or a key press is done.
  */
 export function createPainter({ onPaint, onStroke }) {
   const canvas = h("canvas", { "aria-hidden": "true" });
@@ -14,6 +15,7 @@ export function createPainter({ onPaint, onStroke }) {
   let cells = [];
   let side = 0;
   let focus = 0;
+  let brush = BRUSHES.one;
   let stroke = null; // {pointer, value, last} while a finger or a button is down
 
   function build(count) {
@@ -42,6 +44,13 @@ export function createPainter({ onPaint, onStroke }) {
     patches.forEach((patch) => (next[patch] = value));
     show(next);
     onPaint(next);
+  }
+
+  const under = (patch) => brush(Math.floor(patch / side), patch % side, side);
+
+  /** Show what the brush would cover, where it is more than the patch under the pointer. */
+  function preview(patches) {
+    cells.forEach((cell, i) => cell.classList.toggle("is-under", patches.length > 1 && patches.includes(i)));
   }
 
   function patchAt(event) {
@@ -73,13 +82,13 @@ export function createPainter({ onPaint, onStroke }) {
     const patch = patchAt(event);
     stroke = { pointer: event.pointerId, value: 1 - mask[patch], last: patch };
     moveFocus(patch);
-    set([patch], stroke.value);
+    set(under(patch), stroke.value);
   });
   grid.addEventListener("pointermove", (event) => {
-    if (stroke?.pointer !== event.pointerId) return;
     const patch = patchAt(event);
-    if (patch === stroke.last) return;
-    set(between(stroke.last, patch), stroke.value);
+    if (event.pointerType === "mouse") preview(under(patch));
+    if (stroke?.pointer !== event.pointerId || patch === stroke.last) return;
+    set(between(stroke.last, patch).flatMap(under), stroke.value);
     stroke.last = patch;
   });
   const finish = (event) => {
@@ -89,6 +98,7 @@ export function createPainter({ onPaint, onStroke }) {
   };
   grid.addEventListener("pointerup", finish);
   grid.addEventListener("pointercancel", finish);
+  grid.addEventListener("pointerleave", () => preview([]));
   grid.addEventListener("focusin", (event) => moveFocus(cells.indexOf(event.target)));
   grid.addEventListener("keydown", (event) => {
     const [row, column] = [Math.floor(focus / side), focus % side];
@@ -102,11 +112,12 @@ export function createPainter({ onPaint, onStroke }) {
     };
     if (moves[event.key]) moveFocus(moves[event.key][0] * side + moves[event.key][1]);
     else if (event.key === " " || event.key === "Enter") {
-      set([focus], 1 - mask[focus]);
+      set(under(focus), 1 - mask[focus]);
       onStroke(true);
     } else return;
     event.preventDefault();
   });
 
-  return { node, canvas, show, busy: () => stroke !== null };
+  const setBrush = (name) => (brush = BRUSHES[name]);
+  return { node, canvas, show, setBrush, busy: () => stroke !== null };
 }

@@ -31,7 +31,7 @@ export function createPicker(start, { onPicture, onFile }) {
       "div",
       { class: "etviz-choose" },
       start.count > 1 ? h("label", { class: "etviz-number" }, "No.", number) : null,
-      start.count > 1 ? h("button", { type: "button", click: random }, "Random") : null,
+      start.count > 1 ? h("button", { type: "button", "aria-label": "Random picture", click: random }, "Random") : null,
       start.uploads ? upload : null,
       start.uploads ? file : null,
     ),
