@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from etviz.metrics import masked_mse, masked_psnr
 
 pytest.importorskip("skimage", reason="the app's extra is not installed")
 
+from etviz.ui.bundle import HERE as UI
+from etviz.ui.bundle import IMPORT, bundle
 from etviz.ui.payload import decode_pixels, encode_pixels, payload, to_bytes
 from etviz.ui.pictures import CARRIED, carried_pictures, load_pictures
 from etviz.ui.service import MAX_WAITING, Service
@@ -133,6 +136,7 @@ def test_the_page_starts_with_a_descent_and_says_where_its_pictures_are_from(ser
     assert start["models"][0] == {
         "name": "tiny",
         "facts": "35,313 parameters · trained on cifar10 · 10.50 dB on hidden test pixels",
+        "patches": 64,
     }
 
 
@@ -330,3 +334,25 @@ def test_a_taken_port_is_one_sentence(checkpoint, tmp_path):
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1].startswith(f"Port {port} on 127.0.0.1 is taken")
     assert "Traceback" not in done.stderr
+
+
+# ---- the page's code ---------------------------------------------------------------------------------------------
+
+
+def test_modules_become_one_in_the_order_of_their_needs():
+    code = bundle()
+    modules = re.findall(r"^// (\w+\.js)$", code, re.MULTILINE)
+    assert sorted(modules) == sorted(path.name for path in UI.glob("*.js"))
+    assert len(modules) == len(set(modules))
+    assert modules[-1] == "explorer.js"
+    assert not re.search(r"^import ", code, re.MULTILINE)
+    for module in modules:
+        for needed in IMPORT.findall((UI / module).read_text()):
+            assert modules.index(needed) < modules.index(module)
+
+
+def test_no_two_modules_declare_one_name():
+    """One scope holds them all."""
+    names = re.findall(r"^(?:export )?(?:async )?(?:const|let|function|class) (\w+)", bundle(), re.MULTILINE)
+    assert len(names) > 30
+    assert len(names) == len(set(names))

@@ -12,7 +12,9 @@ from PIL import Image
 
 import etviz
 from etviz.checkpoints import save_checkpoint
+from etviz.masks import num_hidden
 from etviz.models import complete
+from etviz.ui.bundle import HERE as UI
 from etviz.ui.payload import decode_pixels, to_bytes
 from tests.browser_app import CHROMIUM, FLAGS, serving
 
@@ -30,11 +32,13 @@ if missing:
     pytest.skip(reason, allow_module_level=True)
 
 
+SIZES = dict(embed_dim=64, num_heads=2, head_dim=32, step_size=0.1, init_scale=0.1)
+
+
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    sizes = dict(embed_dim=64, num_heads=2, head_dim=32, step_size=0.1, init_scale=0.1)
-    return etviz.create_model("et", **sizes).eval()
+    return etviz.create_model("et", **SIZES).eval()
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +47,7 @@ def address(model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("app")
     for name in ("cut", "tiny", "twin"):
         save_checkpoint(model, folder / name, {"name": name})
+    save_checkpoint(etviz.create_model("et", **SIZES, patch_size=8), folder / "coarse", {})
     weights = folder / "cut" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     with serving("--checkpoint", "tiny", "--data-root", str(folder), ETVIZ_CHECKPOINTS=str(folder)) as address:
@@ -239,13 +244,131 @@ def test_painting_by_keyboard_and_undoing(visit):
 
 
 def test_presets(visit):
-    visit.press("Random 85%")
+    visit.press("Random mask")
     first = visit.read("mask")
     assert visit.read("hidden") == "54"
     visit.press("Invert")
     assert int(visit.read("mask"), 16) == (1 << 64) - 1 - int(first, 16)
     visit.press("Clear")
     assert visit.read("hidden") == "0"
+
+
+def test_presets_by_number_are_those_of_python(visit):
+    visit.page.locator(".etviz-cell").first.focus()
+    halves = [etviz.half_mask(which=which) for which in ("right", "bottom", "left", "top", "right")]
+    expected = [etviz.grid_mask(), etviz.center_mask(), *halves, ~halves[-1], torch.zeros(1, 64, dtype=torch.bool)]
+    for key, mask in zip("345555560", expected, strict=True):
+        visit.page.keyboard.press(key)
+        visit.settle()
+        assert visit.read("mask") == etviz.mask_to_hex(mask)
+        assert visit.questions()[-1]["mask"] == visit.read("mask")
+
+
+def test_the_random_share_hides_as_many_as_python_does(visit):
+    slider = visit.page.get_by_role("slider", name="Share to hide")
+    assert slider.input_value() == "85"
+    for percent in range(5, 100, 15):
+        slider.fill(str(percent))
+        visit.settle()
+        assert visit.read("hidden") == str(num_hidden(percent / 100))
+    visit.page.keyboard.press("2")
+    visit.settle()
+    assert visit.read("hidden") == "60"
+    visit.press("Undo (Ctrl+Z)")
+    assert visit.read("hidden") == "60"  # the random mask before the block: moving the slider is one stroke
+    visit.press("Undo (Ctrl+Z)")
+    assert visit.read("hidden") == str(num_hidden(0.8))
+
+
+def test_masks_of_the_module_follow_python_on_every_grid(visit):
+    """Grids of other models, and blocks: a compact set of rings around some patch, as etviz.block_mask makes."""
+    script = """async (code) => {
+        const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+        const masks = await import(url);
+        const { maskToHex: hex, gridMask, centerMask, halfMask, blockMask, resizedMask } = masks;
+        return [16, 36, 64, 256].map((count) => ({
+            count,
+            fixed: [gridMask(count), centerMask(count)].map(hex),
+            halves: ["left", "right", "top", "bottom"].map((which) => hex(halfMask(count, which))),
+            blocks: Array.from({ length: 20 }, () => hex(blockMask(count, 0.4))),
+            resized: hex(resizedMask(centerMask(count), 4 * count)),
+        }));
+    }"""
+    for found in visit.page.evaluate(script, (UI / "masks.js").read_text()):
+        count = found["count"]
+        halves = [etviz.half_mask(1, count, which) for which in ("left", "right", "top", "bottom")]
+        fixed = [etviz.grid_mask(1, count), etviz.center_mask(1, count)]
+        assert found["halves"] == [etviz.mask_to_hex(mask) for mask in halves]
+        assert found["fixed"] == [etviz.mask_to_hex(mask) for mask in fixed]
+        place = torch.stack(torch.meshgrid(*[torch.arange(int(count**0.5))] * 2, indexing="ij"), -1).reshape(-1, 2)
+        for hexadecimal in found["blocks"]:
+            block = etviz.mask_from_hex(hexadecimal, count)[0]
+            assert block.sum() == num_hidden(0.4, count)
+            rings = (place[:, None] - place).abs().amax(-1)  # (centre, patch)
+            inside = torch.where(block, rings, 0).amax(1)
+            outside = torch.where(block, 99, rings).amin(1)
+            assert (inside <= outside).any()
+        assert len(set(found["blocks"])) > 5
+        if count in (16, 64):  # whose centre stays in the middle when every patch becomes four
+            assert found["resized"] == etviz.mask_to_hex(etviz.center_mask(1, 4 * count))
+
+
+def test_brushes(visit):
+    visit.press("Clear")
+    visit.page.get_by_text("More masks and brushes").click()
+    brush = visit.page.get_by_role("button", name="Two by two patches")
+    expect(visit.page.get_by_role("button", name="One patch")).to_have_attribute("aria-pressed", "true")
+    brush.click()
+    expect(brush).to_have_attribute("aria-pressed", "true")
+    visit.stroke(63)
+    visit.settle()
+    assert visit.read("mask") == "0000000000000303"
+    visit.page.get_by_role("button", name="A whole row").click()
+    visit.stroke(8)
+    visit.settle()
+    assert visit.read("mask") == "00ff000000000303"
+    visit.page.get_by_role("button", name="A whole column").click()
+    visit.page.locator(".etviz-cell").first.focus()
+    visit.page.keyboard.press("ArrowRight")
+    visit.page.keyboard.press(" ")
+    visit.settle()
+    assert visit.read("mask") == "40ff404040404343"
+
+
+def test_the_mask_is_read_and_written_in_hexadecimal(visit):
+    visit.page.get_by_text("More masks and brushes").click()
+    field = visit.page.get_by_role("textbox", name="Mask in hexadecimal")
+    expect(field).to_have_value(visit.read("mask"))
+    field.fill(" FF00FF00FF00FF07 ")
+    field.press("Enter")
+    visit.settle()
+    assert visit.read("mask") == "ff00ff00ff00ff07"
+    before = len(visit.answers)
+    for bad in ("ff00", "ff00ff00ff00ff0g", ""):
+        field.fill(bad)
+        field.press("Enter")
+        expect(visit.page.get_by_role("alert")).to_contain_text(f"16 hexadecimal digits, not “{bad}”.")
+    assert visit.read("mask") == "ff00ff00ff00ff07"
+    assert len(visit.answers) == before
+    visit.press("Invert")
+    expect(visit.page.get_by_role("alert")).to_be_hidden()
+    expect(field).to_have_value("00ff00ff00ff00f8")
+
+
+def test_a_model_with_another_grid_takes_the_mask_along(visit):
+    visit.press("Clear")
+    visit.page.locator(".etviz-cell").first.focus()
+    visit.page.keyboard.press("4")
+    visit.settle()
+    menu = visit.page.get_by_role("combobox", name="Model")
+    menu.select_option("coarse")
+    expect(visit.root).to_have_attribute("data-shown", etviz.mask_to_hex(etviz.center_mask(1, 16)))
+    assert visit.page.locator(".etviz-cell").count() == 16
+    visit.stroke(0)
+    visit.settle()
+    assert visit.read("mask") == "8660"
+    menu.select_option("tiny")
+    expect(visit.root).to_have_attribute("data-shown", "c0c03c3c3c3c0000")
 
 
 def test_another_picture_keeps_the_mask(visit):

@@ -1,17 +1,16 @@
 """The explorer as a Gradio app: one page, the painter on it, and the service behind."""
 
 import os
-from pathlib import Path
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # Gradio reads it at import: nothing leaves this machine
 
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from etviz.ui.bundle import bundle, styles
 from etviz.ui.service import Service
 from etviz.ui.uploads import MAX_BYTES
 
-HERE = Path(__file__).parent
 HEADING = {
     "title": "etviz",
     "text": "Hide parts of a picture, and an Energy Transformer fills them in. It walks downhill on an energy over all "
@@ -28,7 +27,7 @@ PAGE_STYLE = """
 .dark .etviz { color-scheme: dark; }
 """
 
-# painter.js travels as a prop and becomes a module here: no build step, and no second request.
+# The page's code travels as a prop and becomes a module here: no build step, and no second request.
 MOUNT = """
 const url = URL.createObjectURL(new Blob([props.code], { type: "text/javascript" }));
 import(url).then(({ createExplorer }) => {
@@ -52,11 +51,11 @@ def build(service: Service) -> gr.Blocks:
     with gr.Blocks(title="etviz", analytics_enabled=False, fill_width=True, delete_cache=(600, 600)) as blocks:
         gr.HTML(
             html_template='<div class="etviz"></div>',
-            head=f"<style>{(HERE / 'painter.css').read_text()}{PAGE_STYLE}</style>",
+            head=f"<style>{styles()}{PAGE_STYLE}</style>",
             js_on_load=MOUNT,
             apply_default_css=False,
             server_functions=[trace, read_file],
-            code=(HERE / "painter.js").read_text(),
+            code=bundle(),
             start={"heading": HEADING, **service.start()},
         )
     return blocks.queue(max_size=32)

@@ -11,7 +11,7 @@ from etviz.checkpoints import list_checkpoints, load_card, load_config, load_mod
 from etviz.data import to_float
 from etviz.errors import UsageError
 from etviz.masks import mask_from_hex, mask_to_hex, random_mask
-from etviz.models import MODELS, MaskedImageModel
+from etviz.models import MODELS, MaskedImageModel, model_options
 from etviz.ui.payload import decode_pixels, encode_pixels, payload
 from etviz.ui.pictures import Pictures, load_pictures
 from etviz.ui.uploads import MAX_BYTES, read_upload
@@ -63,7 +63,10 @@ class Service:
         mask = random_mask(1, num_patches=model.num_patches, generator=torch.Generator().manual_seed(0))
         question = {"seq": 0, "model": self.first, "picture": {"index": chosen[0]}, "mask": mask_to_hex(mask)}
         return {
-            "models": [{"name": name, "facts": facts(place)} for name, place in self.checkpoints.items()],
+            "models": [
+                {"name": name, "facts": facts(place), "patches": count_patches(place)}
+                for name, place in self.checkpoints.items()
+            ],
             "thumbs": [
                 {"index": i, "caption": pictures.caption(i), "image": encode_pixels(pictures.images[i])} for i in chosen
             ],
@@ -169,6 +172,13 @@ def _is_sound(checkpoint: str) -> bool:
         return _has_energy(checkpoint)
     except UsageError:
         return False
+
+
+def count_patches(checkpoint: str) -> int:
+    """How many patches a checkpoint's model cuts a picture into, without loading it."""
+    config = load_config(checkpoint)["model"]
+    sizes = model_options(config["name"]) | config
+    return (sizes["img_size"] // sizes["patch_size"]) ** 2
 
 
 def facts(checkpoint: str) -> str:

@@ -1,0 +1,36 @@
+/** Pictures on canvases, and the colours for numbers. */
+
+import { clamp } from "./tools.js";
+
+// Viridis (van der Walt and Smith, 2015) at nine points: even in lightness, and safe for colour-blind readers.
+export const VIRIDIS = ["440154", "482878", "3e4a89", "31688e", "26828e", "1f9e89", "35b779", "6ece58", "fde725"].map((hex) =>
+  [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16)),
+);
+
+export function viridis(share) {
+  const place = clamp(share, 0, 1) * (VIRIDIS.length - 1);
+  const i = Math.min(Math.floor(place), VIRIDIS.length - 2);
+  return VIRIDIS[i].map((low, channel) => low + (place - i) * (VIRIDIS[i + 1][channel] - low));
+}
+
+/** Draw size x size pixels; `pixel(i)` gives the i-th, row by row, as [red, green, blue], or null for a hole. */
+export function draw(canvas, size, pixel) {
+  if (canvas.width !== size) canvas.width = canvas.height = size;
+  const image = new ImageData(size, size);
+  for (let i = 0; i < size * size; i++) {
+    const colour = pixel(i);
+    if (colour) image.data.set([...colour, 255], 4 * i);
+  }
+  canvas.getContext("2d").putImageData(image, 0, 0);
+}
+
+export const rgb = (pixels) => (i) => pixels.subarray(3 * i, 3 * i + 3);
+
+/** Which patch a pixel belongs to, as a table over the pixels of a size x size image cut into side x side patches. */
+export function patchTable(size, side) {
+  const patch = size / side;
+  return Uint16Array.from({ length: size * size }, (_, i) => {
+    const [row, column] = [Math.floor(i / size), i % size];
+    return Math.floor(row / patch) * side + Math.floor(column / patch);
+  });
+}

@@ -1,0 +1,43 @@
+/** Small tools: elements, bytes, numbers in words. */
+
+/** An element with attributes (functions become listeners) and children. */
+export function h(tag, attributes = {}, ...children) {
+  return fill(document.createElement(tag), attributes, children);
+}
+
+export function svg(tag, attributes = {}, ...children) {
+  return fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+}
+
+function fill(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") node.addEventListener(name, value);
+    else if (value !== null && value !== false) node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.filter((child) => child !== null));
+  return node;
+}
+
+export function bytes(base64) {
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+}
+
+export const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+
+/** A number for reading: thousands separated, a true minus sign, about `digits` significant digits. */
+export function format(value, digits = 5) {
+  return Number.isFinite(value) ? fixed(value, decimalsFor(value, digits)) : "–";
+}
+
+/** How many decimals show a number to `digits` significant digits. */
+export function decimalsFor(value, digits) {
+  const whole = value === 0 ? 1 : Math.floor(Math.log10(Math.abs(value))) + 1;
+  return clamp(digits - whole, 0, 6);
+}
+
+export function fixed(value, decimals) {
+  const digits = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
+  return value.toLocaleString("en-US", { ...digits, signDisplay: "negative" }).replace("-", "−");
+}
+
+export const steps = (list) => `${list.length === 1 ? "step" : "steps"} ${list.join(", ")}`;
