@@ -42,7 +42,9 @@ def tiny():
 @pytest.fixture(scope="module")
 def checkpoint(tiny, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "tiny"
-    save_checkpoint(tiny, folder, {"parameters": 35_313, "dataset": "cifar10", "metrics": {"masked_psnr": 10.5}})
+    save_checkpoint(
+        tiny, folder, {"parameters": 35_313, "dataset": "cifar10", "metrics": {"test": {"masked_psnr": 10.5}}}
+    )
     return str(folder)
 
 

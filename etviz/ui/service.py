@@ -184,7 +184,7 @@ def count_patches(checkpoint: str) -> int:
 def facts(checkpoint: str) -> str:
     """A line about a checkpoint from its card, as far as the card says."""
     card = load_card(checkpoint)
-    psnr = (card.get("metrics") or {}).get("masked_psnr")
+    psnr = ((card.get("metrics") or {}).get("test") or {}).get("masked_psnr")
     parts = [
         f"{card['parameters']:,} parameters" if card.get("parameters") else "",
         f"trained on {card['dataset']}" if card.get("dataset") else "",
