@@ -256,7 +256,8 @@ def describe_device(device: torch.device) -> str:
         return torch.cuda.get_device_name(device)
     if device.type == "cpu":
         name = getattr(torch.cpu, "get_capabilities", dict)().get("cpu_name") or "CPU"
-        return f"{name} CPU, {torch.get_num_threads()} threads"
+        threads = torch.get_num_threads()
+        return f"{name} CPU, {threads} thread{'s' if threads > 1 else ''}"
     return str(device)
 
 
