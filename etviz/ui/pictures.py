@@ -76,5 +76,5 @@ def carried_pictures(size: int, instead_of: str) -> Pictures:
         raise UsageError('There are no pictures to start with: pip install "etviz[app]" brings some.') from error
     arrays = [getattr(skimage.data, name)() for name in CARRIED]
     images = torch.stack([picture_to_tensor(Image.fromarray(array), size) for array in arrays])
-    note = f"{instead_of} is not on this machine, so these are pictures that scikit-image carries, at {size}x{size}."
+    note = f"{instead_of} is not on this machine: these come with scikit-image."
     return Pictures(images=images, labels=list(CARRIED.values()), source="scikit-image picture", note=note)
