@@ -100,9 +100,13 @@ export function createExplorer(root, host) {
           h("div", { class: "etviz-head" }, h("h2", {}, "Paint to hide"), counter),
           painter.node,
           tools.bar,
-          caption,
-          start.note ? h("p", { class: "etviz-hint" }, start.note) : null,
-          h("p", { class: "etviz-hint" }, HINT),
+          h(
+            "div",
+            { class: "etviz-notes" },
+            caption,
+            start.note ? h("p", { class: "etviz-hint" }, start.note) : null,
+            h("p", { class: "etviz-hint" }, HINT),
+          ),
           tools.more,
         ),
         h(
