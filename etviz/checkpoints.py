@@ -53,7 +53,7 @@ def find_checkpoint(name_or_path: str | os.PathLike) -> Path:
     path = path.parent if path.name == WEIGHTS else path
     if not (path / WEIGHTS).is_file():
         names = list_checkpoints()
-        hint = suggestion(text, names) if names else f": none are in {str(checkpoints_root())!r}"
+        hint = suggestion(text, names, "there are") if names else f": none are in {str(checkpoints_root())!r}"
         raise UsageError(f"There is no checkpoint {text!r}{hint}.")
     return path
 
@@ -224,6 +224,15 @@ def write_bytes(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def make_folder(path: Path) -> Path:
+    """``path`` as a folder to write to, made where it does not exist. Raises `UsageError` where that cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"The folder {str(path)!r} cannot be made: {error.strerror}.") from error
+    return path
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import torch
 from hydra import compose, initialize_config_module
@@ -103,15 +103,6 @@ def positive_number(name: str, value) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
         raise UsageError(f"{name} must be a number above 0, not {value!r}.")
     return float(value)
-
-
-def make_folder(path: Path) -> Path:
-    """``path`` as a folder to write to, made where it does not exist. Raises `UsageError` where that cannot be."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"The folder {str(path)!r} cannot be made: {error.strerror}.") from error
-    return path
 
 
 # ---- reading overrides -------------------------------------------------------------------------------------------

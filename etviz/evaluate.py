@@ -14,8 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 import etviz
-from etviz.checkpoints import load_card, write_text
-from etviz.commands import load_config, make_folder, pick_device, run, whole_number
+from etviz.checkpoints import load_card, make_folder, write_text
+from etviz.commands import load_config, pick_device, run, whole_number
 from etviz.data import Dataset, load_dataset
 from etviz.errors import UsageError
 from etviz.masks import num_hidden

@@ -167,14 +167,14 @@ def fit(
     images = dataset.train_images.to(device)
     train_index, held_out = validation_split(dataset, config)
     steps_per_epoch = len(train_index) // config.batch_size
-    _check_sizes(config, len(train_index), fabric.world_size)
+    _check_sizes(config, model.num_patches, len(train_index), fabric.world_size)
     held_out_images = images[held_out.to(device)]
     state = State(model, config, config.epochs * steps_per_epoch, steps_per_epoch, run, describe_device(device))
 
     train_step = TrainStep(model, num_hidden(config.ratio, model.num_patches), config.flip, config.crop)
-    if config.compile is True or (config.compile == "auto" and device.type == "cuda"):
-        train_step = torch.compile(train_step, fullgraph=True)
-    train_step, optimizer = fabric.setup(train_step, make_optimizer(model, config, device))
+    train_step, optimizer = fabric.setup(_compiled(train_step, config, device), make_optimizer(model, config, device))
+    if run is not None:
+        checkpoints.make_folder(run)
     if resume:
         load_last(state, optimizer)
 
@@ -269,6 +269,12 @@ def make_optimizer(model: nn.Module, config: TrainConfig, device: torch.device) 
     )
 
 
+def _compiled(step: TrainStep, config: TrainConfig, device: torch.device) -> nn.Module:
+    """The step as one compiled graph, where the configuration or a CUDA device says so."""
+    wanted = device.type == "cuda" if config.compile == "auto" else config.compile
+    return torch.compile(step, fullgraph=True) if wanted else step
+
+
 def learning_rate(step: int, total_steps: int, config: TrainConfig) -> float:
     """Linear warm-up, then cosine from lr to min_lr at the last step."""
     if step < config.warmup_steps:
@@ -299,9 +305,11 @@ def validation_split(dataset: Dataset, config: TrainConfig) -> tuple[Tensor, Ten
     return holdout_split(count, min(config.validation_images, max(1, count // 10)))
 
 
-def _check_sizes(config: TrainConfig, count: int, world_size: int) -> None:
+def _check_sizes(config: TrainConfig, num_patches: int, count: int, world_size: int) -> None:
     if config.batch_size > count:
         raise UsageError(f"train.batch_size {config.batch_size} is more than the {count} images there are to train on.")
+    if num_hidden(config.ratio, num_patches) == 0:
+        raise UsageError(f"train.ratio {config.ratio} hides none of {num_patches} patches: there is nothing to learn.")
     if config.batch_size % world_size:
         raise UsageError(f"train.batch_size {config.batch_size} cannot be shared evenly by {world_size} devices.")
 

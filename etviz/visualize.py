@@ -13,8 +13,8 @@ from torch import Tensor
 
 import etviz
 from etviz import plots
-from etviz.checkpoints import write_bytes
-from etviz.commands import load_config, make_folder, pick_device, positive_number, run, whole_number
+from etviz.checkpoints import make_folder, write_bytes
+from etviz.commands import load_config, pick_device, positive_number, run, whole_number
 from etviz.data import to_float
 from etviz.errors import UsageError
 from etviz.evaluate import load_test_split

@@ -129,6 +129,7 @@ def test_nothing_to_resume(options):
         ("train.ratio=1.5", "between 0 and 1"),
         ("model.num_heads=0", "num_heads must be at least 1"),
         ("experiment=quick", "no experiment 'quick'"),
+        ("train.ratio=0.01", "hides none of 64 patches"),
         ("train.batch_size=1000", "more than the 180 images"),
         ("dataset.name=nowhere.npz", "no archive 'nowhere.npz'"),
     ],
@@ -157,3 +158,9 @@ def test_two_processes_train_as_one(options, tmp_path):
     pair, alone = (read_history(run)[-1] for run in ("pair", "alone"))
     assert pair["images"] == alone["images"]
     assert pair["masked_mse"] == pytest.approx(alone["masked_mse"], rel=0.1)  # other masks, the same images
+
+
+def test_a_run_folder_that_cannot_be_made(options, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UsageError, match="cannot be made"):
+        train.main([*options, "run=file/run"])

@@ -45,10 +45,10 @@ def model_options(name: str) -> dict:
     return {p.name: p.default for p in inspect.signature(MODELS[name]).parameters.values()}
 
 
-def suggestion(word: str, known) -> str:
+def suggestion(word: str, known, there_are: str = "it has") -> str:
     """' (did you mean x?)' where something known is close, else a list of what there is."""
     close = difflib.get_close_matches(word, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else f": it has {', '.join(known)}"
+    return f" (did you mean {close[0]!r}?)" if close else f": {there_are} {', '.join(known)}"
 
 
 def _plain(value):
