@@ -1,6 +1,7 @@
 """The explorer in a real browser: painting, scrubbing, uploading, on a phone, and never a word to another machine."""
 
 import importlib.util
+import io
 import json
 import os
 import re
@@ -333,6 +334,28 @@ def test_brushes(visit):
     visit.page.keyboard.press(" ")
     visit.settle()
     assert visit.read("mask") == "40ff404040404343"
+
+
+def test_a_brush_shows_what_it_would_cover_on_hidden_patches_too(visit):
+    visit.press("Clear")
+    visit.press("Invert")
+    visit.page.get_by_text("More masks and brushes").click()
+    visit.page.get_by_role("button", name="Two by two patches").click()
+
+    def edges(patches):
+        visit.page.wait_for_timeout(200)  # the stripes fade in
+        boxes = [visit.page.locator(".etviz-cell").nth(patch).bounding_box() for patch in patches]
+        picture = Image.open(io.BytesIO(visit.page.screenshot())).convert("RGB")
+        return [picture.getpixel((round(box["x"] + 20), round(box["y"] + 1))) for box in boxes]
+
+    covered, beside = (27, 28, 35, 36), (29, 34)
+    away = edges(covered + beside)
+    visit.page.mouse.move(*visit.middle(27))
+    over = edges(covered + beside)
+    changed = [max(abs(a - b) for a, b in zip(*pair, strict=True)) > 60 for pair in zip(away, over, strict=True)]
+    assert changed == [True] * 4 + [False] * 2
+    visit.page.mouse.move(5, 5)
+    assert edges(covered + beside) == away
 
 
 def test_the_mask_is_read_and_written_in_hexadecimal(visit):
