@@ -251,6 +251,15 @@ class TestAsymmetric(EnergyContract):
             assert index[0] == -1
             assert sorted(index[1:].tolist()) == (~hidden).nonzero()[:, 0].tolist()
 
+    def test_encoder_tokens_carry_their_own_patch_and_position(self, model, images, mask):
+        tokens, index, exists = model.encoder_tokens(images, mask)
+        assert exists is None
+        patches = model.to_patches(images)
+        for i in range(len(images)):
+            expected = model.embed(patches[i, index[i]]) + model.positions[1 + index[i]]
+            torch.testing.assert_close(tokens[i, 1:], expected)
+            torch.testing.assert_close(tokens[i, 0], model.cls_token + model.positions[0])
+
     def test_ragged_encoder_marks_padding(self, model, images):
         mask = torch.arange(64) < torch.tensor([[54], [60], [54], [64]])
         encoder = model.trace(images, mask).encoder

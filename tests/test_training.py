@@ -85,6 +85,49 @@ def test_best_weights_are_those_of_the_best_validation(squares, tmp_path):
     assert scores["masked_mse"] == min(row["masked_mse"] for row in history)
 
 
+def scores_in_turn(monkeypatch, *errors):
+    """Validations score as told, so that which weights are best is known."""
+    told = iter(errors)
+
+    def evaluate(*args, **kwargs):
+        error = next(told)
+        return {"masked_mse": error, "masked_psnr": -10 * math.log10(error)}
+
+    monkeypatch.setattr(training, "evaluate_model", evaluate)
+
+
+def test_only_a_better_validation_replaces_the_best_weights(squares, tmp_path, monkeypatch):
+    scores_in_turn(monkeypatch, 0.3, 0.1, 0.2)
+    state = fit(tiny(), squares, TrainConfig(epochs=3, **QUICK), tmp_path)
+    assert checkpoints.load_card(tmp_path)["epochs"] == 2
+    assert state.best_mse == 0.1
+    last = checkpoints.read_tensors(tmp_path / "last" / "state.safetensors")["model.embed.weight"]
+    assert not torch.equal(etviz.load_model(tmp_path).embed.weight, last)
+
+
+def test_the_best_survives_a_resume(squares, tmp_path, monkeypatch):
+    config = TrainConfig(epochs=3, **QUICK)
+    scores_in_turn(monkeypatch, 0.1, 0.2, 0.15)
+    with pytest.raises(KeyboardInterrupt):
+        fit(tiny(), squares, config, tmp_path, [InterruptAt(15)])
+    fit(tiny(), squares, config, tmp_path, resume=True)
+    assert checkpoints.load_card(tmp_path)["epochs"] == 1
+
+
+def test_flips_are_half_and_crops_reach_everywhere():
+    state = training.State(tiny(), TrainConfig(batch_size=4000), 100, 1, None)
+    _, flip, offset, _ = training._batch(torch.arange(4000), state, 0, 1)
+    assert 0.45 < flip.float().mean() < 0.55
+    assert offset.unique().tolist() == list(range(9))
+
+
+def test_flips_and_crops_can_be_switched_off():
+    state = training.State(tiny(), TrainConfig(flip=False, crop=False), 100, 1, None)
+    _, flip, offset, _ = training._batch(torch.arange(128), state, 0, 1)
+    assert not flip.any()
+    assert (offset == training.CROP_PADDING).all()
+
+
 def test_held_out_images_are_never_trained_on(squares):
     seen = []
 
