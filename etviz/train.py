@@ -91,8 +91,8 @@ def new_run(config: dict) -> Path:
     dataset = Path(config["dataset"]["name"]).stem
     stamp = time.strftime("%Y%m%d-%H%M%S")
     folder = Path(config["run"] or OUTPUTS / f"{dataset}-{config['model']['name']}-{stamp}")
-    if (folder / LAST).exists() or (folder / checkpoints.WEIGHTS).exists():
-        raise UsageError(f"{str(folder)!r} holds a run already: choose another run=, or go on with resume={folder}.")
+    if folder.is_dir() and any(folder.iterdir()):  # even a run killed early left snapshots that would mix with new ones
+        raise UsageError(f"{str(folder)!r} holds files already: choose another run=, or go on with resume={folder}.")
     return folder
 
 

@@ -116,7 +116,7 @@ class Callback:
         """After a validation: ``state.history[-1]`` is fresh."""
 
     def on_end(self, state: State) -> None:
-        """After the last step, or on the way out of an interrupted run."""
+        """After the last step, or on the way out of a run that was interrupted or failed."""
 
 
 class TrainStep(nn.Module):
@@ -181,10 +181,9 @@ def fit(
     validate_at = milestones(config.validate_every * steps_per_epoch, state.total_steps)
     snapshot_at = snapshot_steps(state.total_steps, steps_per_epoch, config.snapshots)
     tell = _Teller(callbacks if fabric.is_global_zero else ())
-    tell.on_start(state)
     meter = _Meter(state, device)
     model.train()
-    with _interruptible() as interrupted:
+    with tell.until_the_end(state), _interruptible() as interrupted:
         while state.step < state.total_steps:
             if state.step % steps_per_epoch == 0 or meter.epoch_order is None:
                 meter.epoch_order = _epoch_order(train_index, config.seed, state.step // steps_per_epoch).to(device)
@@ -205,13 +204,10 @@ def fit(
                     _save(state, optimizer, dataset, fabric)
             if interrupted.is_set():
                 break
-    meter.read()
-    stopped = state.step < state.total_steps
-    if stopped:
-        _save(state, optimizer, dataset, fabric)
-    tell.on_end(state)
-    if stopped:
-        raise KeyboardInterrupt
+        meter.read()
+        if state.step < state.total_steps:
+            _save(state, optimizer, dataset, fabric)
+            raise KeyboardInterrupt
     model.eval()
     return state
 
@@ -497,6 +493,15 @@ class _Teller:
 
     def __init__(self, callbacks: Sequence[Callback]):
         self.callbacks = callbacks
+
+    @contextlib.contextmanager
+    def until_the_end(self, state: State) -> Iterator[None]:
+        """Start, and end however the run ends: a progress bar must give the terminal back."""
+        self.on_start(state)
+        try:
+            yield
+        finally:
+            self.on_end(state)
 
     def __getattr__(self, event: str):
         def call(state: State) -> None:

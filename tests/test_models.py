@@ -80,6 +80,15 @@ class Contract:
         order = torch.tensor([2, 0, 3, 1])
         torch.testing.assert_close(model.features(images[order]), features[order], atol=1e-5, rtol=1e-5)
 
+    def test_features_see_the_whole_image(self, model, images):
+        """Nothing is hidden: a change in any one patch shows."""
+        features = model.features(images)
+        for patch in (0, 27, 63):
+            row, col = 4 * (patch // 8), 4 * (patch % 8)
+            changed = images.clone()
+            changed[:, :, row : row + 4, col : col + 4] = 1 - changed[:, :, row : row + 4, col : col + 4]
+            assert (model.features(changed) - features).abs().amax(dim=1).min() > 1e-4
+
     def test_same_seed_same_model(self, images, mask):
         made = []
         for _ in range(2):

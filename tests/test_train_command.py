@@ -72,7 +72,7 @@ def test_normalisation_is_the_training_images_own(options):
 def test_a_run_folder_is_never_overwritten(options):
     train.main([*options, "run=mine", "test=false"])
     before = (Path("mine") / "model.safetensors").read_bytes()
-    with pytest.raises(UsageError, match="holds a run already"):
+    with pytest.raises(UsageError, match="holds files already"):
         train.main([*options, "run=mine"])
     assert (Path("mine") / "model.safetensors").read_bytes() == before
 

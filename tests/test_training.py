@@ -251,6 +251,24 @@ def test_divergence_is_said_and_the_best_weights_kept(squares, tmp_path):
         fit(tiny(), squares, TrainConfig(epochs=50, clip=1e30, **(QUICK | dict(lr=1e25))), tmp_path)
 
 
+def test_callbacks_are_told_of_the_end_of_a_failed_run(squares):
+    ended = []
+
+    class Ending(Callback):
+        def on_end(self, state):
+            ended.append(state.step)
+
+    with pytest.raises(UsageError, match="no longer finite"):
+        fit(tiny(), squares, TrainConfig(epochs=50, clip=1e30, **(QUICK | dict(lr=1e25))), callbacks=[Ending()])
+    assert len(ended) == 1
+
+
+def test_snapshots_say_when_they_were_taken(squares, tmp_path):
+    fit(tiny(), squares, TrainConfig(epochs=3, **QUICK), tmp_path)
+    last = checkpoints.list_snapshots(tmp_path)[-1]
+    assert checkpoints.snapshot_metadata(tmp_path, last) == {"epoch": "3", "images": str(33 * 16)}
+
+
 def test_nothing_to_resume(squares, tmp_path):
     with pytest.raises(UsageError, match="no file"):
         fit(tiny(), squares, TrainConfig(**QUICK), tmp_path, resume=True)
