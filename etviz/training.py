@@ -172,7 +172,11 @@ def fit(
     state = State(model, config, config.epochs * steps_per_epoch, steps_per_epoch, run, describe_device(device))
 
     train_step = TrainStep(model, num_hidden(config.ratio, model.num_patches), config.flip, config.crop)
-    train_step, optimizer = fabric.setup(_compiled(train_step, config, device), make_optimizer(model, config, device))
+    train_step, optimizer = fabric.setup(
+        _compiled(train_step, config, device),
+        make_optimizer(model, config, device),
+        _reapply_compile=False,  # around several devices' wrapper the step would be no single graph
+    )
     if run is not None:
         checkpoints.make_folder(run)
     if resume:
@@ -357,6 +361,11 @@ def _validate(state: State, images: Tensor, fabric, tell: "_Teller") -> None:
     with fabric.autocast():
         scores = evaluate_model(state.model, images, ratio=state.config.ratio, mask_seed=MASK_SEED, include_ssim=False)
     state.model.train()
+    if not math.isfinite(scores["masked_mse"]):  # before anything is saved: the last state stays one to resume from
+        raise UsageError(
+            f"The weights are no longer finite at step {state.step}: lower train.lr or model.step_size. "
+            "The saved state is that of the last good validation."
+        )
     state.history.append(
         {
             "step": state.step,

@@ -169,6 +169,8 @@ def test_tolerance_stops_when_settled():
     record = descent.record(states(2), tolerance=1e-6)
     energy = record.attention_energy.sum(-1) + record.hopfield_energy.sum(-1)
     assert record.tokens.shape[1] < 5001
+    assert record.tokens.shape[1] == record.step_sizes.shape[1] + 1 == len(record.block)
+    assert not torch.equal(record.tokens[:, -1], record.tokens[:, -2])
     assert (record.settled > 0).all()
     for image, settled in enumerate(record.settled.tolist()):
         change = (energy[image, 1:] - energy[image, :-1]).abs() / energy[image, 1:].abs()

@@ -201,6 +201,11 @@ class EnergyContract(Contract):
             trace = model.trace(images, mask, steps=12, step_size=step_size)
             assert torch.equal(trace.rises(), trace.energy[:, 1:] > trace.energy[:, :-1])
 
+    def test_a_descent_that_blows_up_counts_as_rising(self, model, images, mask):
+        trace = model.trace(images, mask, step_size=1e30)
+        assert not torch.isfinite(trace.energy[:, -1]).any()
+        assert trace.rises().any(dim=1).all()
+
     def test_several_blocks_follow_one_another(self, images, mask):
         torch.manual_seed(0)
         model = etviz.create_model(self.name, **(self.options | dict(depth=2)))

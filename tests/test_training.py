@@ -114,6 +114,13 @@ def test_the_best_survives_a_resume(squares, tmp_path, monkeypatch):
     assert checkpoints.load_card(tmp_path)["epochs"] == 1
 
 
+def test_weights_that_are_no_longer_finite_are_not_saved(squares, tmp_path, monkeypatch):
+    scores_in_turn(monkeypatch, 0.1, math.nan, 0.1)
+    with pytest.raises(UsageError, match="no longer finite"):
+        fit(tiny(), squares, TrainConfig(epochs=3, **QUICK), tmp_path)
+    assert checkpoints.read_metadata(tmp_path / "last" / "state.safetensors")["step"] == "11"
+
+
 def test_flips_are_half_and_crops_reach_everywhere():
     state = training.State(tiny(), TrainConfig(batch_size=4000), 100, 1, None)
     _, flip, offset, _ = training._batch(torch.arange(4000), state, 0, 1)

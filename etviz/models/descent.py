@@ -96,8 +96,6 @@ class EnergyDescent(nn.Module):
             recorder.start_block(index)
             for _ in range(steps):
                 recorder.add_state(x, now)
-                if recorder.all_settled():
-                    break
                 sizes = x.new_full((x.shape[0],), step_size)
                 candidate, after = _step(block, projection, x, now, sizes, beta, valid)
                 if rule == "backtracking":
@@ -105,6 +103,8 @@ class EnergyDescent(nn.Module):
                     candidate, after, sizes = _backtrack(block, projection, x, now, step, beta, valid)
                 recorder.add_step(sizes, now, after)
                 x, now = candidate, after
+                if recorder.all_settled():
+                    break
         recorder.add_state(x, now)
         return recorder.finish()
 

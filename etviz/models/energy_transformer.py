@@ -40,9 +40,9 @@ class Trace:
         return self.energy.shape[1]
 
     def rises(self) -> Tensor:
-        """(B, T) bool: the steps that raised the energy (within one block's energy)."""
+        """(B, T) bool: the steps that raised the energy (within one block's energy), or lost it to NaN."""
         same_energy = (self.block[1:] == self.block[:-1]).to(self.energy.device)
-        return (self.energy[:, 1:] > self.energy[:, :-1]) & same_energy
+        return ~(self.energy[:, 1:] <= self.energy[:, :-1]) & same_energy
 
 
 class EnergyTransformer(MaskedImageModel):
