@@ -16,7 +16,7 @@ lint: $(VENV)/.dev
 	$(VENV)/bin/ruff format --check .
 
 screenshots: $(VENV)/.dev
-	$(VENV)/bin/python -m tests.browser_screenshots $(ARGS)
+	$(VENV)/bin/python -m tests.browser.screenshots $(ARGS)
 
 $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)

@@ -102,6 +102,13 @@ def load_dataset(
     return dataset
 
 
+def is_local(name: str, root: str | os.PathLike | None = None) -> bool:
+    """Whether the files of a CIFAR lie where `load_dataset` looks for them; it does not open them."""
+    folders = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}  # torchvision's
+    stem, folder = name.removesuffix("_coarse"), data_root(root)
+    return (folder / f"{stem}.npz").is_file() or (folder / folders[stem]).is_dir()
+
+
 def data_root(root: str | os.PathLike | None = None) -> Path:
     """Where datasets are looked for: ``root``, else ETVIZ_DATA, else ./data."""
     return Path(root or os.environ.get("ETVIZ_DATA") or "data").expanduser()

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 import etviz
-from etviz.checkpoints import save_checkpoint
+from etviz.checkpoints import save_checkpoint, save_snapshot
 from etviz.metrics import masked_mse, masked_psnr
 
 pytest.importorskip("skimage", reason="the app's extra is not installed")
@@ -24,8 +24,9 @@ pytest.importorskip("skimage", reason="the app's extra is not installed")
 from etviz.ui.bundle import HERE as UI
 from etviz.ui.bundle import IMPORT, bundle
 from etviz.ui.payload import decode_pixels, encode_pixels, payload, to_bytes
-from etviz.ui.pictures import CARRIED, carried_pictures, load_pictures
-from etviz.ui.service import MAX_WAITING, Service
+from etviz.ui.pictures import CARRIED, CARRIED_GALLERY, carried_pictures, galleries, load_pictures
+from etviz.ui.scene import SETTLED, SETTLING_STEPS
+from etviz.ui.service import MAX_TRACES, MAX_WAITING, Service
 from etviz.ui.uploads import MAX_BYTES, read_upload
 
 APP = Path(__file__).parent.parent / "app.py"
@@ -55,7 +56,8 @@ def service(checkpoint, tmp_path_factory):
 
 
 def question(**changes):
-    return {"seq": 7, "model": "tiny", "picture": {"index": 1}, "mask": MASK, **changes}
+    picture = {"dataset": CARRIED_GALLERY, "index": 1}
+    return {"seq": 7, "model": "tiny", "picture": picture, "mask": MASK, **changes}
 
 
 def pixels_of(text, steps=13, size=32):
@@ -114,16 +116,57 @@ def test_pixels_survive_the_way_to_the_browser_and_back():
 
 
 def test_an_answer_echoes_its_question_and_equals_the_model(service, tiny):
-    answer = service.trace(question())
-    image = service.pictures(32).images[1].float() / 255
+    answer = service.ask(question())
+    image = service.pictures(CARRIED_GALLERY, 32).images[1].float() / 255
     trace = tiny.trace(image[None], etviz.mask_from_hex(MASK), keep_attention=False)
     assert {key: answer[key] for key in question()} == question()
     assert answer["energy"] == pytest.approx(trace.energy[0].tolist(), rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("settings", "arguments"),
+    [
+        ({"steps": 3}, {"steps": 3}),
+        ({"step_size": 0.02, "beta": 0.5}, {"step_size": 0.02, "beta": 0.5}),
+        ({"step_size": 5, "rule": "backtracking"}, {"step_size": 5.0, "rule": "backtracking"}),
+        ({"settle": True, "steps": 3}, {"steps": SETTLING_STEPS, "tolerance": SETTLED}),
+    ],
+)
+def test_settings_reach_the_descent(service, tiny, settings, arguments):
+    answer = service.ask(question(settings=settings))
+    image = service.pictures(CARRIED_GALLERY, 32).images[1].float() / 255
+    trace = tiny.trace(image[None], etviz.mask_from_hex(MASK), **arguments)
+    assert answer["energy"] == pytest.approx(trace.energy[0].tolist(), rel=1e-5)
+    assert answer["step_sizes"] == pytest.approx(trace.step_sizes[0].tolist())
+    assert answer["settled"] == (trace.settled[0].item() if trace.settled[0] >= 0 else None)
+    own = {"steps": 12, "step_size": 0.1, "beta": 0.125}
+    assert answer["settings"] == {**own, "rule": "fixed", "settle": False, **settings, "own": own}
+
+
+def test_the_last_traces_are_kept_and_no_more(service):
+    for index in range(MAX_TRACES + 2):
+        service.ask(question(picture={"index": index}))
+    assert len(service._traces) == MAX_TRACES
+    scene = service.scene(question(picture={"index": MAX_TRACES + 1}))
+    assert service.trace(scene) is service.trace(service.scene(question(picture={"index": MAX_TRACES + 1})))
+
+
+def test_a_snapshot_answers_with_its_own_weights(tiny, tmp_path):
+    run = tmp_path / "run"
+    save_checkpoint(tiny, run, {})
+    early = etviz.create_model("et", **tiny.config)
+    save_snapshot(early, run, 1, 0.1, 64)
+    service = Service(str(run), root=str(tmp_path))
+    answer = service.ask(question(model="run", snapshot="step-00000001.safetensors"))
+    image = service.pictures(CARRIED_GALLERY, 32).images[1].float() / 255
+    expected = early.eval().trace(image[None], etviz.mask_from_hex(MASK)).energy[0].tolist()
+    assert answer["energy"] == pytest.approx(expected, rel=1e-3)
+    assert answer["snapshot"] == "step-00000001.safetensors"
+
+
 def test_an_uploaded_picture_is_asked_for_by_its_pixels(service):
-    picture = {"pixels": encode_pixels(service.pictures(32).images[1]), "name": "cat.png"}
-    mine, theirs = service.trace(question(picture=picture)), service.trace(question())
+    picture = {"pixels": encode_pixels(service.pictures(CARRIED_GALLERY, 32).images[1]), "name": "cat.png"}
+    mine, theirs = service.ask(question(picture=picture)), service.ask(question())
     assert mine["frames"] == theirs["frames"]
     assert mine["picture"] == picture
     assert "cat.png" in mine["caption"]
@@ -157,16 +200,32 @@ def test_the_page_starts_with_a_descent_and_says_where_its_pictures_are_from(ser
         ({"picture": {"pixels": "AAAA"}}, "32x32"),
         ({"picture": {"pixels": "not base64!"}}, "did not arrive"),
         ({"picture": {"pixels": 5}}, "did not arrive"),
+        ({"picture": {"dataset": "../etc", "index": 0}}, "no pictures of"),
+        ({"picture": {"dataset": ["cifar10"], "index": 0}}, "no pictures of"),
+        ({"snapshot": "../../model.safetensors"}, "no snapshot"),
+        ({"snapshot": 5}, "no snapshot"),
+        ({"kind": "none such"}, "reload"),
+        ({"kind": ["trace"]}, "reload"),
+        ({"settings": "fast"}, "reload"),
+        ({"settings": {"steps": 61}}, "from 1 to 60"),
+        ({"settings": {"steps": 2.5}}, "whole number"),
+        ({"settings": {"steps": True}}, "whole number"),
+        ({"settings": {"step_size": 0}}, "step size must lie between"),
+        ({"settings": {"step_size": "0.1"}}, "step size must be a number"),
+        ({"settings": {"step_size": float("nan")}}, "step size must be a number"),
+        ({"settings": {"beta": -1}}, "beta must lie between"),
+        ({"settings": {"rule": "newton"}}, "fixed or backtracking"),
+        ({"settings": {"rule": []}}, "fixed or backtracking"),
     ],
 )
 def test_a_wrong_question_is_answered_by_one_sentence(service, changes, words):
-    answer = service.politely(service.trace, question(**changes))
+    answer = service.politely(service.ask, question(**changes))
     assert list(answer) == ["error"]
     assert words in answer["error"]
 
 
 def test_a_question_that_is_no_question_is_answered_too(service):
-    assert "error" in service.politely(service.trace, ["not", "a", "question"])
+    assert "error" in service.politely(service.ask, ["not", "a", "question"])
 
 
 def test_a_run_may_share_its_name_with_a_shipped_checkpoint(tiny, checkpoint, tmp_path, monkeypatch):
@@ -189,11 +248,11 @@ def test_a_crowd_is_turned_away_politely(service):
     for _ in range(MAX_WAITING):
         service._places.acquire()
     try:
-        assert "Too many" in service.politely(service.trace, question())["error"]
+        assert "Too many" in service.politely(service.ask, question())["error"]
     finally:
         for _ in range(MAX_WAITING):
             service._places.release()
-    assert "error" not in service.politely(service.trace, question())
+    assert "error" not in service.politely(service.ask, question())
 
 
 def test_only_uploads_are_read_and_then_deleted(service, tmp_path):
@@ -221,7 +280,8 @@ def test_a_dataset_on_this_machine_is_used(tmp_path):
     pictures = load_pictures("cifar10", str(tmp_path), 32)
     assert pictures.caption(0) == "CIFAR-10 test image 0: cat"
     assert pictures.highlights(3) == [2, 4, 0]
-    assert not pictures.note
+    assert galleries("cifar10", str(tmp_path)) == (["cifar10"], "")
+    assert galleries("cifar100", str(tmp_path))[0] == [CARRIED_GALLERY, "cifar10"]
 
 
 def test_a_dataset_that_cannot_be_fetched_is_an_error(tmp_path):
@@ -230,7 +290,7 @@ def test_a_dataset_that_cannot_be_fetched_is_an_error(tmp_path):
 
 
 def test_carried_pictures_fit_the_model():
-    pictures = carried_pictures(48, instead_of="CIFAR-10")
+    pictures = carried_pictures(48)
     assert pictures.images.shape == (len(CARRIED), 3, 48, 48)
     assert pictures.images.dtype == torch.uint8
 
@@ -343,7 +403,7 @@ def test_a_taken_port_is_one_sentence(checkpoint, tmp_path):
 
 def test_modules_become_one_in_the_order_of_their_needs():
     code = bundle()
-    modules = re.findall(r"^// (\w+\.js)$", code, re.MULTILINE)
+    modules = re.findall(r"^// ([\w-]+\.js)$", code, re.MULTILINE)
     assert sorted(modules) == sorted(path.name for path in UI.glob("*.js"))
     assert len(modules) == len(set(modules))
     assert modules[-1] == "explorer.js"

@@ -27,6 +27,7 @@ def bundle(entry: str = "explorer.js", folder: Path = HERE) -> str:
     return "\n".join(f"// {name}\n{source}" for name, source in sources.items())
 
 
-def styles() -> str:
-    """The page's style sheet."""
-    return (HERE / "painter.css").read_text(encoding="utf-8")
+def styles(folder: Path = HERE) -> str:
+    """The page's style sheets: painter.css for all of it, then one a view."""
+    sheets = [folder / "painter.css", *sorted(folder.glob("view-*.css"))]
+    return "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)

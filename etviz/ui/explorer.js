@@ -1,67 +1,105 @@
 /**
  * The explorer: paint a mask over a picture, then walk through the descent that fills it in.
  *
- * One ES module without dependencies, for any host. `createExplorer(root, host)` draws into a DOM element; the host
- * says what to show first and answers questions:
+ * ES modules without dependencies, for any host. `createExplorer(root, host)` draws into a DOM element; the host says
+ * what to show first and answers questions:
  *
  *   host.start     {heading?, models?, thumbs?, count?, uploads?, note?, answer}: what is known at load
- *   host.trace     async ({seq, model, picture, mask}) -> answer | {error}: reconstruct under a mask
+ *   host.ask       async ({kind, ...}) -> a reading | {error}: see etviz/ui/readings
  *   host.readFile  async (File) -> {pixels, caption} | {error}: make a picture of an upload (optional)
  *   host.onMask    (hex) -> nothing: told of every new mask (optional)
+ *   host.address   the window whose address holds the state (optional)
  *
  * An answer holds all states of one descent (see etviz/ui/payload.py), so that scrubbing asks nobody. A mask is
  * written in hexadecimal, patch 0 the highest bit, row by row: the convention of etviz.masks.
+ *
+ * A view is {name, title, text, node, show(answer), step(step), paint?(mask), choose?(patch)}; those functions are called
+ * while it is open, and on opening it. Views see the page through `app` below and change it through `app` only.
  */
 
-import { createChart, energies, LINES } from "./chart.js";
-import { countHidden, maskFromHex, maskToHex, resizedMask } from "./masks.js";
+import { createAddress } from "./address.js";
+import { createAsker } from "./asker.js";
+import { countHidden, isMaskHex, maskFromHex, maskToHex, resizedMask } from "./masks.js";
 import { createPainter } from "./painter.js";
 import { createModelMenu, createPicker } from "./picker.js";
-import { draw, patchTable, rgb, viridis, VIRIDIS } from "./pixels.js";
-import { bytes, clamp, format, h, steps } from "./tools.js";
+import { draw, patchTable, rgb } from "./pixels.js";
+import { createTabs } from "./tabs.js";
+import { bytes, clamp, format, h } from "./tools.js";
 import { createToolbar } from "./toolbar.js";
 import { createTransport } from "./transport.js";
+import { createExploreView } from "./view-explore.js";
 
 const KEY_PAUSE_MS = 120; // after a key press, in case another follows
-const PATIENCE_MS = 20000; // for an answer
 const HINT = "Drag to hide patches or to show them again. Or arrow keys, space.";
 const TYPING = "input[type=number], input[type=text], select"; // where keys mean characters
-const ERROR_CEILING = 0.5; // absolute error drawn in the brightest colour
+const VIEWS = [createExploreView];
+const LOST = "This link was made with an uploaded picture, which stays with its owner: here is another one.";
+const OWN = {}; // the model's own settings
 
 export function createExplorer(root, host) {
   const { start } = host;
-  const state = {
-    answer: null, // the descent on screen
-    original: new Uint8Array(0),
-    frames: [],
-    patches: new Uint16Array(0), // patch of each pixel
-    mask: maskFromHex(start.answer.mask), // as painted, perhaps ahead of the answer
-    picture: start.answer.picture, // as asked for, perhaps ahead of the answer
+  const wanted = {
+    // What was asked for, perhaps ahead of the answer on screen.
+    picture: start.answer.picture,
     model: start.answer.model,
-    step: 0,
+    snapshot: null,
+    mask: maskFromHex(start.answer.mask), // as painted
+    settings: OWN,
+  };
+  const state = {
     seq: start.answer.seq ?? 0,
-    waiting: null, // the newest question, while an older one is being answered
-    asking: false,
+    tab: VIEWS.length ? "explore" : null,
+    seed: 0, // of what is drawn at random
     past: [], // masks before and after the present one, as hexadecimal
     future: [],
     committed: start.answer.mask,
   };
+  const app = {
+    start,
+    host,
+    answer: null, // the descent on screen
+    original: new Uint8Array(0),
+    frames: [],
+    patches: new Uint16Array(0), // patch of each pixel
+    step: 0,
+    patch: null, // the one that views look at
+    get mask() {
+      return wanted.mask;
+    },
+    get seed() {
+      return state.seed;
+    },
+    question,
+    pixel,
+    change,
+    setStep: scrub,
+    choosePatch,
+    setSeed,
+    setMask: replaceMask,
+    openTab,
+    say,
+  };
 
   const painter = createPainter({ onPaint: showMask, onStroke: endStroke });
   const tools = createToolbar({
-    mask: () => state.mask,
+    mask: () => wanted.mask,
     onMask: replaceMask,
     onBrush: painter.setBrush,
     onUndo: undo,
     onRedo: redo,
     onProblem: say,
   });
-  const chart = createChart({ onStep: scrub });
   const transport = createTransport({ onStep: showStep });
   const picker = createPicker(start, { onPicture: pick, onFile: read });
-  const models = createModelMenu(start, (model) => ask({ model }));
+  const models = createModelMenu(start, (model) => change({ model, snapshot: null, settings: OWN }));
+  const views = VIEWS.map((create) => create(app));
+  const tabs = createTabs(views, openTab);
+  const address = createAddress(host.address ?? null, travelTo);
+  const askForDescent = createAsker(host.ask, (busy) => (root.dataset.busy = String(busy)));
   const ui = build();
   root.replaceChildren(ui.node);
+
+  const view = () => views.find((entry) => entry.name === state.tab);
 
   // -- drawing
 
@@ -70,18 +108,6 @@ export function createExplorer(root, host) {
     const caption = h("p", { class: "etviz-caption" });
     const notice = h("p", { class: "etviz-notice", role: "alert", hidden: true });
     const spoken = h("p", { class: "etviz-spoken", role: "status" });
-    const tiles = {
-      original: createTile("Original"),
-      masked: createTile("Masked input", "is-holed"),
-      reconstruction: createTile("Reconstruction", "is-result"),
-      error: createTile("Absolute error"),
-    };
-    const keep = h("input", { type: "checkbox", checked: true, change: () => showFrame() });
-    const badge = h("span", { class: "etviz-badge" });
-    const mean = h("span");
-    const readout = Object.fromEntries(
-      [...LINES.map((line) => line.key), "gradient_norm", "psnr", "mse"].map((key) => [key, h("dd")]),
-    );
     const heading = start.heading
       ? h("header", { class: "etviz-top" }, h("h1", {}, start.heading.title), h("p", {}, start.heading.text), models?.node ?? null)
       : models?.node ?? null;
@@ -110,143 +136,71 @@ export function createExplorer(root, host) {
           tools.more,
         ),
         h(
-          "section",
-          { class: "etviz-right", "aria-label": "Reconstruction" },
-          h("div", { class: "etviz-tiles" }, ...Object.values(tiles).map((tile) => tile.node)),
-          h(
-            "div",
-            { class: "etviz-under" },
-            h("label", { class: "etviz-check" }, keep, "Keep the visible pixels as given"),
-            colourBar(mean),
-          ),
-          h("div", { class: "etviz-head" }, h("h2", {}, "Energy"), badge, scaleSwitch()),
-          readouts(readout),
-          chart.node,
+          "div",
+          { class: "etviz-right" },
+          views.length > 1 ? tabs.list : null,
+          ...tabs.panels,
           transport.node,
         ),
       ),
       spoken,
     );
-    return { node, counter, caption, notice, spoken, tiles, keep, badge, mean, readout };
-  }
-
-  function createTile(title, name = "") {
-    const canvas = h("canvas", { role: "img", "aria-label": title });
-    const value = h("span");
-    const node = h(
-      "figure",
-      { class: `etviz-tile ${name}` },
-      h("figcaption", {}, h("span", {}, title), value),
-      h("div", { class: "etviz-canvas" }, canvas),
-    );
-    return { node, canvas, value };
-  }
-
-  function scaleSwitch() {
-    const choose = (relative) => () => {
-      chart.relative(relative);
-      change.setAttribute("aria-pressed", relative);
-      value.setAttribute("aria-pressed", !relative);
-    };
-    const change = h("button", { type: "button", "aria-pressed": "true", click: choose(true) }, "Change since step 0");
-    const value = h("button", { type: "button", "aria-pressed": "false", click: choose(false) }, "Value");
-    return h("div", { class: "etviz-switch", role: "group", "aria-label": "Energy axis" }, change, value);
-  }
-
-  function readouts(cells) {
-    const item = (name, cell, mark = "", title = null) =>
-      h("div", { class: mark && `is-${mark}`, title }, h("dt", {}, mark ? h("i", { class: "etviz-key" }) : null, name), cell);
-    return h(
-      "dl",
-      { class: "etviz-readout" },
-      ...LINES.map((line) => item(line.name, cells[line.key], line.mark)),
-      item("Slope ‖∂E/∂g‖", cells.gradient_norm, "", "Length of the energy's gradient: how steep it is here"),
-      item("Hidden PSNR", cells.psnr, "", "Peak signal-to-noise ratio over the hidden pixels: higher is better"),
-      item("Hidden MSE", cells.mse, "", "Mean squared error over the hidden pixels, of values in 0..1: lower is better"),
-    );
-  }
-
-  function colourBar(mean) {
-    const stops = VIRIDIS.map((colour) => `rgb(${colour.join(" ")})`).join(", ");
-    const bar = h("i");
-    bar.style.background = `linear-gradient(to right, ${stops})`;
-    return h("div", { class: "etviz-bar", title: "Absolute error, mean of the three channels" }, mean, "0", bar, `≥ ${ERROR_CEILING}`);
+    return { node, counter, caption, notice, spoken };
   }
 
   function showMask(mask) {
-    state.mask = mask;
+    wanted.mask = mask;
     const hidden = countHidden(mask);
     ui.counter.textContent = `${hidden} of ${mask.length} hidden`;
     root.dataset.mask = maskToHex(mask);
     tools.show(root.dataset.mask);
     root.dataset.hidden = hidden;
-    if (!state.answer) return;
-    const pixel = rgb(state.original);
-    draw(ui.tiles.masked.canvas, state.answer.size, (i) => (mask[state.patches[i]] ? null : pixel(i)));
+    if (app.answer) view().paint?.(mask);
   }
 
-  /** The frame at the present step, with the given pixels kept where visible if that is wished. */
-  function composed() {
-    const frame = state.frames[state.step];
-    if (!ui.keep.checked) return rgb(frame);
-    const mask = maskFromHex(state.answer.mask);
-    const [predicted, given] = [rgb(frame), rgb(state.original)];
-    return (i) => (mask[state.patches[i]] ? predicted(i) : given(i));
+  /** A state of the descent as `draw` takes it, with the given pixels kept where visible if that is wished. */
+  function pixel(step, { keep = true } = {}) {
+    const [predicted, given] = [rgb(app.frames[step]), rgb(app.original)];
+    if (!keep) return predicted;
+    const mask = maskFromHex(app.answer.mask);
+    return (i) => (mask[app.patches[i]] ? predicted(i) : given(i));
   }
 
-  function showFrame() {
-    const { size } = state.answer;
-    const [shown, given] = [composed(), rgb(state.original)];
-    let total = 0;
-    draw(ui.tiles.reconstruction.canvas, size, shown);
-    draw(ui.tiles.error.canvas, size, (i) => {
-      const [a, b] = [shown(i), given(i)];
-      const error = (Math.abs(a[0] - b[0]) + Math.abs(a[1] - b[1]) + Math.abs(a[2] - b[2])) / (3 * 255);
-      total += error;
-      return viridis(error / ERROR_CEILING);
-    });
-    ui.mean.textContent = `Mean error ${(total / size ** 2).toFixed(3)}`;
-  }
+  const lastStep = () => app.answer.energy.length - 1;
 
   function showStep(step) {
-    const { answer } = state;
-    const last = answer.energy.length - 1;
-    state.step = clamp(step, 0, last);
-    root.dataset.step = state.step;
-    transport.step(state.step, last);
-    chart.step(state.step);
-    ui.tiles.reconstruction.value.textContent = `step ${state.step}`;
-    for (const line of energies(answer, state.step)) ui.readout[line.key].textContent = line.value;
-    ui.readout.gradient_norm.textContent = format(answer.gradient_norm[state.step], 4);
-    ui.readout.psnr.textContent = answer.psnr[state.step] === null ? "–" : `${answer.psnr[state.step].toFixed(2)} dB`;
-    ui.readout.mse.textContent = answer.mse[state.step] === null ? "–" : answer.mse[state.step].toFixed(4);
-    showFrame();
+    app.step = clamp(step, 0, lastStep());
+    root.dataset.step = app.step;
+    transport.step(app.step, lastStep());
+    view().step(app.step);
+    address.replace(shareable());
   }
 
-  /** Put a descent on screen. */
+  /** Put a descent on screen, at its end unless the reader had stopped somewhere else. */
   function show(answer) {
-    const atEnd = state.answer === null || state.step === state.answer.energy.length - 1;
+    const atEnd = app.answer === null || app.step === lastStep();
+    if (4 * answer.mask.length !== wanted.mask.length) {
+      // A model with another grid: the mask came along, its history cannot.
+      Object.assign(wanted, { mask: maskFromHex(answer.mask) });
+      Object.assign(state, { committed: answer.mask, past: [], future: [] });
+      app.patch = null;
+    }
     const area = 3 * answer.size ** 2;
     const frames = bytes(answer.frames);
-    if (4 * answer.mask.length !== state.mask.length) {
-      // A model with another grid: the mask came along, its history cannot.
-      Object.assign(state, { mask: maskFromHex(answer.mask), committed: answer.mask, past: [], future: [] });
-    }
-    state.answer = answer;
-    state.frames = Array.from({ length: frames.length / area }, (_, i) => frames.subarray(i * area, (i + 1) * area));
-    state.original = bytes(answer.image);
-    state.patches = patchTable(answer.size, Math.sqrt(4 * answer.mask.length));
-    [painter.canvas, ui.tiles.original.canvas].forEach((canvas) => draw(canvas, answer.size, rgb(state.original)));
+    app.answer = answer;
+    app.frames = Array.from({ length: frames.length / area }, (_, i) => frames.subarray(i * area, (i + 1) * area));
+    app.original = bytes(answer.image);
+    app.patches = patchTable(answer.size, Math.sqrt(4 * answer.mask.length));
+    draw(painter.canvas, answer.size, rgb(app.original));
     ui.caption.textContent = answer.caption;
     picker.show(answer.picture);
     models?.show(answer.model);
-    ui.badge.textContent = answer.rises.length ? `${steps(answer.rises)} went up` : "every step went down";
-    ui.badge.classList.toggle("is-up", answer.rises.length > 0);
-    if (!painter.busy()) painter.show(state.mask);
-    showMask(state.mask);
-    chart.show(answer);
-    showStep(atEnd ? state.frames.length - 1 : state.step);
-    Object.assign(root.dataset, { steps: state.frames.length - 1, shown: answer.mask, seq: answer.seq, ready: "true" });
+    if (!painter.busy()) painter.show(wanted.mask);
+    app.step = atEnd ? lastStep() : Math.min(app.step, lastStep());
+    view().show(answer);
+    showMask(wanted.mask);
+    showStep(app.step);
+    Object.assign(root.dataset, { steps: lastStep(), shown: answer.mask, seq: answer.seq, ready: "true" });
   }
 
   function say(sentence) {
@@ -255,11 +209,37 @@ export function createExplorer(root, host) {
     ui.notice.replaceChildren(...(sentence ? [sentence, close] : []));
   }
 
+  function showTab(name) {
+    state.tab = views.some((entry) => entry.name === name) ? name : views[0].name;
+    root.dataset.tab = state.tab;
+    tabs.open(state.tab);
+    if (!app.answer) return;
+    view().show(app.answer);
+    view().choose?.(app.patch);
+    view().step(app.step);
+  }
+
   // -- acting
+
+  function openTab(name) {
+    showTab(name);
+    address.push(shareable());
+  }
 
   function scrub(step) {
     transport.stop();
     showStep(step);
+  }
+
+  function choosePatch(patch) {
+    app.patch = patch;
+    view().choose?.(patch);
+    address.replace(shareable());
+  }
+
+  function setSeed(seed) {
+    state.seed = seed;
+    address.replace(shareable());
   }
 
   let keyTimer = null;
@@ -270,7 +250,7 @@ export function createExplorer(root, host) {
   }
 
   function commit() {
-    const hex = maskToHex(state.mask);
+    const hex = maskToHex(wanted.mask);
     if (hex === state.committed) return;
     state.past.push(state.committed);
     state.future = [];
@@ -280,7 +260,7 @@ export function createExplorer(root, host) {
   function settle(hex) {
     state.committed = hex;
     host.onMask?.(hex);
-    ask({});
+    change({});
   }
 
   /** Put a mask in place, given as itself or in hexadecimal; while `passing`, it does not count as a step to undo. */
@@ -289,7 +269,7 @@ export function createExplorer(root, host) {
     clearTimeout(keyTimer);
     painter.show(mask);
     showMask(mask);
-    if (passing) ask({});
+    if (passing) change({}, { remember: false });
     else commit();
   }
 
@@ -312,7 +292,7 @@ export function createExplorer(root, host) {
 
   function pick(picture) {
     transport.stop();
-    ask({ picture });
+    change({ picture });
   }
 
   async function read(file) {
@@ -321,52 +301,80 @@ export function createExplorer(root, host) {
       return;
     }
     root.dataset.busy = "true";
-    const answer = await host.readFile(file, state.model).catch(() => ({ error: "The picture did not reach the server: is the app still running?" }));
-    root.dataset.busy = String(state.asking);
+    const answer = await host.readFile(file, wanted.model).catch(() => ({ error: "The picture did not reach the server: is the app still running?" }));
+    root.dataset.busy = "false";
     if (answer.error) say(answer.error);
     else pick({ pixels: answer.pixels, name: file.name });
   }
 
-  /** Ask for the descent of the present mask, with some of picture and model replaced. The newest question wins. */
-  function ask({ picture = state.picture, model = state.model }) {
-    Object.assign(state, { picture, model, seq: state.seq + 1 });
-    const patches = start.models?.find((entry) => entry.name === model)?.patches ?? state.mask.length;
-    state.waiting = { seq: state.seq, model, picture, mask: maskToHex(resizedMask(state.mask, patches)) };
-    if (!state.asking) answerAll();
+  // -- asking
+
+  /** The question whose answer is on screen, for readings of the same descent. */
+  function question() {
+    const { picture, model, snapshot, mask, settings } = app.answer;
+    const { steps, step_size, beta, rule, settle } = settings;
+    return { picture, model, snapshot, mask, settings: { steps, step_size, beta, rule, settle } };
   }
 
-  async function answerAll() {
-    state.asking = true;
-    root.dataset.busy = "true";
-    while (state.waiting) {
-      const question = state.waiting;
-      state.waiting = null;
-      receive(question, await patiently(host.trace(question)));
-    }
-    state.asking = false;
-    root.dataset.busy = "false";
+  /** What the address holds. */
+  function shareable() {
+    const { picture, model, snapshot, settings } = wanted;
+    const { step, patch, answer } = app;
+    const shown = { ...(answer?.settings ?? {}), ...settings };
+    return { picture, model, snapshot, mask: maskToHex(wanted.mask), settings: shown, seed: state.seed, step, tab: state.tab, patch };
   }
 
-  function patiently(promise) {
-    const failed = { error: "The app does not answer: is it still running?" };
-    const patience = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS, failed));
-    return Promise.race([promise.then((answer) => answer ?? failed, () => failed), patience]);
+  /** Ask for the descent under the present mask with some of picture, model, snapshot and settings replaced. */
+  async function change(part, { remember = true } = {}) {
+    Object.assign(wanted, part);
+    state.seq += 1;
+    const { picture, model, snapshot, settings } = wanted;
+    const patches = start.models?.find((entry) => entry.name === model)?.patches ?? wanted.mask.length;
+    const mask = maskToHex(resizedMask(wanted.mask, patches));
+    const answer = await askForDescent({ kind: "trace", seq: state.seq, picture, model, snapshot, mask, settings });
+    if (answer === null) return; // a newer question is under way
+    if (answer.error) refuse(answer.error);
+    else accept(answer, remember);
   }
 
-  function receive(question, answer) {
-    if (question.seq !== state.seq) return; // a newer question is under way
-    if (answer.error) {
-      // What is on screen stays, and what is painted is kept for the next question.
-      Object.assign(state, { picture: state.answer.picture, model: state.answer.model });
-      models?.show(state.model);
-      picker.show(state.picture);
-      say(answer.error);
-      return;
-    }
+  /** What is on screen stays, and what is painted is kept for the next question. */
+  function refuse(sentence) {
+    if (!app.answer) show(start.answer);
+    const { picture, model, snapshot, settings } = app.answer;
+    Object.assign(wanted, { picture, model, snapshot, settings });
+    models?.show(model);
+    picker.show(picture);
+    say(sentence);
+  }
+
+  function accept(answer, remember) {
     say("");
+    wanted.picture = answer.picture; // a link may have left its dataset out
     show(answer);
-    const end = answer.energy[answer.energy.length - 1];
-    ui.spoken.textContent = `Reconstructed with ${ui.counter.textContent}. Energy ${format(end)}, ${ui.badge.textContent}.`;
+    if (remember) address.push(shareable());
+    const end = answer.energy[lastStep()];
+    ui.spoken.textContent = `Reconstructed with ${ui.counter.textContent}. Energy ${format(end)}.`;
+  }
+
+  // -- the address
+
+  /** Take on the state of an address, as far as it says; the rest stays. */
+  async function travelTo({ picture, mask, step, tab, patch, seed, settings = OWN, ...rest }) {
+    transport.stop();
+    const { model = start.answer.model, snapshot = null } = rest;
+    const lost = picture === "lost";
+    const patches = start.models?.find((entry) => entry.name === model)?.patches ?? wanted.mask.length;
+    const hex = mask ?? start.answer.mask;
+    const readable = isMaskHex(hex, patches);
+    wanted.mask = maskFromHex(readable ? hex : start.answer.mask);
+    Object.assign(state, { committed: maskToHex(wanted.mask), past: [], future: [], seed: seed ?? 0 });
+    app.patch = Number.isInteger(patch) ? patch : null;
+    painter.show(wanted.mask);
+    showTab(tab ?? "explore");
+    await change({ picture: picture && !lost ? picture : start.answer.picture, model, snapshot, settings }, { remember: false });
+    if (lost) say(LOST);
+    if (!readable) say(`The address holds no mask of ${patches} patches: this is another one.`);
+    if (Number.isInteger(step)) showStep(step);
   }
 
   root.addEventListener("keydown", (event) => {
@@ -387,9 +395,13 @@ export function createExplorer(root, host) {
   }
 
   root.classList.add("etviz");
-  painter.show(state.mask);
-  showMask(state.mask);
-  show(start.answer);
-  if (!matchMedia("(prefers-reduced-motion: reduce)").matches) transport.start(); // shows what this is about
-  return { ask, setMask: (hex) => replaceMask(maskFromHex(hex)), setStep: scrub };
+  painter.show(wanted.mask);
+  const linked = address.read();
+  if (Object.keys(linked).length) travelTo(linked);
+  else {
+    showTab("explore");
+    show(start.answer);
+    if (!matchMedia("(prefers-reduced-motion: reduce)").matches) transport.start(); // shows what this is about
+  }
+  return { change, setMask: replaceMask, setStep: scrub, openTab };
 }

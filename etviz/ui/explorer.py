@@ -34,7 +34,8 @@ import(url).then(({ createExplorer }) => {
   URL.revokeObjectURL(url);
   const readFile = async (file, model) => server.read_file({ path: (await upload(file)).path, model });
   const start = JSON.parse(JSON.stringify(props.start));
-  createExplorer(element.querySelector(".etviz"), { start, trace: (question) => server.trace(question), readFile });
+  const ask = (question) => server.ask(question);
+  createExplorer(element.querySelector(".etviz"), { start, ask, readFile, address: window });
 });
 """
 
@@ -42,8 +43,8 @@ import(url).then(({ createExplorer }) => {
 def build(service: Service) -> gr.Blocks:
     """The page, ready to launch. It holds a first descent, so that it shows one before it asks for any."""
 
-    def trace(question: dict) -> dict:
-        return service.politely(service.trace, question)
+    def ask(question: dict) -> dict:
+        return service.politely(service.ask, question)
 
     def read_file(question: dict) -> dict:
         return service.politely(service.read_file, question, get_upload_folder())
@@ -54,7 +55,7 @@ def build(service: Service) -> gr.Blocks:
             head=f"<style>{styles()}{PAGE_STYLE}</style>",
             js_on_load=MOUNT,
             apply_default_css=False,
-            server_functions=[trace, read_file],
+            server_functions=[ask, read_file],
             code=bundle(),
             start={"heading": HEADING, **service.start()},
         )

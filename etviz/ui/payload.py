@@ -23,7 +23,8 @@ def payload(trace: Trace, image: Tensor, mask: Tensor) -> dict:
     Returns:
         size: S; mask: hexadecimal; image, frames: base64 of bytes in the order (step,) row, column, channel;
         energy, attention_energy, hopfield_energy, gradient_norm, mse, psnr: T + 1 numbers each, mse and psnr over
-        hidden pixels (null where nothing is hidden or where infinite); rises: which steps, from 1, raised the energy.
+        hidden pixels (null where nothing is hidden or where infinite); rises: which steps, from 1, raised the energy;
+        step_sizes: T numbers, as really taken; settled: the step at which the descent settled, or null.
     """
     frames = trace.frames[0]  # (T+1, 3, S, S)
     error = masked_mse(image.expand_as(frames), frames, mask.expand(len(frames), -1))  # (T+1,)
@@ -39,6 +40,8 @@ def payload(trace: Trace, image: Tensor, mask: Tensor) -> dict:
         "mse": finite(error),
         "psnr": finite(psnr_of_mse(error)),
         "rises": [step + 1 for step, up in enumerate(trace.rises()[0].tolist()) if up],
+        "step_sizes": trace.step_sizes[0].tolist(),
+        "settled": settled if (settled := trace.settled[0].item()) >= 0 else None,
     }
 
 

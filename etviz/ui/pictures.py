@@ -1,16 +1,16 @@
 """Pictures to choose from: a dataset's test split, or what scikit-image carries where no dataset is at hand."""
 
-import sys
 from dataclasses import dataclass
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from etviz.data import load_dataset, picture_to_tensor
+from etviz.data import is_local, load_dataset, picture_to_tensor
 from etviz.errors import UsageError
 
 DOWNLOADABLE = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "cifar100_coarse": "CIFAR-100"}
+CARRIED_GALLERY = "scikit-image"
 CARRIED = {  # in scikit-image's wheel: these need no download
     "astronaut": "astronaut",
     "chelsea": "cat",
@@ -30,7 +30,6 @@ class Pictures:
     images: Tensor  # (n, 3, S, S) uint8
     labels: list[str]  # n words
     source: str  # what the captions call them
-    note: str = ""  # a sentence for the page where these are not what was asked for
 
     def caption(self, index: int) -> str:
         """One picture in words."""
@@ -46,25 +45,33 @@ class Pictures:
         return [index for _, _, index in sorted(rank)[:count]]
 
 
+def galleries(dataset: str, root: str | None) -> tuple[list[str], str]:
+    """Which pictures there are to choose from, the asked-for ones first, and a sentence where those are missing.
+
+    The other CIFAR is offered too where it is on this machine. Nothing is read or downloaded yet.
+    """
+    others = [name for name in ("cifar10", "cifar100") if name != dataset and is_local(name, root)]
+    if dataset not in DOWNLOADABLE or is_local(dataset, root):
+        return [dataset, *others], ""
+    note = f"{DOWNLOADABLE[dataset]} is not on this machine: these come with scikit-image."
+    return [CARRIED_GALLERY, *others], note
+
+
 def load_pictures(dataset: str, root: str | None, size: int) -> Pictures:
-    """The dataset's test images; where a CIFAR is not on this machine, scikit-image's pictures. Never downloads.
+    """A dataset's test images, or scikit-image's pictures, at ``size``. Never downloads.
 
     Raises:
-        UsageError: another dataset cannot be read.
+        UsageError: the dataset cannot be read.
     """
-    try:
-        found = load_dataset(dataset, root, img_size=size, download=False)
-    except UsageError as error:
-        if dataset not in DOWNLOADABLE:
-            raise
-        print(f"Starting without {DOWNLOADABLE[dataset]}: {error}", file=sys.stderr)
-        return carried_pictures(size, instead_of=DOWNLOADABLE[dataset])
+    if dataset == CARRIED_GALLERY:
+        return carried_pictures(size)
+    found = load_dataset(dataset, root, img_size=size, download=False)
     labels = [found.class_names[label].replace("_", " ") for label in found.test_labels.tolist()]
     source = f"{DOWNLOADABLE.get(dataset, found.name)} test image"
     return Pictures(images=found.test_images, labels=labels, source=source)
 
 
-def carried_pictures(size: int, instead_of: str) -> Pictures:
+def carried_pictures(size: int) -> Pictures:
     """Pictures from scikit-image's wheel, cut to the model's size.
 
     Raises:
@@ -76,5 +83,4 @@ def carried_pictures(size: int, instead_of: str) -> Pictures:
         raise UsageError('There are no pictures to start with: pip install "etviz[app]" brings some.') from error
     arrays = [getattr(skimage.data, name)() for name in CARRIED]
     images = torch.stack([picture_to_tensor(Image.fromarray(array), size) for array in arrays])
-    note = f"{instead_of} is not on this machine: these come with scikit-image."
-    return Pictures(images=images, labels=list(CARRIED.values()), source="scikit-image picture", note=note)
+    return Pictures(images=images, labels=list(CARRIED.values()), source="scikit-image picture")

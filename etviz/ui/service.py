@@ -1,22 +1,26 @@
-"""What the page asks for: traces of shared models. Nothing here belongs to a session, so nothing can cross over."""
+"""Answers the page's questions with shared models. Nothing here belongs to a session, so nothing can cross over."""
 
 import os
 import threading
+from collections import OrderedDict
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from etviz.checkpoints import list_checkpoints, load_card, load_config, load_model
+from etviz.checkpoints import list_checkpoints, list_snapshots, load_card, load_config, load_model
 from etviz.data import to_float
 from etviz.errors import UsageError
 from etviz.masks import mask_from_hex, mask_to_hex, random_mask
-from etviz.models import MODELS, MaskedImageModel, model_options
-from etviz.ui.payload import decode_pixels, encode_pixels, payload
-from etviz.ui.pictures import Pictures, load_pictures
+from etviz.models import MODELS, MaskedImageModel, Trace, model_options
+from etviz.ui.payload import decode_pixels, encode_pixels
+from etviz.ui.pictures import Pictures, galleries, load_pictures
+from etviz.ui.readings import READINGS
+from etviz.ui.scene import Scene, Settings, a_dict
 from etviz.ui.uploads import MAX_BYTES, read_upload
 
 MAX_WAITING = 32  # questions at once; more are turned away with a sentence
+MAX_TRACES = 6  # kept for the views that look closer at what is on screen
 THUMBS = 12
 
 
@@ -33,70 +37,111 @@ class Service:
 
     def __init__(self, checkpoint: str, dataset: str = "cifar10", root: str | None = None):
         self.checkpoints = explorable(checkpoint)
-        self.dataset, self.root = dataset, root
-        self._models: dict[str, MaskedImageModel] = {}
-        self._pictures: dict[int, Pictures] = {}
-        self._lock = threading.Lock()
+        self.root = root
+        self.lock = threading.RLock()  # held while a model computes
+        self._models: dict[tuple, MaskedImageModel] = {}
+        self._pictures: dict[tuple, Pictures] = {}
+        self._traces: OrderedDict[tuple, Trace] = OrderedDict()
         self._places = threading.BoundedSemaphore(MAX_WAITING)
         self.first = next(name for name, place in self.checkpoints.items() if place == checkpoint)
-        self.pictures(self.model(self.first).img_size)
+        self.galleries, self.note = galleries(dataset, root)
+        self.pictures(self.galleries[0], self.model(self.first).img_size)
 
-    def model(self, name: str) -> MaskedImageModel:
+    # ---- what is shared ------------------------------------------------------------------------------------------
+
+    def model(self, name: str, snapshot: str | None = None) -> MaskedImageModel:
         """A model by its name in the menu, loaded when first asked for; names from outside never become paths."""
         if not isinstance(name, str) or name not in self.checkpoints:
             raise UsageError(f"There is no model {str(name)[:60]!r} here: choose one from the menu.")
-        if name not in self._models:
-            self._models[name] = load_model(self.checkpoints[name])
-        return self._models[name]
+        place = self.checkpoints[name]
+        if snapshot is not None and snapshot not in list_snapshots(place):
+            raise UsageError(f"{name} has no snapshot {str(snapshot)[:60]!r}: reload the page.")
+        with self.lock:
+            if (name, snapshot) not in self._models:
+                self._models[name, snapshot] = load_model(place, snapshot)
+            return self._models[name, snapshot]
 
-    def pictures(self, size: int) -> Pictures:
-        """The pictures to choose from, at a model's size."""
-        if size not in self._pictures:
-            self._pictures[size] = load_pictures(self.dataset, self.root, size)
-        return self._pictures[size]
+    def pictures(self, dataset: str, size: int) -> Pictures:
+        """A gallery's pictures at a model's size, loaded when first asked for."""
+        if dataset not in self.galleries:
+            known = ", ".join(self.galleries)
+            raise UsageError(f"There are no pictures of {str(dataset)[:60]!r} here: there are {known}.")
+        with self.lock:
+            if (dataset, size) not in self._pictures:
+                self._pictures[dataset, size] = load_pictures(dataset, self.root, size)
+            return self._pictures[dataset, size]
+
+    def scene(self, question: dict) -> Scene:
+        """What a question is about.
+
+        Args:
+            question: {model: a name, snapshot: of the model, or null, picture: {dataset, index} or {pixels, name},
+                mask: hexadecimal, settings: as `Settings.read` takes them}, from outside.
+
+        Raises:
+            UsageError: anything in it is not what it should be.
+        """
+        question = a_dict(question)
+        model = self.model(question.get("model"), question.get("snapshot"))
+        pixels, picture, caption = self._picture(question.get("picture"), model.img_size)
+        return Scene(
+            model=model,
+            model_name=question["model"],
+            snapshot=question.get("snapshot"),
+            image=to_float(pixels),
+            picture=picture,
+            caption=caption,
+            mask=mask_from_hex(question.get("mask"), model.num_patches),
+            settings=Settings.read(question.get("settings")),
+        )
+
+    def trace(self, scene: Scene, keep_attention: bool = False) -> Trace:
+        """The scene's descent; the last few are kept, so that looking closer costs no second descent."""
+        key = (*scene.key(), keep_attention)
+        with self.lock:
+            if key not in self._traces:
+                arguments = scene.settings.arguments() | {"keep_attention": keep_attention}
+                self._traces[key] = scene.model.trace(scene.image[None], scene.mask, **arguments)
+            self._traces.move_to_end(key)
+            if len(self._traces) > MAX_TRACES:
+                self._traces.popitem(last=False)
+            return self._traces[key]
+
+    # ---- what is asked -------------------------------------------------------------------------------------------
 
     def start(self) -> dict:
-        """What the page shows before anybody asks: the menu, thumbnails, and a first descent."""
-        model = self.model(self.first)
-        pictures = self.pictures(model.img_size)
+        """What the page shows before anybody asks: the menus, thumbnails, and a first descent."""
+        model, dataset = self.model(self.first), self.galleries[0]
+        pictures = self.pictures(dataset, model.img_size)
         chosen = pictures.highlights(THUMBS)
         mask = random_mask(1, num_patches=model.num_patches, generator=torch.Generator().manual_seed(0))
-        question = {"seq": 0, "model": self.first, "picture": {"index": chosen[0]}, "mask": mask_to_hex(mask)}
+        picture = {"dataset": dataset, "index": chosen[0]}
+        question = {"seq": 0, "model": self.first, "picture": picture, "mask": mask_to_hex(mask)}
         return {
             "models": [
                 {"name": name, "facts": facts(place), "patches": count_patches(place)}
                 for name, place in self.checkpoints.items()
             ],
+            "datasets": self.galleries,
             "thumbs": [
                 {"index": i, "caption": pictures.caption(i), "image": encode_pixels(pictures.images[i])} for i in chosen
             ],
             "count": len(pictures.images),
-            "note": pictures.note,
+            "note": self.note,
             "uploads": {"bytes": MAX_BYTES},
-            "answer": self.trace(question),
+            "answer": READINGS["trace"](self, question),
         }
 
-    def trace(self, question: dict) -> dict:
-        """One descent.
-
-        Args:
-            question: {seq, model: a name, picture: {index} or {pixels, name}, mask: hexadecimal}, from outside.
-
-        Returns:
-            `payload`, and seq, model, picture and a caption.
+    def ask(self, question: dict) -> dict:
+        """One of the `READINGS`, by the question's kind.
 
         Raises:
-            UsageError: anything in the question is not what it should be.
+            UsageError: there is no such reading, or anything else in the question is not what it should be.
         """
-        question = _a_dict(question)
-        with self._lock:
-            model = self.model(question.get("model"))
-            image, picture, caption = self._picture(question.get("picture"), model.img_size)
-            mask = mask_from_hex(question.get("mask"), model.num_patches)
-            image = to_float(image)
-            trace = model.trace(image[None], mask, keep_attention=False)
-        about = {"seq": question.get("seq"), "model": question["model"], "picture": picture, "caption": caption}
-        return {**about, **payload(trace, image, mask)}
+        kind = a_dict(question).get("kind", "trace")
+        if not isinstance(kind, str) or kind not in READINGS:
+            raise UsageError("The app did not understand the page: reload it.")
+        return READINGS[kind](self, question)
 
     def read_file(self, question: dict, folder: str) -> dict:
         """An uploaded picture as {pixels}, at a model's size; the file is deleted.
@@ -105,14 +150,12 @@ class Service:
             question: {path, model: a name}, from outside.
             folder: where uploads land; a path that leads anywhere else is refused.
         """
-        question = _a_dict(question)
+        question = a_dict(question)
         inside = Path(os.path.realpath(str(question.get("path"))))
         if not inside.is_relative_to(os.path.realpath(folder)) or not inside.is_file():
             raise UsageError("The picture did not arrive: upload it again.")
         try:
-            with self._lock:
-                size = self.model(question.get("model")).img_size
-            return {"pixels": encode_pixels(read_upload(inside, size))}
+            return {"pixels": encode_pixels(read_upload(inside, self.model(question.get("model")).img_size))}
         finally:
             inside.unlink(missing_ok=True)
 
@@ -129,15 +172,16 @@ class Service:
 
     def _picture(self, picture: dict, size: int) -> tuple[Tensor, dict, str]:
         """A picture as asked for: (3, size, size) uint8, what to ask for to get it again, and its caption."""
-        picture = _a_dict(picture)
+        picture = a_dict(picture)
         if "pixels" in picture:
             name = str(picture.get("name", "picture"))[:80]
             again = {"pixels": picture["pixels"], "name": name}
             return decode_pixels(picture["pixels"], size), again, f"Your {name}, cropped and shrunk to {size}x{size}"
-        pictures, index = self.pictures(size), picture.get("index")
+        dataset, index = picture.get("dataset", self.galleries[0]), picture.get("index")
+        pictures = self.pictures(dataset, size)
         if type(index) is not int or not 0 <= index < len(pictures.images):
             raise UsageError(f"There is no picture {str(index)[:20]}: choose 0 to {len(pictures.images) - 1}.")
-        return pictures.images[index], {"index": index}, pictures.caption(index)
+        return pictures.images[index], {"dataset": dataset, "index": index}, pictures.caption(index)
 
 
 def explorable(checkpoint: str) -> dict[str, str]:
@@ -153,13 +197,6 @@ def explorable(checkpoint: str) -> dict[str, str]:
         return shipped
     name = Path(checkpoint).resolve().name
     return {checkpoint if name in shipped else name: checkpoint, **shipped}
-
-
-def _a_dict(question: object) -> dict:
-    """What came from outside, once it is known to have keys."""
-    if not isinstance(question, dict):
-        raise UsageError("The app did not understand the page: reload it.")
-    return question
 
 
 def _has_energy(checkpoint: str) -> bool:

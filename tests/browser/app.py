@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-APP = Path(__file__).parent.parent / "app.py"
+APP = Path(__file__).parents[2] / "app.py"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 # Chromium itself must keep quiet, so that every request seen is the page's.
 FLAGS = [

@@ -1,149 +1,20 @@
-"""The explorer in a real browser: painting, scrubbing, uploading, on a phone, and never a word to another machine."""
+"""The first view in a real browser: painting, scrubbing, uploading, on a phone, and never a word to another machine."""
 
-import importlib.util
 import io
 import json
-import os
 import re
-from urllib.parse import urlsplit
 
 import pytest
 import torch
 from PIL import Image
+from playwright.sync_api import expect
 
 import etviz
-from etviz.checkpoints import save_checkpoint
 from etviz.masks import num_hidden
 from etviz.models import complete
 from etviz.ui.bundle import HERE as UI
 from etviz.ui.payload import decode_pixels, to_bytes
-from tests.browser_app import CHROMIUM, FLAGS, serving
-
-try:
-    from playwright.sync_api import expect, sync_playwright
-except ImportError:
-    sync_playwright = None
-
-needs = {"playwright": sync_playwright, "chromium": CHROMIUM, "gradio": importlib.util.find_spec("gradio")}
-missing = [name for name, found in needs.items() if not found]
-if missing:
-    reason = f"the browser test needs {' and '.join(missing)}"
-    if os.environ.get("ETVIZ_REQUIRE_BROWSER") == "1":
-        raise RuntimeError(reason)
-    pytest.skip(reason, allow_module_level=True)
-
-
-SIZES = dict(embed_dim=64, num_heads=2, head_dim=32, step_size=0.1, init_scale=0.1)
-
-
-@pytest.fixture(scope="module")
-def model():
-    torch.manual_seed(0)
-    return etviz.create_model("et", **SIZES).eval()
-
-
-@pytest.fixture(scope="module")
-def address(model, tmp_path_factory):
-    """The app as a user starts it, on a free port, with untrained models (one of them cut short) and no dataset."""
-    folder = tmp_path_factory.mktemp("app")
-    for name in ("cut", "tiny", "twin"):
-        save_checkpoint(model, folder / name, {"name": name})
-    save_checkpoint(etviz.create_model("et", **SIZES, patch_size=8), folder / "coarse", {})
-    weights = folder / "cut" / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:1000])
-    with serving("--checkpoint", "tiny", "--data-root", str(folder), ETVIZ_CHECKPOINTS=str(folder)) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
-
-
-class Visit:
-    """One page, with everything that it asked for and complained about."""
-
-    def __init__(self, context, address):
-        self.page = context.new_page()
-        self.requests, self.complaints, self.answers = [], [], []
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("websocket", lambda socket: self.requests.append(socket.url))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("console", lambda message: message.type == "error" and self.complaints.append(message.text))
-        self.page.on("response", self.listen)
-        self.page.goto(address)
-        self.root = self.page.locator(".etviz")
-        expect(self.root).to_have_attribute("data-ready", "true", timeout=30_000)
-
-    def listen(self, response):
-        if "component_server" in response.url:
-            self.answers.append(response)
-
-    def questions(self):
-        return [answer.request.post_data_json["data"] for answer in self.answers]
-
-    def read(self, name):
-        return self.root.get_attribute(f"data-{name}")
-
-    def settle(self):
-        """Wait until what is on screen belongs to the mask as painted."""
-        expect(self.root).to_have_attribute("data-shown", self.read("mask"), timeout=10_000)
-        expect(self.root).to_have_attribute("data-busy", "false")
-
-    def middle(self, patch):
-        """Where to put the pointer for a patch."""
-        box = self.page.locator(".etviz-cell").nth(patch).bounding_box()
-        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-
-    def stroke(self, *patches):
-        self.page.mouse.move(*self.middle(patches[0]))
-        self.page.mouse.down()
-        for patch in patches[1:]:
-            self.page.mouse.move(*self.middle(patch), steps=3)
-        self.page.mouse.up()
-
-    def press(self, button):
-        self.page.get_by_role("button", name=button, exact=True).click()
-        self.settle()
-
-    def pixels(self, tile):
-        """What a tile's canvas holds: (3, S, S) uint8."""
-        script = """(canvas) => {
-            const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-            return btoa(String.fromCharCode(...data.filter((_, i) => i % 4 < 3)));
-        }"""
-        canvas = self.page.get_by_role("img", name=tile)
-        return decode_pixels(canvas.evaluate(script), canvas.evaluate("(canvas) => canvas.width"))
-
-    def curve(self, line="total"):
-        return self.page.locator(f"path[data-line={line}]").get_attribute("d")
-
-    def sideways(self):
-        return self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
-
-
-@pytest.fixture
-def visit(browser, address):
-    """A page in a fresh session; afterwards, nothing may have gone wrong or left the machine."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
-    visit = Visit(context, address)
-    yield visit
-    host = urlsplit(address).netloc
-    over_the_wire = [url for url in visit.requests if not url.startswith(("blob:", "data:"))]
-    strangers = [url for url in over_the_wire if urlsplit(url).netloc != host]
-    context.close()
-    assert not strangers
-    assert not visit.complaints
-
-
-@pytest.fixture
-def phone(browser, address):
-    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, reduced_motion="reduce")
-    yield Visit(context, address)
-    context.close()
+from tests.browser.conftest import Visit
 
 
 def test_the_first_descent_is_there_without_asking(visit):

@@ -1,11 +1,11 @@
-"""Write docs/app.png, and with --all the dark and the narrow page beside it: python -m tests.browser_screenshots."""
+"""Write docs/app.png, and with --all the dark and the narrow page beside it: python -m tests.browser.screenshots."""
 
 import argparse
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from tests.browser_app import APP, CHROMIUM, FLAGS, serving
+from tests.browser.app import APP, CHROMIUM, FLAGS, serving
 
 VIEWS = {
     "app": ("light", 1440, 900),

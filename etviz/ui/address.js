@@ -1,0 +1,61 @@
+/** The page's state in its address, so that a link shows what its sender saw. */
+
+const NUMBERS = ["steps", "step_size", "beta"];
+
+/** The state as a query string; what is null is left out. */
+export function toQuery({ picture, model, snapshot, mask, settings, seed, step, tab, patch }) {
+  const source = "pixels" in picture ? { dataset: "upload" } : { dataset: picture.dataset, image: picture.index };
+  const { steps, step_size, beta, rule, settle } = settings;
+  const rules = { rule: rule === "fixed" ? null : rule, settle: settle ? 1 : null };
+  const all = { ...source, mask, model, snapshot, steps, step_size, beta, ...rules, seed, step, tab, patch };
+  return new URLSearchParams(Object.entries(all).filter(([, value]) => value !== null && value !== undefined)).toString();
+}
+
+/** The state in a query string, only what is there; `known` is the picture to take for "upload". */
+export function fromQuery(query, known = null) {
+  const given = new URLSearchParams(query);
+  const number = (name) => {
+    if (!given.has(name)) return undefined;
+    const text = given.get(name);
+    return text.trim() && Number.isFinite(Number(text)) ? Number(text) : text; // whoever reads it says what is wrong
+  };
+  const state = { mask: given.get("mask")?.toLowerCase(), model: given.get("model"), snapshot: given.get("snapshot") };
+  Object.assign(state, { seed: number("seed"), step: number("step"), patch: number("patch"), tab: given.get("tab") });
+  if (given.get("dataset") === "upload") state.picture = known ?? "lost";
+  else if (given.has("image")) state.picture = { dataset: given.get("dataset") ?? undefined, index: number("image") };
+  const settings = Object.fromEntries(NUMBERS.filter((name) => given.has(name)).map((name) => [name, number(name)]));
+  if (given.has("rule")) settings.rule = given.get("rule");
+  if (given.has("settle")) settings.settle = given.get("settle") === "1";
+  if (Object.keys(settings).length) state.settings = settings;
+  return Object.fromEntries(Object.entries(state).filter(([, value]) => value !== null && value !== undefined));
+}
+
+/**
+ * Keeps the address of `page` (a window, or null where the host has no address) in step with the state. `onTravel(state)`
+ * when the reader goes back or forward.
+ */
+export function createAddress(page, onTravel) {
+  if (!page) return { read: () => ({}), push() {}, replace() {} };
+  let timer = null;
+  const write = (method, state) => {
+    clearTimeout(timer);
+    // An uploaded picture is too large for an address: it stays in this browser's history.
+    const picture = "pixels" in state.picture ? state.picture : null;
+    const theirs = [...new URLSearchParams(page.location.search)].filter(([name]) => name.startsWith("__")); // the host's own
+    page.history[method]({ picture }, "", `?${new URLSearchParams([...theirs, ...new URLSearchParams(toQuery(state))])}`);
+  };
+  const read = () => fromQuery(page.location.search, page.history.state?.picture ?? null);
+  page.addEventListener("popstate", () => {
+    clearTimeout(timer); // what was waiting to be written belongs to the page that was left
+    onTravel(read());
+  });
+  return {
+    read,
+    push: (state) => write("pushState", state),
+    /** Browsers allow some hundred changes a minute: scrubbing waits for a rest. */
+    replace(state) {
+      clearTimeout(timer);
+      timer = setTimeout(write, 250, "replaceState", state);
+    },
+  };
+}

@@ -1,0 +1,54 @@
+/** Questions to the host of which only the newest matters. */
+
+const PATIENCE_MS = 20000; // for an answer
+const SILENCE = { error: "The app does not answer: is it still running?" };
+
+/** The promise's answer, or one with an error where there is none in time. */
+export function patiently(promise, patience = PATIENCE_MS) {
+  const tooLate = new Promise((resolve) => setTimeout(resolve, patience, SILENCE));
+  return Promise.race([promise.then((answer) => answer ?? SILENCE, () => SILENCE), tooLate]);
+}
+
+/**
+ * A function that asks one question at a time: while one is under way, the newest of the next ones waits. It resolves to the
+ * answer, or to null where a newer question was put meanwhile. `onBusy(whether)` is told when it starts and ends.
+ */
+export function createAsker(ask, onBusy = () => {}) {
+  let waiting = null; // {question, resolve}
+  let asking = false;
+
+  async function answerAll() {
+    asking = true;
+    onBusy(true);
+    while (waiting) {
+      const { question, resolve } = waiting;
+      waiting = null;
+      const answer = await patiently(ask(question));
+      resolve(waiting ? null : answer);
+    }
+    asking = false;
+    onBusy(false);
+  }
+
+  return (question) =>
+    new Promise((resolve) => {
+      waiting?.resolve(null);
+      waiting = { question, resolve };
+      if (!asking) answerAll();
+    });
+}
+
+/**
+ * A view's questions about the descent on screen. `read(extra)` asks for a reading of this kind and hands it to `show`
+ * unless another descent, or another question of the view's, came meanwhile. What is wrong is said on the page.
+ */
+export function createReader(app, kind, show) {
+  const ask = createAsker((question) => app.host.ask(question));
+  return async (extra = {}) => {
+    const { answer } = app;
+    const reading = await ask({ ...app.question(), ...extra, kind });
+    if (reading === null || app.answer !== answer) return;
+    if (reading.error) app.say(reading.error);
+    else show(reading);
+  };
+}

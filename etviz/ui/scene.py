@@ -1,0 +1,92 @@
+"""What a question is about, once it is known to make sense: a model, a picture, a mask, and how to descend."""
+
+import hashlib
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from etviz.errors import UsageError
+from etviz.masks import mask_to_hex
+from etviz.models import MaskedImageModel
+
+MAX_STEPS = 60
+SETTLING_STEPS = 200  # the limit of a descent that runs until it settles
+SETTLED = 1e-5  # a step that changes the energy by less than this share of it has settled
+
+
+def a_dict(given: object) -> dict:
+    """What came from outside, once it is known to have keys. Raises `UsageError` otherwise."""
+    if not isinstance(given, dict):
+        raise UsageError("The app did not understand the page: reload it.")
+    return given
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to descend; None stands for the model's own."""
+
+    steps: int | None = None
+    step_size: float | None = None
+    beta: float | None = None
+    rule: str = "fixed"
+    settle: bool = False
+
+    @classmethod
+    def read(cls, given: object) -> "Settings":
+        """From outside: {steps, step_size, beta, rule, settle}, each of which may be missing or null.
+
+        Raises:
+            UsageError: a value of the wrong kind or out of range.
+        """
+        given = {} if given is None else a_dict(given)
+        steps = given.get("steps")
+        if steps is not None and (type(steps) is not int or not 1 <= steps <= MAX_STEPS):
+            raise UsageError(f"The number of steps is a whole number from 1 to {MAX_STEPS}, not {str(steps)[:20]}.")
+        rule = "fixed" if given.get("rule") is None else given["rule"]
+        if rule not in ("fixed", "backtracking"):
+            raise UsageError(f"There is no step rule {str(rule)[:20]!r}: it is fixed or backtracking.")
+        step_size = _positive(given.get("step_size"), "The step size")
+        return cls(steps, step_size, _positive(given.get("beta"), "beta"), rule, given.get("settle") is True)
+
+    def arguments(self) -> dict:
+        """As `Trace`-making functions take them."""
+        chosen = dict(steps=self.steps, step_size=self.step_size, beta=self.beta, rule=self.rule)
+        return chosen | (dict(steps=SETTLING_STEPS, tolerance=SETTLED) if self.settle else {})
+
+
+def _positive(value: object, name: str) -> float | None:
+    """A number from outside that must be above 0 and of a sane size, or None."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UsageError(f"{name} must be a number, not {str(value)[:20]}.")
+    if not 1e-6 <= value <= 1e6:
+        raise UsageError(f"{name} must lie between 0.000001 and 1,000,000, not {str(value)[:20]}.")
+    return float(value)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that a descent depends on."""
+
+    model: MaskedImageModel
+    model_name: str
+    snapshot: str | None  # a file of the checkpoint's snapshots, or its final weights
+    image: Tensor  # (3, S, S) float in [0, 1]
+    picture: dict  # what to ask for to get the image again
+    caption: str
+    mask: Tensor  # (1, N) bool, True = hidden
+    settings: Settings
+
+    def key(self) -> tuple:
+        """What tells two scenes apart, hashable."""
+        pixels = hashlib.sha256(self.image.numpy().tobytes()).hexdigest()
+        return self.model_name, self.snapshot, pixels, mask_to_hex(self.mask), self.settings
+
+    def effective_settings(self) -> dict:
+        """The settings with the model's own filled in, and those own ones under "own"."""
+        descent = self.model.descent
+        own = dict(steps=descent.steps, step_size=descent.step_size, beta=descent.blocks[-1].beta)
+        chosen = {key: value for key, value in vars(self.settings).items() if value is not None}
+        return own | chosen | {"own": own}
