@@ -2,7 +2,7 @@
 
 from etviz.plots.attention import attention_heads, attention_maps
 from etviz.plots.energy import energy_curves
-from etviz.plots.film import complete_frames, film_gif, film_strip
+from etviz.plots.film import complete_frames, film_bytes, film_gif, film_strip
 from etviz.plots.grids import hide_patches, reconstruction_grid
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "attention_maps",
     "complete_frames",
     "energy_curves",
+    "film_bytes",
     "film_gif",
     "film_strip",
     "hide_patches",

@@ -62,12 +62,16 @@ def film_strip(trace: Trace, images: Tensor) -> Figure:
 
 
 def film_gif(path: str | os.PathLike, trace: Trace, images: Tensor, scale: int = 4) -> None:
-    """Write the film as a GIF: the masked inputs on top, the completed states in the middle, the originals beneath.
+    """Write `film_bytes` to ``path``, atomically. Arguments and errors as there."""
+    write_bytes(Path(path), film_bytes(trace, images, scale))
+
+
+def film_bytes(trace: Trace, images: Tensor, scale: int = 4) -> bytes:
+    """The film as a GIF: the masked inputs on top, the completed states in the middle, the originals beneath.
 
     It shows every state in turn, the first and the last one longer, and starts again.
 
     Args:
-        path: of the GIF, written atomically.
         trace, images: as `complete_frames`.
         scale: side of a pixel, magnified without smoothing.
 
@@ -83,7 +87,7 @@ def film_gif(path: str | os.PathLike, trace: Trace, images: Tensor, scale: int =
     durations = [HOLD_MS, *[FRAME_MS] * (len(indexed) - 2), HOLD_MS] if len(indexed) > 1 else [HOLD_MS]
     file = io.BytesIO()
     indexed[0].save(file, "GIF", save_all=True, append_images=indexed[1:], duration=durations, loop=0, optimize=False)
-    write_bytes(Path(path), file.getvalue())
+    return file.getvalue()
 
 
 def _tile(rows: list[Tensor], scale: int) -> Image.Image:

@@ -5,7 +5,8 @@
  * what to show first and answers questions:
  *
  *   host.start     {heading?, models?, thumbs?, count?, uploads?, note?, answer}: what is known at load
- *   host.ask       async ({kind, ...}) -> a reading | {error}: see etviz/ui/readings
+ *   host.ask       async ({kind, ...}) -> a reading | {error}: see etviz/ui/readings; without it, the first answer is
+ *                  replayed and nothing else can be asked for
  *   host.readFile  async (File) -> {pixels, caption} | {error}: make a picture of an upload (optional)
  *   host.onMask    (hex) -> nothing: told of every new mask (optional)
  *   host.address   the window whose address holds the state (optional)
@@ -23,6 +24,7 @@ import { countHidden, isMaskHex, maskFromHex, maskToHex, resizedMask } from "./m
 import { createPainter } from "./painter.js";
 import { createModelMenu, createPicker } from "./picker.js";
 import { draw, patchTable, rgb } from "./pixels.js";
+import { createShare } from "./share.js";
 import { createTabs } from "./tabs.js";
 import { bytes, clamp, format, h } from "./tools.js";
 import { createToolbar } from "./toolbar.js";
@@ -33,11 +35,13 @@ const KEY_PAUSE_MS = 120; // after a key press, in case another follows
 const HINT = "Drag to hide patches or to show them again. Or arrow keys, space.";
 const TYPING = "input[type=number], input[type=text], select"; // where keys mean characters
 const VIEWS = [createExploreView];
+const REPLAYED = [createExploreView]; // those that ask for nothing more than the descent
 const LOST = "This link was made with an uploaded picture, which stays with its owner: here is another one.";
 const OWN = {}; // the model's own settings
 
 export function createExplorer(root, host) {
   const { start } = host;
+  const live = Boolean(host.ask);
   const wanted = {
     // What was asked for, perhaps ahead of the answer on screen.
     picture: start.answer.picture,
@@ -48,7 +52,7 @@ export function createExplorer(root, host) {
   };
   const state = {
     seq: start.answer.seq ?? 0,
-    tab: VIEWS.length ? "explore" : null,
+    tab: "explore",
     seed: 0, // of what is drawn at random
     past: [], // masks before and after the present one, as hexadecimal
     future: [],
@@ -92,9 +96,10 @@ export function createExplorer(root, host) {
   const transport = createTransport({ onStep: showStep });
   const picker = createPicker(start, { onPicture: pick, onFile: read });
   const models = createModelMenu(start, (model) => change({ model, snapshot: null, settings: OWN }));
-  const views = VIEWS.map((create) => create(app));
+  const views = (live ? VIEWS : REPLAYED).map((create) => create(app));
   const tabs = createTabs(views, openTab);
   const address = createAddress(host.address ?? null, travelTo);
+  const share = live ? createShare(app, () => host.address.location.href) : null;
   const askForDescent = createAsker(host.ask, (busy) => (root.dataset.busy = String(busy)));
   const ui = build();
   root.replaceChildren(ui.node);
@@ -108,9 +113,10 @@ export function createExplorer(root, host) {
     const caption = h("p", { class: "etviz-caption" });
     const notice = h("p", { class: "etviz-notice", role: "alert", hidden: true });
     const spoken = h("p", { class: "etviz-spoken", role: "status" });
+    const side = h("div", { class: "etviz-side" }, models?.node ?? null, share?.node ?? null);
     const heading = start.heading
-      ? h("header", { class: "etviz-top" }, h("h1", {}, start.heading.title), h("p", {}, start.heading.text), models?.node ?? null)
-      : models?.node ?? null;
+      ? h("header", { class: "etviz-top" }, h("h1", {}, start.heading.title), h("p", {}, start.heading.text), side)
+      : side;
     const node = h(
       "div",
       { class: "etviz-page" },
@@ -122,18 +128,18 @@ export function createExplorer(root, host) {
         { class: "etviz-main" },
         h(
           "section",
-          { class: "etviz-left", "aria-label": "Mask" },
-          h("div", { class: "etviz-head" }, h("h2", {}, "Paint to hide"), counter),
+          { class: "etviz-left", "aria-label": "Mask", inert: !live },
+          h("div", { class: "etviz-head" }, h("h2", {}, live ? "Paint to hide" : "The mask"), counter),
           painter.node,
-          tools.bar,
+          live ? tools.bar : null,
           h(
             "div",
             { class: "etviz-notes" },
             caption,
             start.note ? h("p", { class: "etviz-hint" }, start.note) : null,
-            h("p", { class: "etviz-hint" }, HINT),
+            live ? h("p", { class: "etviz-hint" }, HINT) : null,
           ),
-          tools.more,
+          live ? tools.more : null,
         ),
         h(
           "div",
@@ -378,6 +384,7 @@ export function createExplorer(root, host) {
   }
 
   root.addEventListener("keydown", (event) => {
+    if (!live) return;
     const plain = !(event.ctrlKey || event.metaKey || event.altKey);
     if (plain && !event.target.matches(TYPING) && tools.press(event.key)) event.preventDefault();
     if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z") return;

@@ -7,6 +7,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # Gradio reads it at import: n
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from etviz.ui.api import add_endpoints
 from etviz.ui.bundle import bundle, styles
 from etviz.ui.service import Service
 from etviz.ui.uploads import MAX_BYTES
@@ -59,6 +60,7 @@ def build(service: Service) -> gr.Blocks:
             code=bundle(),
             start={"heading": HEADING, **service.start()},
         )
+        add_endpoints(service)
     return blocks.queue(max_size=32)
 
 

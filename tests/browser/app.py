@@ -28,6 +28,13 @@ FLAGS = [
 @contextlib.contextmanager
 def serving(*options: str, **environment: str) -> Iterator[str]:
     """Run app.py on a free port while the context lasts; gives its address."""
+    with running(*options, **environment) as (address, _):
+        yield address
+
+
+@contextlib.contextmanager
+def running(*options: str, **environment: str) -> Iterator[tuple[str, subprocess.Popen]]:
+    """`serving`, and the app's process beside the address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -35,7 +42,7 @@ def serving(*options: str, **environment: str) -> Iterator[str]:
     with tempfile.NamedTemporaryFile("w+") as log:
         app = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | environment)
         try:
-            yield wait_for_address(app, Path(log.name))
+            yield wait_for_address(app, Path(log.name)), app
         finally:
             app.terminate()
             app.wait(timeout=30)

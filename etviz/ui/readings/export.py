@@ -1,0 +1,124 @@
+"""What one can take away of a descent: a ZIP of its data, a GIF, and a page that replays it without a server."""
+
+import base64
+import io
+import json
+import zipfile
+
+import numpy as np
+import torch
+
+from etviz.errors import UsageError
+from etviz.masks import mask_to_hex
+from etviz.plots.film import complete_frames, film_bytes, film_strip
+from etviz.plots.grids import hide_patches
+from etviz.ui.payload import to_bytes
+from etviz.ui.readings.descent import read_descent
+from etviz.ui.replay import replay_page
+from etviz.ui.scene import Scene
+from etviz.version import __version__
+
+ARRAYS = ("energy", "attention_energy", "hopfield_energy", "gradient_norm", "frames", "tokens", "step_sizes", "mask")
+SCALE = 8  # side of a pixel in the GIF
+NOTHING_CLAIMED = (1980, 1, 1, 0, 0, 0)  # a ZIP's earliest date: the same descent gives the same file
+
+
+def read_export(service, question: dict) -> dict:
+    """A descent as a file.
+
+    Args:
+        question: as `Service.scene` takes it, and format: "zip", "gif" or "html".
+
+    Returns:
+        {name, type, data}: a file name, its media type, and base64 of its bytes.
+
+    Raises:
+        UsageError: another format, or as `Service.scene`.
+    """
+    makers = {"zip": (make_zip, "application/zip"), "gif": (make_gif, "image/gif"), "html": (make_page, "text/html")}
+    kind = question.get("format")
+    if not isinstance(kind, str) or kind not in makers:
+        raise UsageError(f"A descent is saved as {', '.join(makers)}, not as {str(kind)[:20]!r}.")
+    make, media_type = makers[kind]
+    scene = service.scene(question)
+    data = base64.b64encode(make(service, scene, question)).decode()
+    return {"name": f"etviz-{scene.model_name}-{mask_to_hex(scene.mask)}.{kind}", "type": media_type, "data": data}
+
+
+def make_gif(service, scene: Scene, question: dict) -> bytes:
+    """The film of `etviz.plots.film_bytes`."""
+    return film_bytes(service.trace(scene), scene.image[None], SCALE)
+
+
+def make_page(service, scene: Scene, question: dict) -> bytes:
+    """`replay_page` of the descent."""
+    return replay_page(read_descent(service, question)).encode()
+
+
+def make_zip(service, scene: Scene, question: dict) -> bytes:
+    """config.json, the mask (mask.txt, mask.png), arrays.npz, the pictures, strip.png and film.gif."""
+    trace = service.trace(scene)
+    arrays = {name: getattr(trace, name)[0].numpy() for name in ARRAYS}
+    completed = complete_frames(trace, scene.image[None])[0, -1]
+    hidden = hide_patches(scene.image[None], scene.mask)[0]
+    files = {
+        "config.json": json.dumps(describe(scene), indent=2).encode(),
+        "mask.txt": f"{mask_to_hex(scene.mask)}\n".encode(),
+        "arrays.npz": npz_bytes(image=scene.image.numpy(), **arrays),
+        "mask.png": png_bytes(mask_picture(scene)),
+        "original.png": png_bytes(scene.image),
+        "masked.png": png_bytes(hidden),
+        "reconstruction.png": png_bytes(completed),
+        "strip.png": figure_bytes(film_strip(trace, scene.image[None])),
+        "film.gif": make_gif(service, scene, question),
+    }
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
+        for name, data in files.items():
+            target.writestr(zipfile.ZipInfo(name, NOTHING_CLAIMED), data, zipfile.ZIP_DEFLATED)
+    return archive.getvalue()
+
+
+def describe(scene: Scene) -> dict:
+    """What made the descent, enough to make it again."""
+    picture = {key: value for key, value in scene.picture.items() if key != "pixels"}
+    return {
+        "etviz": __version__,
+        "torch": torch.__version__,
+        "model": {"checkpoint": scene.model_name, "snapshot": scene.snapshot, **scene.model.config},
+        "picture": {**picture, "caption": scene.caption},
+        "mask": mask_to_hex(scene.mask),
+        "settings": scene.effective_settings(),
+    }
+
+
+def mask_picture(scene: Scene) -> torch.Tensor:
+    """The mask as a black and white image (1, S, S): black where hidden."""
+    side = int(scene.mask.shape[1] ** 0.5)
+    patch = scene.image.shape[-1] // side
+    grid = (~scene.mask).float().reshape(1, side, side)
+    return grid.repeat_interleave(patch, 1).repeat_interleave(patch, 2)
+
+
+def png_bytes(image: torch.Tensor) -> bytes:
+    """(C, H, W) in [0, 1] as a PNG of its own pixels."""
+    from PIL import Image
+
+    pixels = to_bytes(image).permute(1, 2, 0).squeeze(-1).numpy()
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def figure_bytes(figure) -> bytes:
+    """A matplotlib Figure as a PNG."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
+
+
+def npz_bytes(**arrays: np.ndarray) -> bytes:
+    """Arrays as NumPy's .npz."""
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()

@@ -1,0 +1,94 @@
+"""Eight sessions painting at once: each gets its own results, none fails, and memory levels off.
+
+ETVIZ_CROWD_SECONDS sets how long (12 by default; 60 for the long run).
+"""
+
+import os
+import statistics
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import etviz
+from etviz.checkpoints import save_checkpoint
+from etviz.models import complete
+from etviz.ui.payload import to_bytes
+from etviz.ui.pictures import carried_pictures
+from tests.browser.app import running
+from tests.browser.conftest import Visit
+
+SECONDS = float(os.environ.get("ETVIZ_CROWD_SECONDS", "12"))
+SESSIONS = 8
+GROWTH = 24  # MiB between the middle and the last third of the time
+
+# Paints by keyboard, a random patch at a time, and waits for each result; counts them, and how long each took.
+PAINT = """async (seconds) => {
+    const root = document.querySelector(".etviz");
+    const cells = [...document.querySelectorAll(".etviz-cell")];
+    const end = performance.now() + 1000 * seconds;
+    const times = [];
+    while (performance.now() < end) {
+        const cell = cells[Math.floor(Math.random() * cells.length)];
+        cell.focus({ preventScroll: true });
+        cell.dispatchEvent(new KeyboardEvent("keydown", { key: " ", bubbles: true, cancelable: true }));
+        const painted = performance.now();
+        const done = () => root.dataset.shown === root.dataset.mask && root.dataset.busy === "false";
+        while (!done()) {
+            const stuck = document.querySelector(".etviz-notice").textContent || "no answer";
+            if (performance.now() - painted > 15000) return { times, stuck };
+            await new Promise((resolve) => setTimeout(resolve, 5));
+        }
+        times.push(performance.now() - painted);
+    }
+    return { times, stuck: null };
+}"""
+
+
+@pytest.fixture(scope="module")
+def crowded(model, browser, tmp_path_factory):
+    """An app of its own, so that its memory is only this crowd's: its address and its process."""
+    folder = tmp_path_factory.mktemp("crowd")
+    save_checkpoint(model, folder / "tiny", {})
+    with running("--checkpoint", "tiny", "--data-root", str(folder), ETVIZ_CHECKPOINTS=str(folder)) as app:
+        yield app
+
+
+def resident(process):
+    """MiB of memory that a process holds."""
+    pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+@pytest.mark.timeout(300 + 2 * SECONDS)
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+def test_eight_sessions_paint_at_once(crowded, browser, model):
+    address, process = crowded
+    contexts = [browser.new_context(reduced_motion="reduce") for _ in range(SESSIONS)]
+    visits = [Visit(context, f"{address}?image={i}") for i, context in enumerate(contexts)]
+    for visit in visits:
+        visit.page.evaluate(f"() => {{ window.painted = ({PAINT})({SECONDS}); }}")  # all at once
+    memory, end = [], time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        memory.append(resident(process))
+        visits[0].page.wait_for_timeout(500)
+    results = [visit.page.evaluate("() => window.painted") for visit in visits]
+    times = sorted(time for result in results for time in result["times"])
+    third = len(memory) // 3
+    before, after = statistics.median(memory[third : 2 * third]), statistics.median(memory[2 * third :])
+    print(f"{len(times)} strokes in {SECONDS:.0f} s; median {statistics.median(times):.0f} ms, ", end="")
+    print(f"p95 {times[int(0.95 * len(times))]:.0f} ms; memory {before:.0f} to {after:.0f} MiB")
+    assert [result["stuck"] for result in results] == [None] * SESSIONS
+    assert all(result["times"] for result in results)
+    pictures = carried_pictures(32).images.float() / 255
+    for i, visit in enumerate(visits):
+        mask = etviz.mask_from_hex(visit.read("mask"))
+        expected = to_bytes(complete(pictures[[i]], model.reconstruct(pictures[[i]], mask), mask))[0]
+        assert torch.equal(visit.pixels("Original"), to_bytes(pictures[i]))
+        assert (visit.pixels("Reconstruction").int() - expected.int()).abs().max() <= 1
+        assert not visit.complaints
+    assert len({visit.read("mask") for visit in visits}) == SESSIONS
+    assert after - before < GROWTH
+    for context in contexts:
+        context.close()

@@ -1,0 +1,103 @@
+"""Files of a descent: a ZIP of its data, a GIF, a page that replays it."""
+
+import base64
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import etviz
+from etviz.checkpoints import save_checkpoint
+from etviz.ui.payload import encode_pixels, to_bytes
+from etviz.ui.replay import in_script
+from etviz.ui.service import Service
+from tests.conftest import TINY
+
+MASK = "ff00ff00ff00ff07"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("runs")
+    save_checkpoint(etviz.create_model("et", **TINY), folder / "tiny", {})
+    return Service(str(folder / "tiny"), root=str(folder))
+
+
+def exported(service, kind, **changes):
+    question = {"kind": "export", "format": kind, "model": "tiny", "picture": {"index": 2}, "mask": MASK, **changes}
+    answer = service.ask(question)
+    assert answer["name"] == f"etviz-tiny-{MASK}.{kind}"
+    return base64.b64decode(answer["data"])
+
+
+def test_the_zip_holds_the_descent(service):
+    archive = zipfile.ZipFile(io.BytesIO(exported(service, "zip", settings={"steps": 3, "step_size": 0.2})))
+    image = service.pictures("scikit-image", 32).images[2].float() / 255
+    trace = service.model("tiny").trace(image[None], etviz.mask_from_hex(MASK), steps=3, step_size=0.2)
+    arrays = np.load(io.BytesIO(archive.read("arrays.npz")))
+    assert arrays["energy"] == pytest.approx(trace.energy[0].numpy(), rel=1e-5)
+    assert arrays["frames"].shape == (4, 3, 32, 32)
+    assert arrays["attention_energy"].shape == (4, 65)
+    assert np.array_equal(arrays["image"], image.numpy())
+    assert torch.equal(torch.from_numpy(arrays["mask"]), etviz.mask_from_hex(MASK)[0])
+    assert archive.read("mask.txt").decode().strip() == MASK
+    pixels = np.array(Image.open(io.BytesIO(archive.read("mask.png"))))
+    assert [pixels[::4, ::4].flatten()[i] == 0 for i in range(64)] == etviz.mask_from_hex(MASK)[0].tolist()
+    original = np.array(Image.open(io.BytesIO(archive.read("original.png"))))
+    assert np.array_equal(original, to_bytes(image).permute(1, 2, 0).numpy())
+    assert Image.open(io.BytesIO(archive.read("film.gif"))).n_frames == 4
+    assert Image.open(io.BytesIO(archive.read("strip.png"))).width > 500
+
+
+def test_the_zip_says_enough_to_make_it_again(service):
+    archive = zipfile.ZipFile(io.BytesIO(exported(service, "zip", settings={"beta": 0.5})))
+    config = json.loads(archive.read("config.json"))
+    options = {k: v for k, v in config["model"].items() if k not in ("checkpoint", "snapshot")}
+    again = etviz.create_model("et", **options)
+    again.load_state_dict(service.model("tiny").state_dict())
+    image = torch.from_numpy(np.load(io.BytesIO(archive.read("arrays.npz")))["image"])[None]
+    settings = {k: config["settings"][k] for k in ("steps", "step_size", "beta", "rule")}
+    trace = again.eval().trace(image, etviz.mask_from_hex(config["mask"]), **settings)
+    energy = np.load(io.BytesIO(archive.read("arrays.npz")))["energy"]
+    assert energy == pytest.approx(trace.energy[0].numpy(), rel=1e-5)
+
+
+def test_an_uploaded_picture_goes_into_the_zip_but_its_pixels_not_into_the_config(service):
+    picture = {"pixels": encode_pixels(torch.zeros(3, 32, 32, dtype=torch.uint8)), "name": "night.png"}
+    archive = zipfile.ZipFile(io.BytesIO(exported(service, "zip", picture=picture)))
+    assert "pixels" not in json.loads(archive.read("config.json"))["picture"]
+    assert np.load(io.BytesIO(archive.read("arrays.npz")))["image"].max() == 0
+
+
+def test_the_same_descent_gives_the_same_file(service):
+    assert exported(service, "zip") == exported(service, "zip")
+
+
+def test_the_gif_has_a_frame_a_state(service):
+    assert Image.open(io.BytesIO(exported(service, "gif", settings={"steps": 7}))).n_frames == 8
+
+
+def test_the_page_holds_its_answer_and_asks_for_nothing(service):
+    page = exported(service, "html").decode()
+    start = page.index('id="answer">') + len('id="answer">')
+    answer = json.loads(page[start : page.index("</script>", start)])
+    assert answer["mask"] == MASK
+    assert len(answer["energy"]) == 5
+    assert "http://" not in page.replace("http://www.w3.org/", "")
+    assert "https://" not in page
+
+
+def test_a_name_cannot_leave_its_script():
+    assert "</script>" not in in_script({"name": "</script><script>alert(1)</script>"})
+    assert json.loads(in_script({"name": "</script>"})) == {"name": "</script>"}
+
+
+@pytest.mark.parametrize("kind", ["exe", None, ["zip"], 5])
+def test_an_unknown_format_is_one_sentence(service, kind):
+    with pytest.raises(etviz.UsageError, match="zip, gif, html"):
+        service.ask({"kind": "export", "format": kind, "model": "tiny", "picture": {"index": 2}, "mask": MASK})
