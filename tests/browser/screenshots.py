@@ -1,48 +1,60 @@
-"""Write docs/app.png, and with --all the dark and the narrow page beside it: python -m tests.browser.screenshots."""
+"""Write a picture of every tab into docs/, light and dark: make screenshots."""
 
 import argparse
+import io
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from PIL import Image
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.app import APP, CHROMIUM, FLAGS, serving
 
-VIEWS = {
-    "app": ("light", 1440, 900),
-    "app-dark": ("dark", 1440, 900),
-    "app-phone": ("light", 390, 844),
-    "app-phone-dark": ("dark", 390, 844),
+SCENE = "dataset=cifar10&image=38"
+TABS = {  # what each is shown at
+    "explore": "step=12",
+    "energy": "step=5",
+    "attention": "step=12&patch=36",
+    "memories": "step=12&patch=36",
+    "landscape": "step=4",
+    "compare": "step=12",
+    "training": "step=12",
+    "guide": "step=12",
 }
+DESKTOP, PHONE = (1440, 900), (390, 844)
+SETTLING_MS = 4000  # every reading of a tab has arrived by then
+COLOURS = 256  # of a saved picture: a third of the bytes, and no difference to see
 
 
 def main() -> None:
-    """Start the app with the given checkpoint and take its picture."""
+    """Start the app with the given checkpoint and take its pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", default="et-cifar10")
     parser.add_argument("--folder", type=Path, default=APP.parent / "docs")
-    parser.add_argument("--all", action="store_true", help="every view, not only app.png")
-    parser.add_argument("--step", type=int, default=12, help="the descent step to show")
+    parser.add_argument("--tab", choices=TABS, help="only this one")
+    parser.add_argument("--phone", action="store_true", help="also 390 pixels wide, in whole length")
     options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
     with serving("--checkpoint", options.checkpoint) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        for name in VIEWS if options.all else ["app"]:
-            shoot(browser, address, options.folder / f"{name}.png", options.step, VIEWS[name])
+        for tab in [options.tab] if options.tab else TABS:
+            url = f"{address}?{SCENE}&{TABS[tab]}&tab={tab}"
+            for scheme in ("light", "dark"):
+                shoot(browser, url, options.folder / f"{tab}-{scheme}.png", scheme, DESKTOP)
+                if options.phone:
+                    shoot(browser, url, options.folder / f"{tab}-{scheme}-phone.png", scheme, PHONE)
         browser.close()
 
 
-def shoot(browser, address: str, path: Path, step: int, view: tuple[str, int, int]) -> None:
-    """One view of the page at one step; a narrow page in its whole length."""
-    scheme, width, height = view
-    size = {"width": width, "height": height}
+def shoot(browser: Browser, url: str, path: Path, scheme: str, size: tuple[int, int]) -> None:
+    """One view of the page; a narrow page in its whole length."""
+    viewport = {"width": size[0], "height": size[1]}
     # With motion reduced the page does not play by itself, so that the step is the one asked for.
-    page = browser.new_page(viewport=size, color_scheme=scheme, reduced_motion="reduce")
-    page.goto(address)
+    page = browser.new_page(viewport=viewport, color_scheme=scheme, reduced_motion="reduce")
+    page.goto(url)
     page.locator(".etviz[data-ready=true]").wait_for()
-    slider = page.get_by_role("slider", name="Descent step")
-    slider.fill(str(step))
-    slider.blur()
-    page.wait_for_timeout(300)  # the last transition
-    page.screenshot(path=path, full_page=width < 600)
+    page.wait_for_timeout(SETTLING_MS)
+    picture = Image.open(io.BytesIO(page.screenshot(full_page=size == PHONE))).convert("RGB")
+    picture.quantize(COLOURS, method=Image.Quantize.MEDIANCUT).save(path, optimize=True)
     page.close()
 
 

@@ -1,0 +1,90 @@
+"""How fast the page answers, in a real browser: python -m benchmarks.latency [--checkpoint NAME].
+
+Prints the time from page load to the first picture, and from the end of a stroke to the last frame of its descent over
+30 strokes, and frames a second while scrubbing. Without a checkpoint: a full-size, untrained Energy Transformer.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+
+from playwright.sync_api import Page, sync_playwright
+
+import etviz
+from etviz.checkpoints import save_checkpoint
+from tests.browser.app import CHROMIUM, FLAGS, serving
+
+STROKES = 30
+SCRUB_MS = 3000
+
+# Resolves with the milliseconds from the end of the next stroke (pointerup) to its last frame on screen.
+WATCH = """() => { window.stroke = new Promise((resolve) => {
+    const root = document.querySelector(".etviz");
+    let start = null;
+    addEventListener("pointerup", () => (start = performance.now()), { capture: true, once: true });
+    const observer = new MutationObserver(() => {
+        if (start === null || root.dataset.shown !== root.dataset.mask) return;
+        observer.disconnect();
+        requestAnimationFrame(() => resolve(performance.now() - start));
+    });
+    observer.observe(root, { attributes: true, attributeFilter: ["data-shown"] });
+}); }"""
+
+# Moves the step slider once a frame; resolves with frames a second.
+SCRUB = """(ms) => new Promise((resolve) => {
+    const slider = document.querySelector("input[aria-label='Descent step']");
+    const start = performance.now();
+    let frames = 0;
+    const tick = (now) => {
+        if (now - start > ms) return resolve((1000 * frames) / (now - start));
+        slider.value = frames++ % (Number(slider.max) + 1);
+        slider.dispatchEvent(new Event("input", { bubbles: true }));
+        requestAnimationFrame(tick);
+    };
+    requestAnimationFrame(tick);
+})"""
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", help="name or path (default: full size, untrained)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = options.checkpoint or f"{folder}/full-size"
+        if options.checkpoint is None:
+            save_checkpoint(etviz.create_model("et", step_size=0.1, init_scale=0.1), checkpoint, {})
+        with serving("--checkpoint", checkpoint) as address, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            measure(browser.new_page(viewport={"width": 1440, "height": 900}, reduced_motion="reduce"), address)
+            browser.close()
+
+
+def measure(page: Page, address: str) -> None:
+    """Load the page, paint, scrub, and print what each took."""
+    start = time.perf_counter()
+    page.goto(address, wait_until="commit")
+    page.locator(".etviz[data-ready=true]").wait_for()
+    print(f"page load to first picture: {time.perf_counter() - start:.2f} s")
+    page.wait_for_timeout(1000)
+    times = sorted(stroke(page, index) for index in range(STROKES))
+    median, late = statistics.median(times), times[int(0.95 * STROKES)]
+    print(f"end of stroke to last frame, {STROKES} strokes: median {median:.0f} ms, p95 {late:.0f} ms")
+    print(f"scrubbing: {page.evaluate(SCRUB, SCRUB_MS):.0f} frames/s")
+
+
+def stroke(page: Page, index: int) -> float:
+    """Drag over a few patches; milliseconds until the descent is on screen."""
+    cells = page.locator(".etviz-cell")
+    first = cells.nth((11 * index) % 56).bounding_box()
+    page.evaluate(WATCH)
+    page.mouse.move(first["x"] + 10, first["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(first["x"] + 10, first["y"] + 10 + first["height"], steps=4)
+    page.mouse.up()
+    return page.evaluate("() => window.stroke")
+
+
+if __name__ == "__main__":
+    main()
