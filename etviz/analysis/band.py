@@ -50,8 +50,8 @@ def energies_in_chunks(
         (3, b, T+1): total, attention and Hopfield energy of b <= chunk images, on the CPU.
 
     Raises:
-        UsageError: at once, the model has no energy, there are no images, or mask or chunk do not fit; while descending, as
-            `model.trace`.
+        UsageError: at once, the model has no energy, there are no images, or mask or chunk do not fit; while
+            descending, as `model.trace`.
     """
     descent_of(model)
     if len(images) == 0:
