@@ -15,8 +15,8 @@ VERDICTS = {True: "same basin", False: "another basin"}
 def perturbations(result: Perturbations) -> Figure:
     """Energies (no unit) by step, final energy against masked MSE, and the first end states as pictures.
 
-    Blue descents end in the basin of the undisturbed one (black), orange-red ones behind a barrier: the criterion is
-    that of `etviz.analysis.perturbed_descents`.
+    Blue descents end in the basin of the undisturbed one (black, dashed), orange-red ones behind a barrier: the
+    criterion is that of `etviz.analysis.perturbed_descents`.
 
     Args:
         result: of S disturbed descents of T steps.
@@ -40,7 +40,7 @@ def perturbations(result: Perturbations) -> Figure:
 def _draw_curves(axes: Axes, result: Perturbations) -> None:
     for energy, same in zip(result.energy.double().cpu(), result.same_basin.tolist(), strict=True):
         axes.plot(energy, color=COLORS[same], linewidth=1.0)
-    axes.plot(result.reference_energy.double().cpu(), color=INK, linewidth=1.6)
+    axes.plot(result.reference_energy.double().cpu(), color=INK, linewidth=1.4, linestyle="--")
     same, count = int(result.same_basin.sum()), len(result.energy)
     title = f"noise {result.noise:g}: {same} of {count} in the same basin"
     axes.set_title(title, fontsize=TEXT, color=INK, loc="left")
