@@ -61,6 +61,10 @@ def test_the_line_knows_the_block_and_the_step_taken(images, mask):
     torch.manual_seed(0)
     model = etviz.create_model("et", **TINY | dict(depth=2, steps=2)).double()
     trace = model.trace(images.double(), mask)
+    first = analysis.energy_along_gradient(model, trace, step=1, reach=2, points=4)
+    x = trace.tokens[0, 1]
+    after = [energy_at(model, x - a * gradient_at(model, x, None), None) for a in first.sizes.tolist()]
+    assert first.energy.tolist() == pytest.approx(after, rel=1e-10)
     trace.step_sizes[0, 3] = 0.025  # as if halved twice by backtracking
     line = analysis.energy_along_gradient(model, trace, step=3)
     assert line.step_size == 0.025
