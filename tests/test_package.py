@@ -50,8 +50,11 @@ def test_import_is_quick_and_light():
     assert min(durations) < 3.0
 
 
-def test_models_import_neither_interface_nor_configuration():
-    for path in (ROOT / "etviz" / "models").glob("*.py"):
+@pytest.mark.parametrize("package", ["models", "analysis"])
+def test_computation_imports_neither_interface_nor_configuration(package):
+    paths = list((ROOT / "etviz" / package).glob("*.py"))
+    assert paths
+    for path in paths:
         for word in ("gradio", "matplotlib", "hydra"):
             assert f"import {word}" not in path.read_text()
             assert f"from {word}" not in path.read_text()

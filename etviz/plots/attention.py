@@ -10,11 +10,12 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from etviz.errors import UsageError
+from etviz.analysis.attention import attention_roles
+from etviz.analysis.inputs import check_place
 from etviz.masks import grid_side
 from etviz.models import Trace
 from etviz.plots.grids import hide_patches
-from etviz.plots.style import HEAT, INK, SMALL, TEXT, VERMILION, bare, new_figure, show_image
+from etviz.plots.style import HEAT, INK, SMALL, TEXT, VERMILION, bare, colorbar, new_figure, show_image
 
 ROLES = {"query": "as a query: where patch {} looks", "key": "as a key: who looks at patch {}"}
 CLS_LEFT = -2.0  # of the CLS token's square, in patches
@@ -56,7 +57,7 @@ def attention_maps(trace: Trace, images: Tensor, query: int, image: int = 0, ste
         _draw_map(axes, role.patches.mean(0), query, norm)
         _draw_cls(axes, role.cls.mean().item(), role.patches.shape[1], norm)
         axes.set_title(role.title, fontsize=TEXT, color=INK)
-        _colorbar(figure, axes, norm, "mean weight over heads")
+        colorbar(figure, axes, norm, "mean weight over heads")
     return figure
 
 
@@ -77,19 +78,10 @@ def attention_heads(trace: Trace, images: Tensor, query: int, image: int = 0, st
 
 def _roles(trace: Trace, query: int, image: int, step: int) -> tuple[_Role, _Role]:
     """The attention by and to one patch: N = 1 + patches tokens, CLS first."""
-    if trace.attention is None:
-        raise UsageError("This trace keeps no attention: trace with keep_attention=True.")
-    batch, states, _, tokens, _ = trace.attention.shape
-    patches = trace.mask.shape[1]
-    if tokens != 1 + patches:
-        raise UsageError(f"Attention maps need a token for each of {patches} patches, and this trace has {tokens - 1}.")
-    ranges = ("query", query, 0, patches), ("image", image, -batch, batch), ("step", step, -states, states)
-    for name, value, least, count in ranges:
-        if not least <= value < count:
-            raise UsageError(f"There is no {name} {value}: they are numbered 0 to {count - 1}.")
-    attention = trace.attention[image, step].float().cpu()  # (H, query, key)
-    by_role = {"query": attention[:, 1 + query, :], "key": attention[:, :, 1 + query]}
-    side = grid_side(patches)
+    check_place(trace, image, step)
+    roles = attention_roles(trace, query, image)
+    by_role = {"query": roles.as_query[step].float().cpu(), "key": roles.as_key[step].float().cpu()}  # (H, N) each
+    side = grid_side(trace.mask.shape[1])
     return tuple(
         _Role(ROLES[role].format(query), weights[:, 0], weights[:, 1:].reshape(-1, side, side))
         for role, weights in by_role.items()
@@ -117,7 +109,7 @@ def _draw_heads(block: SubFigure, role: _Role, query: int, rows: int, columns: i
         panels[head].set_title(f"head {head}, CLS {cls:.2f}", fontsize=SMALL, color=INK, pad=2)
     for axes in panels[len(role.patches) :]:
         axes.set_visible(False)
-    _colorbar(block, panels, norm, "weight")
+    colorbar(block, panels, norm, "weight")
 
 
 def _draw_map(axes: Axes, weights: Tensor, query: int, norm: Normalize) -> None:
@@ -134,10 +126,3 @@ def _draw_cls(axes: Axes, weight: float, side: int, norm: Normalize) -> None:
     axes.add_patch(square)
     axes.text(CLS_LEFT + 0.5, 0.7, f"CLS\n{weight:.3f}", fontsize=SMALL, color=INK, ha="center", va="top")
     axes.set_xlim(CLS_LEFT - 0.5, side - 0.5)
-
-
-def _colorbar(figure: Figure | SubFigure, axes: Axes | list[Axes], norm: Normalize, label: str) -> None:
-    bar = figure.colorbar(ScalarMappable(norm, HEAT), ax=axes, shrink=0.8, aspect=18, pad=0.02)
-    bar.set_label(label, fontsize=SMALL, color=INK)
-    bar.ax.tick_params(labelsize=SMALL, colors=INK)
-    bar.outline.set_visible(False)
