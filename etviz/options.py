@@ -62,7 +62,7 @@ def check_option(name: str, value: Any, annotation: Any) -> Any:
     Args:
         name: what errors call it.
         value: from outside, of any kind.
-        annotation: bool, int, float, str, None, ``Literal``, a tuple or a union of these, or ``Annotated`` with `Bound`s.
+        annotation: bool, int, float, str, None, ``Literal``, a tuple or union of these, ``Annotated`` with `Bound`s.
 
     Raises:
         UsageError: another kind, not finite, or outside its bounds.
