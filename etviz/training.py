@@ -27,7 +27,7 @@ from etviz.errors import UsageError
 from etviz.masks import mask_from_noise, num_hidden
 from etviz.metrics import evaluate_model
 from etviz.models import MaskedImageModel
-from etviz.options import BELOW_1, Count, NonNegative, Positive, Whole, at_least, at_most, check_options
+from etviz.options import ABOVE_0, BELOW_1, Count, NonNegative, Positive, Whole, at_least, at_most, check_options
 
 LAST = "last"  # a run's folder for resuming
 STATE = "state.safetensors"  # what is in it
@@ -53,7 +53,7 @@ class TrainConfig:
     crop: bool = True
     seed: Whole = 0
     validation_images: Count = 2000  # held out of the train split, a tenth of it at most
-    validate_every: Positive = 1.0  # epochs
+    validate_every: Annotated[float, ABOVE_0, at_most(1e9)] = 1.0  # epochs
     snapshots: Annotated[int, at_least(0), at_most(1000)] = 8
     log_every: Count = 50  # steps; between logs and validations the loop never waits for the device
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -606,7 +606,7 @@ def _interruptible() -> Iterator[threading.Event]:
 
 
 def _asked_to_stop(interrupted: threading.Event, fabric, log: bool) -> bool:
-    """Whether Ctrl-C reached any process. Several must stop after the same step, so they ask one another at each log."""
+    """Whether Ctrl-C reached any process. Several must stop after the same step: they ask one another at each log."""
     if fabric.world_size == 1:
         return interrupted.is_set()
     if not log:
