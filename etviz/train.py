@@ -60,9 +60,10 @@ def check_model(options: dict) -> dict:
 def build_model(options: dict, dataset: Dataset, seed: int) -> MaskedImageModel:
     """The model, initialised from the seed, with the dataset's own mean and standard deviation unless given."""
     options = dict(options)
-    if options.get("mean") is None or options.get("std") is None:
-        sample = to_float(dataset.train_images[:10_000])
+    sample = to_float(dataset.train_images[:10_000])
+    if options.get("mean") is None:
         options["mean"] = [round(v, 4) for v in sample.mean(dim=(0, 2, 3)).tolist()]
+    if options.get("std") is None:
         options["std"] = [round(max(v, 1e-3), 4) for v in sample.std(dim=(0, 2, 3)).tolist()]
     torch.manual_seed(seed)
     return create_model(options.pop("name"), **options)

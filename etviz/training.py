@@ -457,10 +457,11 @@ def read_history(run: str | Path) -> list[dict]:
         return []
     try:
         with path.open(newline="") as file:
-            rows = [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
-        for row in rows:
-            row["step"], row["masked_mse"], row["masked_psnr"]
-    except (ValueError, AttributeError, KeyError, csv.Error) as error:  # a short row's missing numbers are None
+            table = csv.DictReader(file)
+            rows = [{key: _number(value) for key, value in row.items()} for row in table]
+        if not {"step", "masked_mse", "masked_psnr"} <= set(table.fieldnames or ()):
+            raise ValueError(f"columns {table.fieldnames}")
+    except (ValueError, AttributeError, csv.Error) as error:  # a short row's missing numbers are None
         raise UsageError(f"{str(path)!r} is damaged or no history of a run: restore it, or remove it.") from error
     return rows
 
