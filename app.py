@@ -1,6 +1,7 @@
 """Open the explorer: python app.py, then the address it prints."""
 
 import argparse
+import socket
 import sys
 
 
@@ -10,10 +11,28 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--checkpoint", default="et-cifar10", help="name under checkpoints/, or the path of a run")
     parser.add_argument("--dataset", default="cifar10", help="cifar10, cifar100, an .npz archive or a folder of images")
     parser.add_argument("--data-root", default=None, help="where CIFAR lies (default: ETVIZ_DATA, else data/)")
-    parser.add_argument("--host", default="127.0.0.1", help="address to bind; 0.0.0.0 opens it to the network")
-    parser.add_argument("--port", type=int, default=None, help="port to bind (default: the first free one from 7860)")
+    parser.add_argument("--host", type=own_address, default="127.0.0.1", help="0.0.0.0 opens it to the network")
+    parser.add_argument("--port", type=port_number, default=None, help="default: the first free one from 7860")
     parser.add_argument("--share", action="store_true", help="also make a public gradio.live link")
     return parser.parse_args(arguments)
+
+
+def port_number(text: str) -> int:
+    """What --port takes. Raises `argparse.ArgumentTypeError` for anything else."""
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"a port is a number from 1 to 65535, not {text!r}")
+    return int(text)
+
+
+def own_address(text: str) -> str:
+    """What --host takes. Raises `argparse.ArgumentTypeError` for others: the server would try them again and again."""
+    try:
+        family, kind, protocol, _, (address, *_) = socket.getaddrinfo(text, None, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.bind((address, 0))
+    except (OSError, UnicodeError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address of this machine: try 127.0.0.1") from error
+    return text
 
 
 def main() -> int:

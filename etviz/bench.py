@@ -9,7 +9,6 @@ import json
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -17,8 +16,8 @@ from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
 import etviz
-from etviz.checkpoints import write_text
-from etviz.commands import load_config, pick_device, positive_number, run, whole_number
+from etviz.checkpoints import make_place, write_text
+from etviz.commands import load_config, path_option, pick_device, positive_number, run, whole_number
 from etviz.errors import UsageError
 from etviz.models import MaskedImageModel
 from etviz.models.projection import Projection, make_projection
@@ -36,14 +35,15 @@ def main(argv: list[str]) -> None:
     device = pick_device(config["device"])
     batch = whole_number("batch_size", config["batch_size"], least=1)
     seconds = positive_number("seconds", config["seconds"])
+    file = None if config["json"] is None else make_place(path_option("json", config["json"]))  # before the long part
     torch.manual_seed(0)
     model = etviz.create_model(config["model"], step_size=0.1, init_scale=0.07).to(device).eval()
     report = measure(model, batch, seconds)
     Console(stderr=True).print(make_table(report))
-    text = json.dumps(report, indent=2)
-    print(text)
-    if config["json"] is not None:
-        write_text(Path(str(config["json"])), text + "\n")
+    measured = json.dumps(report, indent=2)
+    print(measured)
+    if file is not None:
+        write_text(file, measured + "\n")
 
 
 def measure(model: MaskedImageModel, batch: int, seconds: float) -> dict:

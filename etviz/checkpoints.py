@@ -1,8 +1,8 @@
 """Checkpoints as folders: model.safetensors, config.yaml, card.json, history.csv, snapshots/. Never pickled.
 
 A run folder and a shipped checkpoint have one format; a run adds last/ for resuming. `python -m etviz.checkpoints`
-prints the shipped ones as a table. Every file is written to a
-temporary name, synced and renamed, so that an interrupted write leaves the old file whole.
+prints the shipped ones as a table. Every file is written to a temporary name, synced and renamed, so that an
+interrupted write leaves the old file whole.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import csv
 import json
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,7 +29,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 def checkpoints_root() -> Path:
     """The folder of shipped checkpoints: ETVIZ_CHECKPOINTS, else checkpoints/ here or beside the package."""
     if os.environ.get("ETVIZ_CHECKPOINTS"):
-        return Path(os.environ["ETVIZ_CHECKPOINTS"]).expanduser()
+        return Path(os.path.expanduser(os.environ["ETVIZ_CHECKPOINTS"]))
     here = Path("checkpoints")
     return here if here.is_dir() else Path(__file__).resolve().parent.parent / "checkpoints"
 
@@ -50,9 +51,9 @@ def find_checkpoint(name_or_path: str | os.PathLike) -> Path:
     text = os.fspath(name_or_path)
     if NAME.fullmatch(text) and text in list_checkpoints():
         return checkpoints_root() / text
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))
     path = path.parent if path.name == WEIGHTS else path
-    if not (path / WEIGHTS).is_file():
+    if not os.path.isfile(path / WEIGHTS):
         names = list_checkpoints()
         hint = suggestion(text, names, "there are") if names else f": none are in {str(checkpoints_root())!r}"
         raise UsageError(f"There is no checkpoint {text!r}{hint}.")
@@ -115,18 +116,24 @@ def load_config(name_or_path: str | os.PathLike) -> dict:
         config["model"]["name"]
     except (OSError, yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise UsageError(f"{str(path)!r} is missing or does not name a model: it belongs beside {WEIGHTS}.") from error
+    for section, options in config.items():
+        if not isinstance(options, dict) or not all(isinstance(option, str) for option in options):
+            raise UsageError(f"{str(path)!r} is damaged: its section {section!r} must hold options, as 'name: value'.")
     return config
 
 
 def load_card(name_or_path: str | os.PathLike) -> dict:
-    """What card.json says of a checkpoint; empty where there is none. Raises `UsageError` where it is no JSON."""
+    """What card.json says of a checkpoint; empty where there is none. Raises `UsageError` where it is no card."""
     path = find_checkpoint(name_or_path) / CARD
     if not path.is_file():
         return {}
     try:
-        return json.loads(path.read_text())
+        card = json.loads(path.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{str(path)!r} is not valid JSON: {error}.") from error
+    if not isinstance(card, dict) or not isinstance(card.get("metrics", {}), dict):
+        raise UsageError(f"{str(path)!r} is no card: it must be a JSON object, and its metrics another.")
+    return card
 
 
 def checkpoint_table(names: list[str] | None = None) -> str:
@@ -144,7 +151,7 @@ def _table_row(card: dict) -> str:
         card["dataset"],
         f"{card['parameters']:,}",
         f"{card['images_seen']:,}",
-        card["device"],
+        ", ".join(card[key] for key in ("device", "precision") if key in card),
         f"{card['seconds'] / 3600:.1f} h",
         f"{test['masked_mse']:.5f}",
         f"{test['masked_psnr']:.2f} dB",
@@ -245,9 +252,25 @@ def make_folder(path: Path) -> Path:
     """``path`` as a folder to write to, made where it does not exist. Raises `UsageError` where that cannot be."""
     try:
         path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
     except OSError as error:
-        raise UsageError(f"The folder {str(path)!r} cannot be made: {error.strerror}.") from error
+        raise UsageError(f"The folder {str(path)!r} cannot be made or written to: {error.strerror}.") from error
     return path
+
+
+def make_place(path: Path) -> Path:
+    """``path`` as a file to write, its folder made. Raises `UsageError` where that cannot be."""
+    make_folder(path.parent)
+    if path.is_dir():
+        raise UsageError(f"{str(path)!r} is a folder: name a file.")
+    return path
+
+
+def sweep(folder: Path) -> None:
+    """Remove what writes that were killed left behind, here and below."""
+    for temporary in folder.rglob(".*.*.tmp"):
+        temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

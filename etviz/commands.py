@@ -7,10 +7,12 @@ are a YAML file under etviz/conf; the comment behind an option is what --help sa
 import difflib
 import importlib.resources
 import json
+import math
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import PurePosixPath
+from pathlib import Path
 
 import torch
 from hydra import compose, initialize_config_module
@@ -36,9 +38,20 @@ def run(main: Callable[[list[str]], None]) -> None:
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        print("error: There is not enough memory for this: choose smaller sizes, as of the batch.", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
         sys.exit(130)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """PyTorch has a class of its own for this on CUDA, but none on a CPU."""
+    known = isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError))
+    return known or any(words in str(error) for words in ("allocate memory", "calculation overflowed"))
 
 
 def load_config(name: str, argv: list[str]) -> dict:
@@ -56,19 +69,19 @@ def load_config(name: str, argv: list[str]) -> dict:
         UsageError: an option that does not exist, cannot be read, is of the wrong kind, or is missing.
         SystemExit: after --help.
     """
-    path = PurePosixPath(name)
-    module = ".".join([CONF, *path.parent.parts])
+    *folders, name = name.split("/")
+    module = ".".join([CONF, *folders])
     if any(flag in argv for flag in HELP_FLAGS):
-        print(describe_options(module, path.name))
+        print(describe_options(module, name))
         sys.exit(0)
     overrides = [_parse(argument) for argument in argv]
     groups = _groups(module)
-    defaults = _compose(module, path.name, [o for o in overrides if o.key_or_group in groups])
+    defaults = _compose(module, name, [o for o in overrides if o.key_or_group in groups])
     known = dict(_leaves(OmegaConf.to_container(defaults)))
     for override in overrides:
         _check_known(override.key_or_group, known, groups)
     try:
-        config = OmegaConf.to_container(_compose(module, path.name, overrides), resolve=True, throw_on_missing=True)
+        config = OmegaConf.to_container(_compose(module, name, overrides), resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UsageError(_missing_or_unreadable(error)) from error
     for key, value in _leaves(config):
@@ -92,17 +105,29 @@ def pick_device(name: str | None = None) -> torch.device:
 
 
 def whole_number(name: str, value, least: int = 0) -> int:
-    """``value`` if it is a whole number of ``least`` or more, else a `UsageError` that names the option."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    """``value`` if it is a whole number from ``least`` to 2^63, else a `UsageError` that names the option."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**63:
         raise UsageError(f"{name} must be a whole number of {least} or more, not {value!r}.")
     return value
 
 
 def positive_number(name: str, value) -> float:
-    """``value`` as a float if it is a number above 0, else a `UsageError` that names the option."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+    """``value`` as a float if it is a finite number above 0, else a `UsageError` that names the option."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
         raise UsageError(f"{name} must be a number above 0, not {value!r}.")
     return float(value)
+
+
+def word(name: str, value) -> str:
+    """``value`` as a text: a name may be all digits. `UsageError` for a list, true, false, or nothing."""
+    if isinstance(value, (list, dict, bool)) or value in (None, ""):
+        raise UsageError(f"{name} takes a word, not {json.dumps(value)}.")
+    return str(value)
+
+
+def path_option(name: str, value) -> Path:
+    """``value`` as a path, ~ expanded where there is such a home. `UsageError` as `word`."""
+    return Path(os.path.expanduser(word(name, value)))
 
 
 # ---- reading overrides -------------------------------------------------------------------------------------------

@@ -4,9 +4,11 @@ Whole splits are uint8 tensors on the training device. A batch is indexed, cropp
 processes.
 """
 
+import contextlib
 import os
+import sys
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +18,13 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from etviz.errors import UsageError
+from etviz.options import Size, check_option
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 MAX_PIXELS = 64_000_000  # of one picture in a folder: more is taken for a decompression bomb
+MAX_CLASSES = 100_000  # in an archive: a larger label is no class
 CROP_PADDING = 4  # pixels
+CIFARS = ("cifar10", "cifar100", "cifar100_coarse")
 
 CIFAR10_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
@@ -59,11 +64,12 @@ class Dataset:
     test_images: Tensor  # (m, 3, S, S) uint8
     test_labels: Tensor  # (m,) int64
     class_names: list[str]
+    source: str = ""  # what `load_dataset` finds it by from anywhere: a name, or an absolute path
 
     def to(self, device: torch.device | str) -> "Dataset":
         """The same dataset with its tensors on a device."""
         tensors = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
-        return Dataset(name=self.name, class_names=self.class_names, **tensors)
+        return replace(self, **tensors)
 
 
 def load_dataset(
@@ -86,17 +92,19 @@ def load_dataset(
     Raises:
         UsageError: nothing of that name, nothing found and no way to download it, or a file that is no image data.
     """
-    if name in ("cifar10", "cifar100", "cifar100_coarse"):
+    img_size = check_option("img_size", img_size, Size)
+    path = Path(os.path.expanduser(str(name)))
+    if name in CIFARS:
         dataset = _load_cifar(name, data_root(root), download)
-    elif Path(name).suffix == ".npz":
-        dataset = _load_npz(Path(name))
-    elif Path(name).is_dir():
-        return _load_folder(Path(name), img_size)
+    elif path.suffix == ".npz":
+        dataset = _load_npz(path)
+    elif os.path.isdir(path):
+        dataset = _load_folder(path, img_size)
     else:
         raise UsageError(
-            f"There is no dataset {name!r}: name cifar10, cifar100, cifar100_coarse, "
-            "an .npz archive or a folder of images."
+            f"There is no dataset {str(name)!r}: name {', '.join(CIFARS)}, an .npz archive or a folder of images."
         )
+    dataset.source = name if name in CIFARS else os.path.abspath(path)
     dataset.train_images = resize(dataset.train_images, img_size)
     dataset.test_images = resize(dataset.test_images, img_size)
     return dataset
@@ -111,7 +119,7 @@ def is_local(name: str, root: str | os.PathLike | None = None) -> bool:
 
 def data_root(root: str | os.PathLike | None = None) -> Path:
     """Where datasets are looked for: ``root``, else ETVIZ_DATA, else ./data."""
-    return Path(root or os.environ.get("ETVIZ_DATA") or "data").expanduser()
+    return Path(os.path.expanduser(str(root or os.environ.get("ETVIZ_DATA") or "data")))
 
 
 def coarse_labels(fine: Tensor) -> Tensor:
@@ -127,8 +135,12 @@ def holdout_split(count: int, held_out: int) -> tuple[Tensor, Tensor]:
     Raises:
         UsageError: nothing would be left to train on.
     """
+    if count < 2:
+        raise UsageError(f"There is {count} image to train on: it takes 2, of which one is held out for validation.")
     if not 0 < held_out < count:
-        raise UsageError(f"validation.images must lie between 1 and {count - 1} for {count} images, not {held_out}.")
+        raise UsageError(
+            f"train.validation_images must lie between 1 and {count - 1} for {count} images, not {held_out}."
+        )
     order = torch.randperm(count, generator=torch.Generator().manual_seed(20_230_214))
     return order[held_out:].sort().values, order[:held_out].sort().values
 
@@ -179,9 +191,13 @@ def _resize_chunk(images: Tensor, img_size: int) -> Tensor:
 def _load_cifar(name: str, root: Path, download: bool) -> Dataset:
     stem = name.removesuffix("_coarse")
     archive = root / f"{stem}.npz"
-    dataset = _load_npz(archive) if archive.is_file() else _load_torchvision(stem, root, download)
-    dataset.name = name
-    dataset.class_names = CIFAR10_CLASSES if stem == "cifar10" else CIFAR100_CLASSES
+    dataset = _load_npz(archive) if os.path.isfile(archive) else _load_torchvision(stem, root, download)
+    classes = CIFAR10_CLASSES if stem == "cifar10" else CIFAR100_CLASSES
+    if len(dataset.class_names) > len(classes):
+        raise UsageError(
+            f"{str(archive)!r} holds the label {dataset.class_names[-1]}: {stem}'s end at {len(classes) - 1}."
+        )
+    dataset.name, dataset.class_names = name, classes
     if name == "cifar100_coarse":
         dataset.train_labels = coarse_labels(dataset.train_labels)
         dataset.test_labels = coarse_labels(dataset.test_labels)
@@ -190,12 +206,16 @@ def _load_cifar(name: str, root: Path, download: bool) -> Dataset:
 
 
 def _load_torchvision(name: str, root: Path, download: bool) -> Dataset:
-    """Through torchvision, which checks its files' MD5 sums and shows a progress bar while it downloads."""
+    """Through torchvision, which checks its files' MD5 sums, shows a progress bar while it downloads, and prints.
+
+    What it prints goes to stderr: a command's stdout may be JSON.
+    """
     from torchvision.datasets import CIFAR10, CIFAR100
 
     kind = {"cifar10": CIFAR10, "cifar100": CIFAR100}[name]
     try:
-        train, test = (kind(str(root), train=split, download=download) for split in (True, False))
+        with contextlib.redirect_stdout(sys.stderr):
+            train, test = (kind(str(root), train=split, download=download) for split in (True, False))
     except (OSError, RuntimeError) as error:  # no network, no space, or (download=False) no files
         reason = f" (the download failed: {error})" if download else ""
         raise UsageError(
@@ -216,7 +236,7 @@ def _load_torchvision(name: str, root: Path, download: bool) -> Dataset:
 
 def _load_npz(path: Path) -> Dataset:
     """An archive in MedMNIST's layout; val_images, where there are any, are left alone."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UsageError(f"There is no archive {str(path)!r}.")
     wanted = ("train_images", "train_labels", "test_images", "test_labels")
     try:
@@ -236,9 +256,7 @@ def _from_arrays(name: str, arrays: dict[str, np.ndarray]) -> Dataset:
     splits = {}
     for split in ("train", "test"):
         images = _colour_images(name, split, arrays[f"{split}_images"])
-        labels = torch.from_numpy(np.asarray(arrays[f"{split}_labels"]).astype(np.int64))
-        if labels.ndim > 1:  # MedMNIST writes (n, 1), or (n, k) for k findings: the first is taken
-            labels = labels.reshape(len(labels), -1)[:, 0]
+        labels = _class_labels(name, split, np.asarray(arrays[f"{split}_labels"]))
         if len(labels) != len(images):
             raise UsageError(f"{name}: {len(images)} {split} images but {len(labels)} labels.")
         splits |= {f"{split}_images": images, f"{split}_labels": labels}
@@ -246,6 +264,21 @@ def _from_arrays(name: str, arrays: dict[str, np.ndarray]) -> Dataset:
         raise UsageError(f"{name}: the train and the test split both need at least one image.")
     classes = 1 + int(torch.cat([splits["train_labels"], splits["test_labels"]]).max())
     return Dataset(name=name, class_names=[str(i) for i in range(classes)], **splits)
+
+
+def _class_labels(name: str, split: str, array: np.ndarray) -> Tensor:
+    """(n,), MedMNIST's (n, 1), or (n, k) for k findings, of which the first is taken -> (n,) int64."""
+    if array.dtype.kind not in "biu" or array.ndim == 0 or 0 in array.shape[1:]:
+        raise UsageError(
+            f"{name}: {split}_labels must be whole numbers of shape (n,), (n, 1) or (n, k), "
+            f"not {array.dtype} {array.shape}."
+        )
+    labels = array.reshape(len(array), -1)[:, 0] if len(array) else array.reshape(0)
+    if len(labels) and not 0 <= labels.min() <= labels.max() < MAX_CLASSES:
+        raise UsageError(
+            f"{name}: {split}_labels must lie between 0 and {MAX_CLASSES - 1:,}, not {labels.min()} to {labels.max()}."
+        )
+    return torch.from_numpy(labels.astype(np.int64))
 
 
 def _colour_images(name: str, split: str, array: np.ndarray) -> Tensor:
@@ -257,6 +290,8 @@ def _colour_images(name: str, split: str, array: np.ndarray) -> Tensor:
             f"{name}: {split}_images must be uint8 of shape (n, H, W), (n, H, W, 1) or (n, H, W, 3), "
             f"not {array.dtype} {array.shape}."
         )
+    if 0 in array.shape[1:]:
+        raise UsageError(f"{name}: {split}_images of shape {array.shape} hold no pixels.")
     images = torch.from_numpy(np.ascontiguousarray(array.transpose(0, 3, 1, 2)))
     return images.expand(-1, 3, -1, -1).contiguous() if images.shape[1] == 1 else images
 
@@ -310,7 +345,19 @@ def read_picture(path: str | os.PathLike, img_size: int) -> Tensor:
 
 
 def picture_to_tensor(picture: Image.Image, img_size: int) -> Tensor:
-    """A Pillow image as (3, img_size, img_size) uint8: turned upright, centre-cropped, resized with antialiasing."""
-    upright = ImageOps.exif_transpose(picture).convert("RGB")
+    """A Pillow image as (3, img_size, img_size) uint8: turned upright, centre-cropped, resized with antialiasing.
+
+    Transparent pictures are laid on white, since models know no transparency; 16-bit greys are brought down to 8.
+    """
+    upright = _opaque(ImageOps.exif_transpose(picture)).convert("RGB")
     fitted = ImageOps.fit(upright, (img_size, img_size), Image.Resampling.LANCZOS)
     return torch.from_numpy(np.asarray(fitted).copy()).permute(2, 0, 1).contiguous()
+
+
+def _opaque(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith("I"):
+        return picture.convert("I").point(lambda value: value / 256).convert("L")
+    if not picture.has_transparency_data:
+        return picture
+    rgba = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)

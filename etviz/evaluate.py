@@ -7,15 +7,15 @@ calls with the same options print the same JSON. --help lists every option.
 
 import json
 import math
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 import etviz
-from etviz.checkpoints import load_card, make_folder, write_text
-from etviz.commands import load_config, pick_device, run, whole_number
+from etviz import checkpoints
+from etviz.checkpoints import make_place, write_text
+from etviz.commands import load_config, path_option, pick_device, run, whole_number, word
 from etviz.data import Dataset, load_dataset
 from etviz.errors import UsageError
 from etviz.masks import num_hidden
@@ -37,8 +37,7 @@ def main(argv: list[str]) -> None:
     """Score a checkpoint as ``argv``'s options say; see the module's own text."""
     config = load_config("commands/evaluate", argv)
     limit = None if config["images"] is None else whole_number("images", config["images"], least=1)
-    if config["json"] is not None:
-        make_folder(Path(str(config["json"])).parent)  # before the long part
+    file = None if config["json"] is None else make_place(path_option("json", config["json"]))  # before the long part
     console = Console(stderr=True)
     model = etviz.load_model(str(config["checkpoint"])).to(pick_device(config["device"]))
     dataset = load_test_split(config, model)
@@ -55,18 +54,25 @@ def main(argv: list[str]) -> None:
         )
     report = make_report(config, model, dataset, len(images), scores)
     console.print(make_table(report))
-    text = json.dumps(report, indent=2, allow_nan=False)
-    print(text)
-    if config["json"] is not None:
-        write_text(Path(str(config["json"])), text + "\n")
+    scored = json.dumps(report, indent=2, allow_nan=False)
+    print(scored)
+    if file is not None:
+        write_text(file, scored + "\n")
 
 
 def load_test_split(config: dict, model: MaskedImageModel) -> Dataset:
-    """The dataset asked for, else the one that the checkpoint's card names, at the model's size."""
-    name = config["dataset"] or load_card(str(config["checkpoint"])).get("dataset")
+    """The dataset asked for, else the one that the checkpoint was trained on, at the model's size."""
+    name = config["dataset"] if config["dataset"] is not None else trained_on(str(config["checkpoint"]))
+    return load_dataset(word("dataset", name), config["data"]["root"], model.img_size, config["data"]["download"])
+
+
+def trained_on(checkpoint: str) -> str:
+    """What `load_dataset` finds a checkpoint's dataset by: its configuration says where, an older card only which."""
+    section = checkpoints.load_config(checkpoint).get("dataset", {})
+    name = section.get("name") or checkpoints.load_card(checkpoint).get("dataset")
     if name is None:
         raise UsageError("The checkpoint does not say what it was trained on: name a dataset, as dataset=cifar10.")
-    return load_dataset(str(name), config["data"]["root"], model.img_size, config["data"]["download"])
+    return name
 
 
 def make_report(config: dict, model: MaskedImageModel, dataset: Dataset, count: int, scores: dict[str, float]) -> dict:

@@ -112,26 +112,36 @@ def mask_to_hex(mask: Tensor) -> str:
 
     Args:
         mask: (N,) or (1, N) bool, N divisible by 4.
+
+    Raises:
+        UsageError: several masks, or N is no multiple of 4.
     """
+    if mask.ndim == 0 or mask.numel() != mask.shape[-1]:
+        raise UsageError(f"One mask of shape (N,) or (1, N) is written at a time, not {tuple(mask.shape)}.")
     bits = mask.reshape(-1).tolist()
-    if len(bits) % 4:
-        raise UsageError(f"A mask of {len(bits)} patches cannot be written in hexadecimal: it takes a multiple of 4.")
+    digits = _hex_digits(len(bits))
     number = int("".join("1" if bit else "0" for bit in bits), 2)
-    return f"{number:0{len(bits) // 4}x}"
+    return f"{number:0{digits}x}"
 
 
 def mask_from_hex(text: str, num_patches: int = NUM_PATCHES) -> Tensor:
     """Read a mask written by `mask_to_hex`. Returns (1, N) bool.
 
     Raises:
-        UsageError: the text has another length or a digit that is not hexadecimal.
+        UsageError: the text has another length or a digit that is not hexadecimal, or N is no multiple of 4.
     """
-    digits = num_patches // 4
+    digits = _hex_digits(num_patches)
     hexadecimal = isinstance(text, str) and all(c in "0123456789abcdefABCDEF" for c in text)
     if not hexadecimal or len(text) != digits:
         raise UsageError(f"A mask of {num_patches} patches is {digits} hexadecimal digits, not {text!r}.")
     bits = f"{int(text, 16):0{num_patches}b}"
     return torch.tensor([[bit == "1" for bit in bits]])
+
+
+def _hex_digits(num_patches: int) -> int:
+    if num_patches == 0 or num_patches % 4:
+        raise UsageError(f"A mask of {num_patches} patches has no hexadecimal form: it takes a multiple of 4.")
+    return num_patches // 4
 
 
 def check_mask(mask: Tensor, batch: int, num_patches: int) -> None:

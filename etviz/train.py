@@ -3,8 +3,12 @@
 Trains a model and keeps the run under outputs/. --help lists every option. Ctrl-C saves; resume=auto goes on.
 """
 
+import contextlib
+import itertools
+import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -12,12 +16,12 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from etviz import checkpoints
 from etviz.callbacks import ProgressBar, TensorBoard
-from etviz.commands import load_config, run
+from etviz.commands import load_config, path_option, run, word
 from etviz.data import Dataset, load_dataset, to_float
 from etviz.errors import UsageError
 from etviz.metrics import evaluate_model
-from etviz.models import MaskedImageModel, create_model
-from etviz.training import LAST, TrainConfig, fit, train_config, validation_split
+from etviz.models import MaskedImageModel, create_model, model_config
+from etviz.training import LAST, STATE, TrainConfig, check_sizes, fit, train_config, validation_split
 
 OUTPUTS = Path("outputs")
 SHOWN_IMAGES = 8  # in TensorBoard
@@ -28,37 +32,45 @@ say = rank_zero_only(print)  # once, however many processes train together
 def main(argv: list[str]) -> None:
     """Train as configured by ``argv``'s overrides; see the module's own text."""
     config = load_config("config", argv)
-    if config["resume"]:
-        folder = find_run(config["resume"])
-        refuse_overrides(argv)
-        saved = checkpoints.load_config(folder)
-        model_options, dataset_options, train_options = saved["model"], saved["dataset"], saved["train"]
+    if config["resume"] is None:
+        options, resumed = config, None
     else:
-        folder = new_run(config)
-        model_options, dataset_options, train_options = config["model"], config["dataset"], config["train"]
+        refuse_overrides(argv)
+        resumed = find_run(word("resume", config["resume"]))
+        options = saved_options(resumed)
 
-    recipe = train_config(train_options)
-    img_size = model_options.get("img_size", 32)
+    recipe = train_config(options["train"])
+    img_size = check_model(options["model"])["img_size"]
     root, download = config["data"]["root"], config["data"]["download"]
-    dataset = load_dataset(dataset_options["name"], root, img_size, download)
-    dataset.name = dataset_options["name"]
-    model = build_model(model_options, dataset, recipe.seed)
-    train(model, dataset, recipe, folder, resume=bool(config["resume"]), test=config["test"])
+    dataset = load_dataset(str(options["dataset"]["name"]), root, img_size, download)
+    model = build_model(options["model"], dataset, recipe.seed)
+    check_sizes(recipe, model.num_patches, dataset)
+    if resumed is not None:
+        train(model, dataset, recipe, resumed, resume=True, test=config["test"])
+        return
+    with claimed(config) as folder:
+        train(model, dataset, recipe, folder, resume=False, test=config["test"])
+
+
+def check_model(options: dict) -> dict:
+    """All of a model's options, checked before any data is read; the data's own mean and deviation come later."""
+    return model_config(**{name: value for name, value in options.items() if value is not None})
 
 
 def build_model(options: dict, dataset: Dataset, seed: int) -> MaskedImageModel:
     """The model, initialised from the seed, with the dataset's own mean and standard deviation unless given."""
     options = dict(options)
-    if options.get("mean") is None or options.get("std") is None:
-        sample = to_float(dataset.train_images[:10_000])
+    sample = to_float(dataset.train_images[:10_000])
+    if options.get("mean") is None:
         options["mean"] = [round(v, 4) for v in sample.mean(dim=(0, 2, 3)).tolist()]
+    if options.get("std") is None:
         options["std"] = [round(max(v, 1e-3), 4) for v in sample.std(dim=(0, 2, 3)).tolist()]
     torch.manual_seed(seed)
     return create_model(options.pop("name"), **options)
 
 
 def train(
-    model: MaskedImageModel, dataset: Dataset, recipe: TrainConfig, folder: Path, resume: bool, test: bool
+    model: MaskedImageModel, dataset: Dataset, recipe: TrainConfig, folder: Path | None, resume: bool, test: bool
 ) -> None:
     """Fit with a progress bar and TensorBoard, then test the best weights once."""
     _, held_out = validation_split(dataset, recipe)
@@ -80,32 +92,76 @@ def test_best(folder: Path, dataset: Dataset) -> None:
     model = checkpoints.load_model(folder).to(device)
     scores = evaluate_model(model, dataset.test_images.to(device))
     card = checkpoints.load_card(folder)
-    card["metrics"]["test"] = {**scores, "images": len(dataset.test_images), "mask_seed": 0, "ratio": 0.85}
+    test = {**scores, "images": len(dataset.test_images), "mask_seed": 0, "ratio": 0.85}
+    card["metrics"] = card.get("metrics", {}) | {"test": test}
     checkpoints.write_card(folder, card)
     mse, psnr = scores["masked_mse"], scores["masked_psnr"]
     print(f"Best weights on the test split: masked MSE {mse:.5f}, masked PSNR {psnr:.2f} dB")
 
 
+@contextlib.contextmanager
+def claimed(config: dict) -> Iterator[Path | None]:
+    """`new_run`'s folder, which goes again where the training is refused before it wrote anything."""
+    folder = new_run(config)
+    try:
+        yield folder
+    except UsageError:
+        with contextlib.suppress(OSError, TypeError):  # it holds files, or is None
+            os.rmdir(folder)
+        raise
+
+
+@rank_zero_only
 def new_run(config: dict) -> Path:
-    """The run's folder: as asked, else outputs/<dataset>-<model>-<time>. Raises `UsageError` where it holds a run."""
-    dataset = Path(config["dataset"]["name"]).stem
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    folder = Path(config["run"] or OUTPUTS / f"{dataset}-{config['model']['name']}-{stamp}")
-    if folder.is_dir() and any(folder.iterdir()):  # even a run killed early left snapshots that would mix with new ones
+    """A new folder for the run: as asked, else outputs/<dataset>-<model>-<time>, and -2, -3, ... where that is taken.
+
+    Raises:
+        UsageError: the folder asked for holds files, or cannot be made.
+    """
+    if config["run"] is None:
+        dataset = Path(str(config["dataset"]["name"])).stem[:60]
+        return _first_free(OUTPUTS / f"{dataset}-{config['model']['name']}-{time.strftime('%Y%m%d-%H%M%S')}")
+    folder = checkpoints.make_folder(path_option("run", config["run"]))
+    if any(folder.iterdir()):  # even a run killed early left snapshots that would mix with new ones
         raise UsageError(f"{str(folder)!r} holds files already: choose another run=, or go on with resume={folder}.")
     return folder
 
 
+def _first_free(folder: Path) -> Path:
+    """``folder`` or its next number, made by nobody else: making it is what claims it."""
+    checkpoints.make_folder(folder.parent)
+    for name in itertools.chain([folder.name], (f"{folder.name}-{i}" for i in itertools.count(2))):
+        with contextlib.suppress(FileExistsError):
+            folder.with_name(name).mkdir()
+            return folder.with_name(name)
+
+
+def saved_options(folder: Path) -> dict:
+    """The options that a run was started with. Raises `UsageError` where its configuration lacks a section."""
+    saved = checkpoints.load_config(folder)
+    if not {"dataset", "train"} <= saved.keys() or "name" not in saved["dataset"]:
+        raise UsageError(f"The {checkpoints.CONFIG} of {str(folder)!r} does not say what and how it was trained.")
+    return saved
+
+
 def find_run(resume: str) -> Path:
-    """The folder to resume: as named, or with "auto" the one under outputs/ that saved last."""
+    """The folder to resume: as named, or with "auto" the unfinished one under outputs/ that saved last."""
     if resume != "auto":
-        if not (Path(resume) / LAST).is_dir():
+        folder = path_option("resume", resume)
+        if not os.path.isdir(folder / LAST):
             raise UsageError(f"There is no run to resume in {resume!r}: it has no {LAST}/ folder.")
-        return Path(resume)
-    saved = sorted(OUTPUTS.glob(f"*/{LAST}/*.safetensors"), key=lambda p: p.stat().st_mtime)
-    if not saved:
+        return folder
+    saved = sorted(OUTPUTS.glob(f"*/{LAST}/{STATE}"), key=lambda p: p.stat().st_mtime)
+    unfinished = [state for state in saved if not is_finished(state)]
+    if not unfinished:
         raise UsageError(f"There is no run to resume under {str(OUTPUTS)!r}: start one without resume=auto.")
-    return saved[-1].parent.parent
+    return unfinished[-1].parent.parent
+
+
+def is_finished(state: Path) -> bool:
+    """Whether a run's last state is that of its last step."""
+    metadata = checkpoints.read_metadata(state)
+    return metadata.get("step") == metadata.get("total_steps")
 
 
 def refuse_overrides(argv: list[str]) -> None:

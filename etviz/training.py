@@ -6,14 +6,17 @@ at any step goes on exactly as if it had never stopped.
 
 import contextlib
 import csv
+import hashlib
 import io
 import math
 import signal
 import threading
 import time
+import typing
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
@@ -24,53 +27,45 @@ from etviz.errors import UsageError
 from etviz.masks import mask_from_noise, num_hidden
 from etviz.metrics import evaluate_model
 from etviz.models import MaskedImageModel
+from etviz.options import ABOVE_0, BELOW_1, Count, NonNegative, Positive, Whole, at_least, at_most, check_options
 
 LAST = "last"  # a run's folder for resuming
+STATE = "state.safetensors"  # what is in it
 MASK_SEED = 1  # of the validation masks; the test split's headline number uses 0
+
+Decay = Annotated[float, at_least(0), BELOW_1]  # of a moving average
 
 
 @dataclass(kw_only=True)
 class TrainConfig:
-    """How to train; the defaults are the reference recipe's. Raises `UsageError` for values out of range."""
+    """How to train; the defaults are the reference recipe's. Raises `UsageError` for what the annotations forbid."""
 
-    epochs: int = 1000
-    batch_size: int = 128  # over all devices
-    lr: float = 5e-5
-    min_lr: float = 1e-6  # reached at the end of the cosine
-    warmup_steps: int = 0  # linear
-    betas: Sequence[float] = (0.9, 0.999)
-    weight_decay: float = 1e-4
-    clip: float = 1.0  # largest gradient norm
+    epochs: Count = 1000
+    batch_size: Count = 128  # over all devices
+    lr: Positive = 5e-5
+    min_lr: NonNegative = 1e-6  # reached at the end of the cosine
+    warmup_steps: Whole = 0  # linear
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    weight_decay: NonNegative = 1e-4
+    clip: Positive = 1.0  # largest gradient norm
     ratio: float = 0.85  # share of patches hidden
     flip: bool = True
     crop: bool = True
-    seed: int = 0
-    validation_images: int = 2000  # held out of the train split, a tenth of it at most
-    validate_every: float = 1.0  # epochs
-    snapshots: int = 8
-    log_every: int = 50  # steps; the only place where the loop waits for the device
-    accelerator: str = "auto"  # cpu, cuda, mps
+    seed: Whole = 0
+    validation_images: Count = 2000  # held out of the train split, a tenth of it at most
+    validate_every: Annotated[float, ABOVE_0, at_most(1e9)] = 1.0  # epochs
+    snapshots: Annotated[int, at_least(0), at_most(1000)] = 8
+    log_every: Count = 50  # steps; between logs and validations the loop never waits for the device
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: int | str = "auto"
-    num_nodes: int = 1
-    precision: str = "auto"  # 32-true, bf16-mixed
-    compile: bool | str = "auto"  # on CUDA
+    num_nodes: Count = 1
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    compile: Literal["auto", True, False] = "auto"  # auto: on CUDA
 
     def __post_init__(self):
-        _at_least(1, epochs=self.epochs, batch_size=self.batch_size, log_every=self.log_every)
-        _at_least(1, num_nodes=self.num_nodes, validation_images=self.validation_images)
-        _at_least(0, warmup_steps=self.warmup_steps, min_lr=self.min_lr, weight_decay=self.weight_decay)
-        _at_least(0, snapshots=self.snapshots, seed=self.seed)
-        for name in ("lr", "clip", "validate_every"):
-            if not getattr(self, name) > 0:
-                raise UsageError(f"train.{name} must be above 0, not {getattr(self, name)}.")
-        self.betas = tuple(self.betas)
+        annotations = typing.get_type_hints(type(self), include_extras=True)
+        vars(self).update(check_options(vars(self), annotations, section="train."))
         num_hidden(self.ratio)
-
-
-def _at_least(least: int, **values) -> None:
-    for name, value in values.items():
-        if not value >= least:
-            raise UsageError(f"train.{name} must be at least {least}, not {value}.")
 
 
 @dataclass
@@ -83,9 +78,11 @@ class State:
     steps_per_epoch: int
     run: Path | None
     device: str = "cpu"
+    precision: str = "32-true"  # what "auto" became
+    data: str = ""  # `fingerprint` of the train split
     step: int = 0
     seconds: float = 0.0  # of training so far, earlier parts of a resumed run included
-    train_loss: float = math.nan  # mean since the last log
+    train_loss: float = math.nan  # mean since the last log, over all processes
     gradient_norm: float = math.nan
     lr: float = 0.0
     images_per_second: float = math.nan
@@ -159,7 +156,8 @@ def fit(
         The final state, with the history.
 
     Raises:
-        UsageError: data too small for a batch, nothing to resume, or a loss that is no longer finite.
+        UsageError: data too small for a batch, nothing to resume, other data than the run to resume was trained on,
+            or a loss that is no longer finite.
         KeyboardInterrupt: after saving.
     """
     fabric = make_fabric(config)
@@ -167,9 +165,10 @@ def fit(
     images = dataset.train_images.to(device)
     train_index, held_out = validation_split(dataset, config)
     steps_per_epoch = len(train_index) // config.batch_size
-    _check_sizes(config, model.num_patches, len(train_index), fabric.world_size)
+    check_sizes(config, model.num_patches, dataset, fabric.world_size)
     held_out_images = images[held_out.to(device)]
     state = State(model, config, config.epochs * steps_per_epoch, steps_per_epoch, run, describe_device(device))
+    state.precision, state.data = resolve_precision(config.precision, device), fingerprint(dataset)
 
     train_step = TrainStep(model, num_hidden(config.ratio, model.num_patches), config.flip, config.crop)
     train_step, optimizer = fabric.setup(
@@ -177,15 +176,14 @@ def fit(
         make_optimizer(model, config, device),
         _reapply_compile=False,  # around several devices' wrapper the step would be no single graph
     )
-    if run is not None:
-        checkpoints.make_folder(run)
+    if run is not None and fabric.is_global_zero:
+        checkpoints.sweep(checkpoints.make_folder(run))
     if resume:
         load_last(state, optimizer)
 
-    validate_at = milestones(config.validate_every * steps_per_epoch, state.total_steps)
     snapshot_at = snapshot_steps(state.total_steps, steps_per_epoch, config.snapshots)
     tell = _Teller(callbacks if fabric.is_global_zero else ())
-    meter = _Meter(state, device)
+    meter = _Meter(state, fabric)
     model.train()
     with tell.until_the_end(state), _interruptible() as interrupted:
         while state.step < state.total_steps:
@@ -196,17 +194,19 @@ def fit(
             loss, norm = _update(train_step, optimizer, fabric, state, images, batch)
             state.step += 1
             meter.add(loss, norm)
+            validate = is_milestone(state.step, config.validate_every * steps_per_epoch, state.total_steps)
+            log = validate or state.step % config.log_every == 0
 
-            if state.step % config.log_every == 0 or state.step in validate_at:
+            if log:
                 meter.read()
                 tell.on_log(state)
             if state.step in snapshot_at and run is not None and fabric.is_global_zero:
                 checkpoints.save_snapshot(model, run, state.step, state.epoch, state.images_seen)
-            if state.step in validate_at:
+            if validate:
                 with meter.paused():
                     _validate(state, held_out_images, fabric, tell)
                     _save(state, optimizer, dataset, fabric)
-            if interrupted.is_set():
+            if _asked_to_stop(interrupted, fabric, log):
                 break
         meter.read()
         if state.step < state.total_steps:
@@ -283,10 +283,9 @@ def learning_rate(step: int, total_steps: int, config: TrainConfig) -> float:
     return config.min_lr + (config.lr - config.min_lr) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def milestones(every: float, total_steps: int) -> set[int]:
-    """Steps at the multiples of ``every``, and the last."""
-    count = int(total_steps / every)
-    return {max(1, round(i * every)) for i in range(1, count + 1)} | {total_steps}
+def is_milestone(step: int, every: float, total_steps: int) -> bool:
+    """Whether a step from 1 on is a multiple of ``every``, rounded to whole steps, or the last."""
+    return every <= 1 or step == total_steps or step == round(round(step / every) * every)
 
 
 def snapshot_steps(total_steps: int, steps_per_epoch: int, count: int) -> set[int]:
@@ -305,7 +304,15 @@ def validation_split(dataset: Dataset, config: TrainConfig) -> tuple[Tensor, Ten
     return holdout_split(count, min(config.validation_images, max(1, count // 10)))
 
 
-def _check_sizes(config: TrainConfig, num_patches: int, count: int, world_size: int) -> None:
+def fingerprint(dataset: Dataset) -> str:
+    """The number of training images and a checksum of them: what a run that is resumed knows its data by."""
+    images = dataset.train_images.cpu().contiguous()
+    return f"{len(images)} images, {hashlib.sha256(images.numpy()).hexdigest()[:16]}"
+
+
+def check_sizes(config: TrainConfig, num_patches: int, dataset: Dataset, world_size: int = 1) -> None:
+    """Raise `UsageError` unless the data fills a batch, a batch fills the devices, and patches are hidden."""
+    count = len(validation_split(dataset, config)[0])
     if config.batch_size > count:
         raise UsageError(f"train.batch_size {config.batch_size} is more than the {count} images there are to train on.")
     if num_hidden(config.ratio, num_patches) == 0:
@@ -390,7 +397,7 @@ def _save(state: State, optimizer: torch.optim.Optimizer, dataset: Dataset, fabr
     """Best weights where the last validation was the best so far, history, and everything to resume."""
     if state.run is None or not fabric.is_global_zero:
         return
-    sections = {"dataset": {"name": dataset.name}, "train": _plain_config(state.config)}
+    sections = {"dataset": {"name": dataset.source or dataset.name}, "train": _plain_config(state.config)}
     validated_now = bool(state.history) and state.history[-1]["step"] == state.step
     if validated_now and state.history[-1]["masked_mse"] < state.best_mse:
         state.best_mse = state.history[-1]["masked_mse"]
@@ -418,6 +425,7 @@ def make_card(state: State, dataset: Dataset) -> dict:
         "planned_epochs": state.config.epochs,
         "seconds": round(state.seconds),
         "device": state.device,
+        "precision": state.precision,
         "torch": torch.__version__,
         "metrics": {},
     }
@@ -443,12 +451,19 @@ def history_csv(history: list[dict]) -> str:
 
 
 def read_history(run: str | Path) -> list[dict]:
-    """A run's history.csv as rows of numbers; empty where there is none yet."""
+    """A run's history.csv as rows of numbers; empty where there is none yet. Raises `UsageError` for another table."""
     path = Path(run) / checkpoints.HISTORY
     if not path.is_file():
         return []
-    with path.open(newline="") as file:
-        return [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    try:
+        with path.open(newline="") as file:
+            table = csv.DictReader(file)
+            rows = [{key: _number(value) for key, value in row.items()} for row in table]
+        if not {"step", "masked_mse", "masked_psnr"} <= set(table.fieldnames or ()):
+            raise ValueError(f"columns {table.fieldnames}")
+    except (ValueError, AttributeError, csv.Error) as error:  # a short row's missing numbers are None
+        raise UsageError(f"{str(path)!r} is damaged or no history of a run: restore it, or remove it.") from error
+    return rows
 
 
 def _number(text: str) -> int | float:
@@ -464,33 +479,43 @@ def save_last(state: State, optimizer: torch.optim.Optimizer) -> None:
     tensors["rng.cpu"] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors["rng.cuda"] = torch.cuda.get_rng_state()
-    progress = {"step": state.step, "seconds": state.seconds, "best_mse": state.best_mse}
-    metadata = {key: repr(value) for key, value in progress.items()}
-    checkpoints.write_tensors(state.run / LAST / "state.safetensors", tensors, metadata)
+    progress = {"step": state.step, "total_steps": state.total_steps, "seconds": state.seconds}
+    metadata = {key: repr(value) for key, value in (progress | {"best_mse": state.best_mse}).items()}
+    checkpoints.write_tensors(state.run / LAST / STATE, tensors, metadata | {"data": state.data})
 
 
 def load_last(state: State, optimizer: torch.optim.Optimizer) -> None:
-    """Put a fresh model, optimizer and state where the run stopped. Raises `UsageError` where there is nothing."""
-    path = state.run / LAST / "state.safetensors"
+    """Put a fresh model, optimizer and state where the run stopped.
+
+    Raises:
+        UsageError: there is nothing, a part is missing, or it is of another model or other data.
+    """
+    path = state.run / LAST / STATE
     tensors, metadata = checkpoints.read_tensors(path), checkpoints.read_metadata(path)
+    if metadata.get("data") not in (None, state.data):
+        raise UsageError(
+            f"The run was trained on {metadata['data']}; the dataset now holds {state.data}: give it back its own data."
+        )
     try:
         model = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
         state.model.load_state_dict(model)
         for name, parameter in state.model.named_parameters():
-            slots = {key: tensors.get(f"optimizer.{key}.{name}") for key in ("step", "exp_avg", "exp_avg_sq")}
-            optimizer.state[parameter] = {k: _beside(k, t, parameter) for k, t in slots.items() if t is not None}
+            slots = {key: tensors[f"optimizer.{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq")}
+            optimizer.state[parameter] = {key: _beside(key, slot, parameter) for key, slot in slots.items()}
         state.step, state.seconds = int(metadata["step"]), float(metadata["seconds"])
         state.best_mse = float(metadata["best_mse"])
-    except (RuntimeError, KeyError, ValueError) as error:
-        raise UsageError(f"{str(path)!r} does not belong to this model: {error}") from error
-    torch.set_rng_state(tensors["rng.cpu"])
-    if "rng.cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors["rng.cuda"])
+        torch.set_rng_state(tensors["rng.cpu"])
+        if "rng.cuda" in tensors and torch.cuda.is_available():
+            torch.cuda.set_rng_state(tensors["rng.cuda"])
+    except (RuntimeError, KeyError, ValueError, TypeError) as error:
+        raise UsageError(f"{str(path)!r} is incomplete or does not belong to this model: {error}") from error
     state.history = [row for row in read_history(state.run) if row["step"] <= state.step]
 
 
 def _beside(key: str, value: Tensor, parameter: Tensor) -> Tensor:
     """An optimizer slot where the optimizer wants it: moments (and fused AdamW's step) beside the parameter."""
+    if key != "step" and value.shape != parameter.shape:
+        raise ValueError(f"{key} is of shape {tuple(value.shape)} instead of {tuple(parameter.shape)}")
     return value.to(parameter.device) if key != "step" or parameter.device.type == "cuda" else value
 
 
@@ -521,12 +546,12 @@ class _Teller:
 
 
 class _Meter:
-    """Sums losses on the device and times the loop, so that only `read` waits for the device."""
+    """Sums losses on the device and times the loop, so that only `read` waits: for the device, and other processes."""
 
-    def __init__(self, state: State, device: torch.device):
-        self.state, self.epoch_order = state, None
-        self.loss = torch.zeros((), device=device)
-        self.norm = torch.zeros((), device=device)
+    def __init__(self, state: State, fabric):
+        self.state, self.fabric, self.epoch_order = state, fabric, None
+        self.loss = torch.zeros((), device=fabric.device)
+        self.norm = torch.zeros((), device=fabric.device)
         self.steps = 0
         self.since = time.perf_counter()
 
@@ -539,7 +564,8 @@ class _Meter:
     def read(self) -> None:
         if self.steps == 0:
             return
-        loss, norm = torch.stack([self.loss, self.norm]).tolist()  # one wait for both
+        sums = self.fabric.all_reduce(torch.stack([self.loss, self.norm]), reduce_op="mean")
+        loss, norm = sums.tolist()  # one wait for both
         elapsed = time.perf_counter() - self.since
         state = self.state
         state.seconds += elapsed
@@ -578,6 +604,16 @@ def _interruptible() -> Iterator[threading.Event]:
         yield event
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _asked_to_stop(interrupted: threading.Event, fabric, log: bool) -> bool:
+    """Whether Ctrl-C reached any process. Several must stop after the same step: they ask one another at each log."""
+    if fabric.world_size == 1:
+        return interrupted.is_set()
+    if not log:
+        return False
+    asked = torch.tensor(float(interrupted.is_set()), device=fabric.device)
+    return fabric.all_reduce(asked, reduce_op="sum").item() > 0
 
 
 def train_config(options: dict) -> TrainConfig:

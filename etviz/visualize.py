@@ -14,7 +14,7 @@ from torch import Tensor
 import etviz
 from etviz import plots
 from etviz.checkpoints import make_folder, write_bytes
-from etviz.commands import load_config, pick_device, positive_number, run, whole_number
+from etviz.commands import load_config, path_option, pick_device, positive_number, run, whole_number
 from etviz.data import to_float
 from etviz.errors import UsageError
 from etviz.evaluate import load_test_split
@@ -37,7 +37,7 @@ def main(argv: list[str]) -> None:
     masks = evaluation_masks(len(test_images), config["ratio"], model.num_patches, whole_number("seed", config["seed"]))
     chosen = chosen_images(config["images"], len(test_images))
     query = chosen_patch(config["query"], model.num_patches)
-    out = make_folder(Path(str(config["out"])))
+    out = make_folder(path_option("out", config["out"]))
 
     images, mask = to_float(test_images[chosen].to(model.mean.device)), masks[chosen].to(model.mean.device)
     if not hasattr(model, "trace"):  # not every model descends an energy

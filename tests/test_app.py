@@ -386,6 +386,23 @@ def test_an_unknown_checkpoint_is_one_sentence():
     assert "no-such-model" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--port", "99999"], "a port is a number from 1 to 65535, not '99999'"),
+        (["--port", "-1"], "a port is a number from 1 to 65535, not '-1'"),
+        (["--host", "banana"], "'banana' is no address of this machine"),
+        (["--host", "192.0.2.1"], "'192.0.2.1' is no address of this machine"),  # reserved for examples: nobody's
+        (["--checkpoint", "~nosuch/x"], "There is no checkpoint '~nosuch/x'"),
+    ],
+)
+def test_options_that_cannot_be_are_one_sentence(options, message):
+    done = run_app(*options)
+    assert done.returncode == 2
+    assert message in done.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
 def test_a_taken_port_is_one_sentence(checkpoint, tmp_path):
     pytest.importorskip("gradio", reason="the app's extra is not installed")
     with socket.socket() as taken:

@@ -45,6 +45,20 @@ def test_flops_equal_a_count_by_hand(model, images, mask):
     assert counted == 4 * by_hand
 
 
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("batch_size=1e11", "batch_size takes a whole number"),
+        ("seconds=inf", "seconds must be a number above 0, not inf"),
+        ("seconds=nan", "seconds must be a number above 0"),
+        ("model=mae", "no model 'mae' to time"),
+    ],
+)
+def test_bad_options_are_one_sentence(option, message):
+    with pytest.raises(etviz.UsageError, match=message):
+        bench.main([option])
+
+
 def test_report(model):
     report = bench.measure(model, batch=2, seconds=0.01)
     tasks = report["tasks"]

@@ -71,7 +71,12 @@ def test_weights_that_do_not_fit_the_configuration(saved):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[1, 2]", "model: 3", "model: {", "model: {name: vgg}", "model: {name: et, x: 1}"]
+    "text",
+    [
+        *("", "[1, 2]", "model: 3", "model: {", "model: {name: vgg}", "model: {name: et, x: 1}"),
+        *("model: {name: [et]}", "model: {name: et, 3: 1}", "model: {name: et, img_size: x}"),
+        *("model: {name: et}\ntrain: [1]", "model: {name: et, mean: {a: 1}}"),
+    ],
 )
 def test_damaged_configuration(saved, text):
     (saved / "config.yaml").write_text(text)
@@ -89,6 +94,21 @@ def test_damaged_card(saved):
     (saved / "card.json").write_text("{")
     with pytest.raises(UsageError, match="not valid JSON"):
         checkpoints.load_card(saved)
+    for text in ("[1]", '{"metrics": [1]}', "3"):
+        (saved / "card.json").write_text(text)
+        with pytest.raises(UsageError, match="is no card"):
+            checkpoints.load_card(saved)
+
+
+@pytest.mark.parametrize("name", ["~nosuch/x", "x" * 5000, "x/" * 3000, "a\0b"])
+def test_paths_that_cannot_be(name):
+    with pytest.raises(UsageError, match="no checkpoint"):
+        etviz.load_model(name)
+
+
+def test_a_folder_of_checkpoints_that_cannot_be(monkeypatch):
+    monkeypatch.setenv("ETVIZ_CHECKPOINTS", "~nosuch/checkpoints")
+    assert etviz.list_checkpoints() == []
 
 
 @pytest.mark.parametrize("name", ["../mine", "..", "a/b", ""])
@@ -146,6 +166,9 @@ def test_table_row(saved, monkeypatch):
     monkeypatch.setenv("ETVIZ_CHECKPOINTS", str(saved.parent))
     card = dict(name="mine", model="et", dataset="cifar10", parameters=1234567, images_seen=50_000, seconds=5400)
     card |= dict(device="a CPU", metrics={"test": {"masked_mse": 0.03, "masked_psnr": 15.2288}})
+    checkpoints.write_card(saved, card)
+    checkpoints.write_card(saved, card | {"precision": "bf16-mixed"})
+    assert "| a CPU, bf16-mixed |" in checkpoints.checkpoint_table()
     checkpoints.write_card(saved, card)
     row = checkpoints.checkpoint_table().splitlines()[2]
     assert row == "| `mine` | `et` | cifar10 | 1,234,567 | 50,000 | a CPU | 1.5 h | 0.03000 | 15.23 dB |"

@@ -12,7 +12,7 @@ import torchmetrics.functional.image as tm
 from PIL import Image
 
 import etviz
-from etviz import commands, evaluate, visualize
+from etviz import bench, commands, evaluate, visualize
 from etviz.checkpoints import save_checkpoint
 from etviz.commands import load_config
 
@@ -148,7 +148,7 @@ def test_devices():
             commands.pick_device(name)
 
 
-@pytest.mark.parametrize("value", [0, -1, "abc", True, [1], math.nan])
+@pytest.mark.parametrize("value", [0, -1, "abc", True, [1], math.nan, math.inf])
 def test_positive_numbers(value):
     with pytest.raises(etviz.UsageError, match="beta must be a number above 0"):
         commands.positive_number("beta", value)
@@ -176,6 +176,22 @@ def test_standard_output_is_json_alone(checkpoint):
     assert result.returncode == 0
     assert json.loads(result.stdout)["images"] == 3
     assert "masked PSNR" in result.stderr
+
+
+@pytest.mark.parametrize("count", [10**11, 2**62])
+def test_too_little_memory_is_one_sentence(capsys, count):
+    with pytest.raises(SystemExit) as caught:
+        commands.run(lambda argv: torch.zeros(count, 3, 32, 32))
+    assert caught.value.code == 2
+    assert "error: There is not enough memory" in capsys.readouterr().err
+
+
+def test_other_failures_are_not_hidden():
+    def broken(argv):
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        commands.run(broken)
 
 
 def test_ctrl_c_ends_without_a_traceback(capsys):
@@ -270,7 +286,11 @@ def test_infinite_psnr_is_null_in_json_and_named_in_the_table():
         (["ratio=2"], "between 0 and 1"),
         (["seed=-1"], "seed must be a whole number of 0 or more"),
         (["batch_size=0"], "batch_size must be at least 1"),
+        (["seed=100000000000000000000000"], "seed must be a whole number"),
         (["device=abacus"], "There is no device 'abacus'"),
+        (["dataset=[a]"], "dataset takes a word"),
+        (["dataset=5"], "There is no dataset '5'"),
+        (["checkpoint=~nosuch/x"], "There is no checkpoint '~nosuch/x'"),
         (["dataset=nowhere"], "There is no dataset 'nowhere'"),
         (["checkpoint=nowhere"], "There is no checkpoint 'nowhere'"),
     ],
@@ -284,6 +304,9 @@ def test_a_json_path_that_cannot_be_is_refused_before_the_work(checkpoint, tmp_p
     (tmp_path / "file").touch()
     with pytest.raises(etviz.UsageError, match="cannot be made"):
         evaluate.main([f"checkpoint={checkpoint}", f"json={tmp_path}/file/scores.json"])
+    for command, options in ((evaluate, [f"checkpoint={checkpoint}"]), (bench, [])):
+        with pytest.raises(etviz.UsageError, match="is a folder: name a file"):
+            command.main([*options, f"json={tmp_path}"])
 
 
 def test_a_checkpoint_without_a_dataset_asks_for_one(tmp_path):
@@ -365,6 +388,9 @@ def test_the_query_is_the_centre_unless_asked_for():
         (["beta=cold"], "beta must be a number above 0"),
         (["energy_images=0"], "energy_images must be a whole number of 1 or more"),
         (["ratio=0"], "hides none"),
+        (["step_size=inf"], "step_size must be a number above 0"),
+        (["out=/proc"], "'/proc' cannot be made or written to"),
+        ([f"out={'x' * 5000}"], "cannot be made or written to"),
     ],
 )
 def test_bad_pictures_end_in_one_sentence(checkpoint, options, message, tmp_path):

@@ -4,6 +4,7 @@ import torch
 from PIL import Image
 
 from etviz import UsageError, data
+from etviz.ui.uploads import read_upload
 
 
 def test_archive_in_medmnist_layout(archive):
@@ -128,6 +129,22 @@ def test_grayscale_alpha_and_rotation_are_handled(tmp_path):
     assert data.read_picture(tmp_path / "grey.png", 8).shape == (3, 8, 8)
 
 
+def test_deep_greys_and_transparency_are_read_as_an_upload_is(tmp_path):
+    """16 bits become 8, and clear pixels white, in folders and on the page alike."""
+    ramp = np.linspace(0, 65535, 32 * 32).astype(np.uint16).reshape(32, 32)
+    Image.fromarray(ramp).save(tmp_path / "deep.png")
+    clear = Image.new("RGBA", (32, 32), (200, 100, 0, 0))
+    clear.paste((200, 100, 0, 128), (0, 0, 32, 16))
+    clear.save(tmp_path / "clear.png")
+    deep, laid = (data.read_picture(tmp_path / name, 32) for name in ("deep.png", "clear.png"))
+    assert (deep.float() - torch.from_numpy(ramp / 257.0)).abs().max() <= 1.01
+    assert (laid[:, 16:] == 255).all()
+    for channel, value in enumerate((200, 100, 0)):
+        assert (laid[channel, :16].float() - (value * 128 + 255 * 127) / 255).abs().max() <= 1
+    for name, pixels in (("deep.png", deep), ("clear.png", laid)):
+        assert torch.equal(read_upload(tmp_path / name, 32), pixels)
+
+
 def test_damaged_picture_is_one_sentence(tmp_path):
     (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
     with pytest.raises(UsageError, match=r"bad\.png.*cannot be read as a picture"):
@@ -152,6 +169,89 @@ def test_wrong_archives_are_one_sentence(tmp_path, archive):
             data.load_dataset(str(tmp_path / name))
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.array([0.0, np.nan]), "train_labels must be whole numbers .* not float64"),
+        (np.array(["a", "b"]), "must be whole numbers"),
+        (np.array([0, -1]), "must lie between 0 and 99,999, not -1 to 0"),
+        (np.array([0, 2**62]), "must lie between 0 and 99,999"),
+        (np.array([0, 2**63], np.uint64), "must lie between 0 and 99,999"),
+        (np.zeros((2, 0), int), r"not int64 \(2, 0\)"),
+        (np.array(3), "must be whole numbers of shape"),
+    ],
+)
+def test_labels_that_are_no_classes(tmp_path, labels, message):
+    images = np.zeros((2, 32, 32, 3), np.uint8)
+    np.savez(tmp_path / "a.npz", train_images=images, train_labels=labels, test_images=images, test_labels=[0, 1])
+    with pytest.raises(UsageError, match=message):
+        data.load_dataset(str(tmp_path / "a.npz"))
+
+
+def test_images_without_pixels(tmp_path):
+    images = np.zeros((2, 0, 32, 3), np.uint8)
+    np.savez(tmp_path / "a.npz", train_images=images, train_labels=[0, 1], test_images=images, test_labels=[0, 1])
+    with pytest.raises(UsageError, match="hold no pixels"):
+        data.load_dataset(str(tmp_path / "a.npz"))
+
+
+@pytest.mark.parametrize(("name", "largest"), [("cifar10", 9), ("cifar100", 99), ("cifar100_coarse", 99)])
+def test_labels_beyond_cifars_classes(tmp_path, name, largest):
+    images = np.zeros((2, 32, 32, 3), np.uint8)
+    arrays = dict(train_images=images, test_images=images, test_labels=[0, 1])
+    path = tmp_path / f"{name.removesuffix('_coarse')}.npz"
+    np.savez(path, train_labels=[0, largest], **arrays)
+    data.load_dataset(name, root=tmp_path)
+    np.savez(path, train_labels=[0, largest + 1], **arrays)
+    with pytest.raises(UsageError, match=f"holds the label {largest + 1}: .* end at {largest}"):
+        data.load_dataset(name, root=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["~nosuch", "x" * 5000, "x" * 5000 + ".npz", "~nosuch/x.npz", 5])
+def test_paths_that_cannot_be(name):
+    with pytest.raises(UsageError, match=r"no dataset|no archive"):
+        data.load_dataset(name)
+
+
+def test_a_root_that_cannot_be(tmp_path):
+    with pytest.raises(UsageError, match="was not found"):
+        data.load_dataset("cifar10", root="~nosuch/data", download=False)
+
+
+@pytest.mark.parametrize("size", [0, -32, 2.5, "32"])
+def test_sizes_that_cannot_be(archive, size):
+    with pytest.raises(UsageError, match="img_size must be"):
+        data.load_dataset(str(archive), img_size=size)
+
+
+def test_a_dataset_knows_where_it_is_found_from_anywhere(archive, tmp_path, monkeypatch):
+    monkeypatch.chdir(archive.parent)
+    found = data.load_dataset(archive.name)
+    assert (found.name, found.source) == ("squares", str(archive))
+    assert found.to("cpu").source == str(archive)
+    picture(tmp_path / "shots" / "a.png")
+    assert data.load_dataset("shots").source == str(tmp_path / "shots")
+    archive.rename(tmp_path / "cifar10.npz")
+    assert data.load_dataset("cifar10", root=".").source == "cifar10"
+
+
+def test_what_torchvision_prints_is_no_output_of_ours(tmp_path, monkeypatch, capsys):
+    import torchvision.datasets
+
+    class Chatty:
+        base_folder = "fake"
+
+        def __init__(self, root, train, download):
+            print("Files already downloaded and verified")
+            self.data, self.targets = np.zeros((2, 32, 32, 3), np.uint8), [0, 1]
+
+    monkeypatch.setattr(torchvision.datasets, "CIFAR10", Chatty)
+    data.load_dataset("cifar10", root=tmp_path)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("already downloaded") == 2
+
+
 def test_unknown_dataset_and_empty_folder(tmp_path):
     with pytest.raises(UsageError, match="no dataset 'imagenet'"):
         data.load_dataset("imagenet")
@@ -164,8 +264,10 @@ def test_holdout_is_fixed_and_disjoint():
     again = data.holdout_split(1000, 100)
     assert torch.equal(train, again[0])
     assert sorted([*train.tolist(), *held_out.tolist()]) == list(range(1000))
-    with pytest.raises(UsageError, match="between 1 and 9"):
+    with pytest.raises(UsageError, match=r"train\.validation_images must lie between 1 and 9"):
         data.holdout_split(10, 10)
+    with pytest.raises(UsageError, match="1 image to train on: it takes 2"):
+        data.holdout_split(1, 1)
 
 
 def test_augment_crops_and_flips():

@@ -163,6 +163,32 @@ def test_backtracking_still_moves():
     assert (energy[:, -1] < energy[:, 0]).all()
 
 
+def test_backtracked_step_sizes_are_those_taken():
+    """Each image's step is the one asked for, halved some times, and it is as long as the state's move says."""
+    torch.manual_seed(0)
+    descent = EnergyDescent(depth=1, steps=3, step_size=100.0, **(SIZES | dict(init_scale=0.1))).double()
+    record = descent.record(states(4), rule="backtracking")
+    moved = torch.linalg.vector_norm((record.tokens[:, 1:] - record.tokens[:, :-1]).flatten(2), dim=2)
+    torch.testing.assert_close(record.step_sizes * record.gradient_norm[:, :-1], moved, rtol=1e-9, atol=0)
+    halvings = torch.log2(100.0 / record.step_sizes)
+    torch.testing.assert_close(halvings, halvings.round())
+    assert halvings.max() > 0
+    assert len(halvings.unique()) > 1  # each image its own
+
+
+def test_settled_is_the_last_blocks_own():
+    """With two blocks, steps are counted from the first on, but only those of the last block are judged."""
+    torch.manual_seed(0)
+    descent = EnergyDescent(depth=2, steps=1000, step_size=0.5, **(SIZES | dict(init_scale=0.1))).double()
+    record = descent.record(states(2), tolerance=1e-4)
+    energy = record.attention_energy.sum(-1) + record.hopfield_energy.sum(-1)
+    first = int((record.block == 0).sum())  # states of the first block, and so its steps
+    assert 0 < first < len(record.block) - 1 < 2 * 1000
+    change = ((energy[:, 1:] - energy[:, :-1]).abs() / energy[:, 1:].abs())[:, first:]
+    expected = [first + 1 + int((image <= 1e-4).nonzero()[0]) for image in change]
+    assert record.settled.tolist() == expected
+
+
 def test_tolerance_stops_when_settled():
     torch.manual_seed(0)
     descent = EnergyDescent(depth=1, steps=5000, step_size=0.5, **(SIZES | dict(init_scale=0.2))).double()

@@ -75,6 +75,16 @@ def test_bad_hex_is_one_sentence(text):
         masks.mask_from_hex(text)
 
 
+def test_hex_is_for_one_mask_of_a_multiple_of_four():
+    with pytest.raises(UsageError, match="49 patches has no hexadecimal form"):
+        masks.mask_from_hex("0" * 12, 49)
+    with pytest.raises(UsageError, match="49 patches has no hexadecimal form"):
+        masks.mask_to_hex(torch.zeros(1, 49, dtype=torch.bool))
+    with pytest.raises(UsageError, match=r"not \(2, 64\)"):
+        masks.mask_to_hex(torch.zeros(2, 64, dtype=torch.bool))
+    assert masks.mask_to_hex(torch.zeros(64, dtype=torch.bool)) == "0" * 16
+
+
 @pytest.mark.parametrize("ratio", [-0.1, 1.1, float("nan")])
 def test_ratio_outside_0_to_1(ratio):
     with pytest.raises(UsageError, match="between 0 and 1"):

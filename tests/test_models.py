@@ -1,7 +1,9 @@
 """What every model promises (`Contract`), and what only the Energy Transformers have: the trace."""
 
 import copy
+import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -112,6 +114,7 @@ class Contract:
             (lambda i, m: ((i * 255).byte(), m), "divide uint8 images by 255"),
             (lambda i, m: (i, m.float()), "must be boolean"),
             (lambda i, m: (i, m[:2]), r"\(4, 64\)"),
+            (lambda i, m: (i[:0], m[:0]), "There are no images"),
         ],
     )
     def test_wrong_inputs_are_one_sentence(self, model, images, mask, change, message):
@@ -245,7 +248,11 @@ class EnergyContract(Contract):
             (dict(steps=-1), "steps must be a whole number"),
             (dict(steps=2.5), "steps must be a whole number"),
             (dict(step_size=0.0), "step_size must be above 0"),
+            (dict(step_size=math.inf), "step_size must be above 0 and finite"),
+            (dict(step_size=math.nan), "step_size must be above 0 and finite"),
             (dict(beta=-1.0), "beta must be above 0"),
+            (dict(beta=math.inf), "beta must be above 0 and finite"),
+            (dict(tolerance=math.inf), "tolerance must be above 0 and finite"),
             (dict(rule="newton"), "no step rule 'newton'"),
             (dict(tolerance=0.0), "tolerance must be above 0"),
         ],
@@ -253,6 +260,67 @@ class EnergyContract(Contract):
     def test_impossible_settings(self, model, images, mask, settings, message):
         with pytest.raises(UsageError, match=message):
             model.trace(images, mask, **settings)
+
+    def test_settings_reach_the_prediction_too(self, model, images, mask):
+        """predict_patches descends by the same settings as the trace, beta as much as the other two."""
+        settings = dict(steps=3, step_size=0.05, beta=2.0)
+        frames = model.to_images(model.predict_patches(images, mask, **settings))
+        torch.testing.assert_close(frames, model.trace(images, mask, **settings).frames[:, -1])
+        assert (
+            frames - model.to_images(model.predict_patches(images, mask, steps=3, step_size=0.05))
+        ).abs().max() > 1e-4
+
+    def test_energies_of_two_blocks_are_not_compared(self, images, mask):
+        trace = etviz.create_model(self.name, **(self.options | dict(depth=2))).trace(images, mask)
+        trace.energy = torch.arange(9.0).expand(4, 9)  # rises all the way
+        assert trace.rises().tolist() == [[True] * 3 + [False] + [True] * 4] * 4
+
+    def test_features_are_normalised_by_the_last_block(self, images):
+        model = etviz.create_model(self.name, **(self.options | dict(depth=2))).eval()
+        descent = model.descent if self.name == "et" else model.encoder
+        features = model.features(images)
+        with torch.no_grad():
+            descent.blocks[1].norm.delta.add_(3.0)  # steps=0: the descent itself does not see it
+            descent.steps = 0
+            moved = model.features(images)
+            descent.blocks[1].norm.delta.sub_(3.0)
+            torch.testing.assert_close(moved - 3.0, model.features(images))
+        assert features.shape == moved.shape
+
+    @pytest.mark.parametrize(
+        ("option", "message"),
+        [
+            (dict(embed_dim=1e9), "embed_dim must be a whole number, not 1000000000.0"),
+            (dict(embed_dim=10**9), "embed_dim must be at most 65,536"),
+            (dict(embed_dim=60_000, num_heads=60_000), "parameters: 1,000,000,000 is the most"),
+            (dict(embed_dim="32"), "embed_dim must be a whole number, not '32'"),
+            (dict(num_heads=True), "num_heads must be a whole number"),
+            (dict(memory_ratio=math.nan), "memory_ratio must be a finite number"),
+            (dict(memory_ratio=math.inf), "memory_ratio must be a finite number"),
+            (dict(memory_ratio=1e300), "memory_ratio must be at most"),
+            (dict(img_size=0), "img_size must be at least 1"),
+            (dict(img_size=-32), "img_size must be at least 1"),
+            (dict(mean=["a", "b", "c"]), r"mean\[0\] must be a finite number, not 'a'"),
+            (dict(mean="abc"), "mean must be a list"),
+            (dict(mean=None), "mean must be a list"),
+            (dict(std=[0, 0, 0]), r"std\[0\] must be above 0"),
+            (dict(std=[1, 1]), "one number for each of the 3 channels"),
+            (dict(steps=-1), "steps must be at least 0"),
+            (dict(depth=10**9), "depth must be at most"),
+            (dict(exclude_self=1), "exclude_self must be true or false"),
+            (dict(beta=10**400), "beta must be a finite number"),
+        ],
+    )
+    def test_options_of_another_kind(self, option, message):
+        with pytest.raises(UsageError, match=message):
+            etviz.create_model(self.name, **(self.options | option))
+
+    def test_options_become_plain_python(self):
+        options = dict(embed_dim=np.int64(32), step_size=np.float64(0.1), mean=np.array([0.5, 0.5, 0.5]), beta=1)
+        config = etviz.create_model(self.name, **(self.options | options)).config
+        assert config["mean"] == (0.5, 0.5, 0.5)
+        kinds = {name: type(config[name]) for name in options}
+        assert kinds == dict(embed_dim=int, step_size=float, mean=tuple, beta=float)
 
     @pytest.mark.parametrize("sizes", [dict(num_heads=0), dict(head_dim=0), dict(depth=0), dict(memory_ratio=0.0)])
     def test_impossible_sizes(self, sizes):
@@ -305,9 +373,30 @@ class TestAsymmetric(EnergyContract):
         assert decoder < encoder / 2
 
 
-def test_unknown_model():
-    with pytest.raises(UsageError, match="no model 'resnet'"):
-        etviz.create_model("resnet")
+@pytest.mark.parametrize("name", ["resnet", 3, ["et"], None])
+def test_unknown_model(name):
+    with pytest.raises(UsageError, match="There is no model"):
+        etviz.create_model(name)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (dict(decoder_head_dim=0), "decoder_head_dim must be at least 1"),
+        (dict(decoder_beta="x"), "decoder_beta must be a finite number"),
+        (dict(decoder_beta=0), "decoder_beta must be above 0"),
+    ],
+)
+def test_impossible_decoders(option, message):
+    with pytest.raises(UsageError, match=message):
+        etviz.create_model("et_asym", **(TINY_ASYM | option))
+
+
+def test_too_many_parameters_are_refused_without_allocating_them():
+    before = torch.get_rng_state()
+    with pytest.raises(UsageError, match="parameters"):
+        etviz.create_model("et", embed_dim=65_536, num_heads=65_536, head_dim=65_536)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_complete_keeps_visible_pixels(images, mask):

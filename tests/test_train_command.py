@@ -1,6 +1,7 @@
 """python -m etviz.train as a user types it."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,12 +9,14 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 import etviz
-from etviz import checkpoints, train
+from etviz import checkpoints, evaluate, train, training
+from etviz.commands import load_config
 from etviz.errors import UsageError
 from etviz.metrics import evaluate_model
-from etviz.training import LAST, read_history
+from etviz.training import LAST, STATE, read_history, train_config
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = [
@@ -108,6 +111,81 @@ def test_ctrl_c_saves_and_says_how_to_resume(options, tmp_path):
     assert all(finals[0][name].equal(finals[1][name]) for name in finals[0] if name.startswith("model."))
 
 
+def test_two_runs_of_one_second_have_a_folder_each(options, monkeypatch):
+    monkeypatch.setattr(train.time, "strftime", lambda form: "now")
+    config = load_config("config", options)
+    folders = [train.new_run(config) for _ in range(3)]
+    assert [folder.name for folder in folders] == ["squares-et-now", "squares-et-now-2", "squares-et-now-3"]
+    assert all(folder.is_dir() for folder in folders)
+    monkeypatch.setattr(train.rank_zero_only, "rank", 1)  # in the other processes of that run
+    assert train.new_run(config) is None
+    assert len(list(Path("outputs").iterdir())) == 3
+
+
+def test_a_refused_run_leaves_no_folder(options):
+    with pytest.raises(UsageError, match="cannot be used here"):
+        train.main([*options, "train.devices=several"])
+    assert not list(Path("outputs").iterdir())
+
+
+def test_a_number_is_a_name_too(options):
+    train.main([*options, "run=5", "test=false", "train.epochs=1"])
+    assert checkpoints.load_card("5")["name"] == "5"
+
+
+def test_a_dataset_named_by_a_relative_path_is_found_from_elsewhere(options, archive, tmp_path, monkeypatch, capsys):
+    relative = [*(o for o in options if not o.startswith("dataset.name")), f"dataset.name={archive.name}"]
+    train.main([*relative, "run=mine", "test=false", "train.epochs=1"])
+    assert checkpoints.load_config("mine")["dataset"]["name"] == str(archive)
+    assert checkpoints.load_card("mine")["dataset"] == "squares"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    train.main([f"resume={tmp_path / 'mine'}", "test=false"])
+    evaluate.main([f"checkpoint={tmp_path / 'mine'}", "images=3", "device=cpu"])
+    assert '"dataset": "squares"' in capsys.readouterr().out
+
+
+def test_a_given_mean_is_kept(options):
+    train.main([*options, "run=mine", "test=false", "train.epochs=1", "model.mean=[0.1,0.2,0.3]"])
+    saved = checkpoints.load_config("mine")["model"]
+    assert saved["mean"] == [0.1, 0.2, 0.3]
+    assert saved["std"] != [0.1, 0.2, 0.3]
+
+
+def test_resume_auto_passes_over_finished_runs(options, monkeypatch):
+    for name in ("unfinished", "finished"):
+        train.main([*options, f"run=outputs/{name}", "test=false", "train.epochs=1"])
+    with pytest.raises(UsageError, match="no run to resume under"):
+        train.find_run("auto")
+    state = Path("outputs/unfinished") / LAST / STATE
+    metadata = checkpoints.read_metadata(state) | {"step": "5"}
+    checkpoints.write_tensors(state, checkpoints.read_tensors(state), metadata)
+    os.utime(state, (0, 0))  # saved long before the finished one
+    assert train.find_run("auto") == Path("outputs/unfinished")
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda saved: saved.pop("train"), "does not say what and how it was trained"),
+        (lambda saved: saved.update(dataset={}), "does not say what and how it was trained"),
+        (lambda saved: saved.update(train=[1]), "its section 'train' must hold options"),
+        (lambda saved: saved["train"].update(epochs="many"), "train.epochs must be a whole number"),
+        (lambda saved: saved["train"].update(betas=3), "train.betas must be a list"),
+        (lambda saved: saved["model"].update(img_size="x"), "img_size must be a whole number"),
+        (lambda saved: saved["model"].update(name=["et"]), "There is no model"),
+        (lambda saved: saved["dataset"].update(name=[5]), "There is no dataset"),
+    ],
+)
+def test_an_edited_configuration_is_one_sentence(options, edit, message):
+    train.main([*options, "run=mine", "test=false", "train.epochs=1"])
+    saved = checkpoints.load_config("mine")
+    edit(saved)
+    checkpoints.write_text(Path("mine/config.yaml"), yaml.safe_dump(saved))
+    with pytest.raises(UsageError, match=message):
+        train.main(["resume=mine"])
+
+
 def test_a_resumed_run_refuses_other_options(options):
     train.main([*options, "run=mine", "test=false"])
     with pytest.raises(UsageError, match=r"keeps its own configuration.*train\.lr=1"):
@@ -132,11 +210,34 @@ def test_nothing_to_resume(options):
         ("train.ratio=0.01", "hides none of 64 patches"),
         ("train.batch_size=1000", "more than the 180 images"),
         ("dataset.name=nowhere.npz", "no archive 'nowhere.npz'"),
+        ("dataset.name=5", "no dataset '5'"),
+        ("dataset.name=~nosuch/x.npz", "no archive '~nosuch/x.npz'"),
+        (f"dataset.name={'x' * 5000}", "no dataset 'x+'"),
+        ("run=[a]", "run takes a word"),
+        (f"run={'x' * 5000}", "cannot be made"),
+        ("resume=[a]", "resume takes a word"),
+        ("resume=5", "no run to resume in '5'"),
+        ("resume=~nosuch", "no run to resume in '~nosuch'"),
+        (f"resume={'x' * 5000}", "no run to resume in 'x+'"),
+        ("data.root=5", "no archive"),
+        ("model.img_size=0", "img_size must be at least 1"),
+        ("model.img_size=-32", "img_size must be at least 1"),
+        ("model.embed_dim=1e9", "embed_dim takes a whole number"),
+        ("model.embed_dim=1000000000", "embed_dim must be at most"),
+        ("model.memory_ratio=nan", "memory_ratio must be a finite number"),
+        ("model.memory_ratio=inf", "memory_ratio must be a finite number"),
+        ("model.mean=[a,b,c]", r"mean\[0\] must be a finite number"),
+        ("model.std=[0,0,0]", r"std\[0\] must be above 0"),
+        ("train.betas=[0.9]", "train.betas must be a list of 2 numbers"),
+        ("train.seed=1e23", "train.seed takes a whole number"),
+        ("train.seed=100000000000000000000000", "train.seed must be at most"),
+        ("train.precision=16-true", "train.precision must be one of"),
+        ("train.compile=maybe", "train.compile must be one of"),
     ],
 )
 def test_bad_options_are_one_sentence(options, bad, message):
     with pytest.raises(UsageError, match=message):
-        train.main([*options, bad])
+        train.main([bad] if bad.startswith("resume=") else [*options, bad])
     assert not Path("outputs").exists()
 
 
@@ -147,17 +248,54 @@ def test_bad_option_from_the_shell(tmp_path):
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.skipif(shutil.which("g++") is None, reason="compiling for a CPU needs g++")
 def test_two_processes_train_as_one(options, tmp_path):
-    """Two CPU processes share each batch; every line, card and score comes once."""
-    arguments = [*options, "train.devices=2", "train.precision=32-true", "run=pair"]
+    """Two CPU processes share each batch, compiled; every line, card and score comes once, and the loss is of both."""
+    options = [*options, "train.validate_every=0.01", "train.epochs=1", "train.precision=32-true"]
+    arguments = [*options, "train.devices=2", "train.compile=true", "run=pair"]
     result = command(*arguments, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("masked PSNR") == 1
     assert result.stdout.count("Training et") == 1
-    train.main([*options, "train.precision=32-true", "train.devices=1", "run=alone"])
+    assert read_history("pair")[0]["train_loss"] == pytest.approx(first_loss(options, processes=2), rel=1e-4)
+    train.main([*options, "train.devices=1", "run=alone"])
     pair, alone = (read_history(run)[-1] for run in ("pair", "alone"))
     assert pair["images"] == alone["images"]
     assert pair["masked_mse"] == pytest.approx(alone["masked_mse"], rel=0.1)  # other masks, the same images
+
+
+def first_loss(options, processes):
+    """The mean of what the processes' shares of the first batch cost, before any step."""
+    config = load_config("config", options)
+    recipe, dataset = train_config(config["train"]), etviz.load_dataset(config["dataset"]["name"])
+    model = train.build_model(config["model"], dataset, recipe.seed)
+    order = training._epoch_order(training.validation_split(dataset, recipe)[0], recipe.seed, 0)
+    step = training.TrainStep(model, 54, recipe.flip, recipe.crop)
+    state = training.State(model, recipe, 11, 11, None)
+    shares = [training._batch(order, state, rank, processes) for rank in range(processes)]
+    losses = [step(dataset.train_images, *share).item() for share in shares]
+    assert abs(losses[0] - losses[1]) > 1e-3  # or this would show nothing
+    return sum(losses) / processes
+
+
+def test_ctrl_c_on_the_first_process_stops_both(options, tmp_path):
+    """As by `kill`, or where a launcher starts the others elsewhere: neither waits for the other for ever."""
+    arguments = [*options, "train.devices=2", "train.precision=32-true", "train.epochs=5000", "run=pair"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "etviz.train", *arguments],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not Path("pair/history.csv").is_file() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "resume=pair" in out
+    assert (Path("pair") / LAST / STATE).is_file()
 
 
 def test_a_run_folder_that_cannot_be_made(options, tmp_path):

@@ -196,6 +196,31 @@ def test_first_step_is_adamw_on_the_models_own_loss(squares):
     torch.testing.assert_close(weights(trained), weights(model), atol=1e-5, rtol=1e-4)
 
 
+def test_steps_are_adamws_at_the_scheduled_rates(squares):
+    """Warm-up, cosine and weight decay as the optimizer takes them: four steps of fit against the same written out."""
+    options = dict(batch_size=45, snapshots=0, lr=1e-2, min_lr=1e-3, warmup_steps=2, weight_decay=2.0, clip=1e9)
+    config = TrainConfig(epochs=1, precision="32-true", flip=False, crop=False, **(QUICK | options))
+    trained = tiny()
+    fit(trained, squares, config)
+
+    model = tiny()
+    order = training._epoch_order(training.holdout_split(200, 20)[0], 0, 0)
+    parameters = list(model.parameters())
+    moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in parameters]
+    for step, lr in enumerate([5e-3, 1e-2, 1e-2, 1e-3 + 9e-3 / 2]):
+        index, _, _, noise = training._batch(order, training.State(model, config, 4, 4, None, step=step), 0, 1)
+        batch = squares.train_images[index].float() / 255
+        mask = torch.zeros(45, 64, dtype=torch.bool).scatter(1, noise.argsort(1)[:, :54], True)
+        loss = mse_loss(model.predict_patches(batch, mask)[mask], model.to_patches(batch)[mask])
+        with torch.no_grad():
+            for p, g, (m, v) in zip(parameters, torch.autograd.grad(loss, parameters), moments, strict=True):
+                m.mul_(0.9).add_(0.1 * g)
+                v.mul_(0.999).add_(0.001 * g * g)
+                p.mul_(1 - lr * 2.0)  # weight decay
+                p.sub_(lr * (m / (1 - 0.9 ** (step + 1))) / ((v / (1 - 0.999 ** (step + 1))).sqrt() + 1e-8))
+    torch.testing.assert_close(weights(trained), weights(model), atol=2e-4, rtol=1e-3)
+
+
 def test_validation_masks_are_fixed_and_not_the_test_seed():
     assert training.MASK_SEED != 0
     assert torch.equal(evaluation_masks(5, mask_seed=1), evaluation_masks(9, mask_seed=1)[:5])
@@ -221,6 +246,20 @@ def test_snapshots_are_log_spaced():
     assert max(training.snapshot_steps(3, 300, 8)) == 3
 
 
+@pytest.mark.parametrize("every", [0.3, 1.0, 1.5, 2.0, 5.5, 7.3, 1000.0])
+def test_milestones_are_the_rounded_multiples_and_the_last_step(every):
+    expected = {max(1, round(i * every)) for i in range(1, int(100 / every) + 1)} | {100}
+    assert {step for step in range(1, 101) if training.is_milestone(step, every, 100)} == expected
+
+
+def test_an_endless_recipe_starts_at_once(squares, tmp_path):
+    """Neither a huge number of epochs nor a tiny share of one is counted out beforehand."""
+    config = TrainConfig(epochs=10**15, validate_every=1e-9, **(QUICK | dict(log_every=1)))
+    with pytest.raises(KeyboardInterrupt):
+        fit(tiny(), squares, config, tmp_path, [InterruptAt(2)])
+    assert [row["step"] for row in training.read_history(tmp_path)] == [1, 2]
+
+
 def test_reference_recipe_is_the_default():
     config = TrainConfig()
     assert (config.epochs, config.batch_size, config.lr, config.min_lr) == (1000, 128, 5e-5, 1e-6)
@@ -233,9 +272,26 @@ def test_reference_recipe_is_the_default():
         (dict(epochs=0), "train.epochs must be at least 1"),
         (dict(ratio=1.5), "between 0 and 1"),
         (dict(lr=0), "train.lr must be above 0"),
-        (dict(lr=math.nan), "train.lr must be above 0"),
+        (dict(lr=math.nan), "train.lr must be a finite number"),
+        (dict(lr="fast"), "train.lr must be a finite number, not 'fast'"),
         (dict(seed=-1), "train.seed"),
+        (dict(seed=1e23), "train.seed must be a whole number"),
+        (dict(seed=2**63), "train.seed must be at most"),
+        (dict(epochs=True), "train.epochs must be a whole number"),
+        (dict(betas=[0.9]), r"train.betas must be a list of 2 numbers, not \[0.9\]"),
+        (dict(betas=0.9), "train.betas must be a list"),
+        (dict(betas=[0.9, 1.0]), r"train.betas\[1\] must be below 1"),
+        (dict(flip="yes"), "train.flip must be true or false"),
+        (dict(snapshots=10**9), "train.snapshots must be at most 1,000"),
+        (dict(validate_every=math.inf), "train.validate_every must be a finite number"),
+        (dict(accelerator="tpu"), "train.accelerator must be one of auto, cpu, cuda, mps, not 'tpu'"),
+        (dict(compile="maybe"), "train.compile must be one of auto, true, false"),
+        (dict(compile=1), "train.compile must be one of auto, true, false"),
+        (dict(precision="bf16-true"), "train.precision must be one of auto, 32-true, bf16-mixed"),
+        (dict(precision="16-true"), "train.precision must be one of"),
+        (dict(precision="transformer-engine"), "train.precision must be one of"),
         (dict(learning_rate=1), "no option train.learning_rate"),
+        ({5: 1}, "no option train.5"),
     ],
 )
 def test_impossible_options(options, message):
@@ -250,7 +306,7 @@ def test_batch_larger_than_the_data(squares):
 
 def test_devices_that_are_not_there(squares):
     with pytest.raises(UsageError, match="cannot be used here"):
-        fit(tiny(), squares, TrainConfig(**(QUICK | dict(accelerator="abacus"))))
+        fit(tiny(), squares, TrainConfig(**QUICK, devices="several"))
 
 
 def test_divergence_is_said_and_the_best_weights_kept(squares, tmp_path):
@@ -279,6 +335,99 @@ def test_snapshots_say_when_they_were_taken(squares, tmp_path):
 def test_nothing_to_resume(squares, tmp_path):
     with pytest.raises(UsageError, match="no file"):
         fit(tiny(), squares, TrainConfig(**QUICK), tmp_path, resume=True)
+
+
+def stopped_run(squares, run, step=15, **options):
+    """A run of three epochs of 11 steps, interrupted in the second."""
+    config = TrainConfig(epochs=3, **(QUICK | options))
+    with pytest.raises(KeyboardInterrupt):
+        fit(tiny(), squares, config, run, [InterruptAt(step)])
+    return config
+
+
+def test_seconds_go_on_where_they_stopped(squares, tmp_path):
+    config = stopped_run(squares, tmp_path)
+    before = float(checkpoints.read_metadata(tmp_path / "last" / training.STATE)["seconds"])
+    started = []
+
+    class Start(Callback):
+        def on_start(self, state):
+            started.append(state.seconds)
+
+    state = fit(tiny(), squares, config, tmp_path, [Start()], resume=True)
+    assert started == [before]
+    assert state.seconds > before > 0
+    assert state.history[-1]["seconds"] == pytest.approx(state.seconds, abs=0.01)
+
+
+def test_history_beyond_the_resumed_step_is_dropped(squares, tmp_path):
+    """Killed after it wrote the history, before it wrote the last state: the step is made again, not counted twice."""
+    config = stopped_run(squares, tmp_path)
+    path = tmp_path / "history.csv"
+    header, row = path.read_text().splitlines()
+    path.write_text("\n".join([header, row, row.replace("11,", "22,", 1), ""]))
+    assert [row["step"] for row in training.read_history(tmp_path)] == [11, 22]
+    state = fit(tiny(), squares, config, tmp_path, resume=True)
+    assert [row["step"] for row in state.history] == [11, 22, 33]
+
+
+def test_other_data_cannot_be_resumed(squares, tmp_path):
+    config = stopped_run(squares, tmp_path)
+    for images in (squares.train_images[:-1], squares.train_images ^ (torch.arange(200) == 7).view(-1, 1, 1, 1)):
+        other = etviz.data.Dataset(**(vars(squares) | dict(train_images=images)))
+        with pytest.raises(UsageError, match="was trained on 200 images"):
+            fit(tiny(), other, config, tmp_path, resume=True)
+    fit(tiny(), squares, config, tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("part", ["rng.cpu", "optimizer.exp_avg_sq.embed.weight", "model.embed.bias", "best_mse"])
+def test_a_last_state_that_lacks_a_part_is_one_sentence(squares, tmp_path, part):
+    config = stopped_run(squares, tmp_path)
+    path = tmp_path / "last" / training.STATE
+    tensors, metadata = checkpoints.read_tensors(path), checkpoints.read_metadata(path)
+    tensors.pop(part, None), metadata.pop(part, None)
+    checkpoints.write_tensors(path, tensors, metadata)
+    with pytest.raises(UsageError, match="is incomplete or does not belong to this model"):
+        fit(tiny(), squares, config, tmp_path, resume=True)
+
+
+def test_moments_of_another_shape_are_one_sentence(squares, tmp_path):
+    config = stopped_run(squares, tmp_path)
+    path = tmp_path / "last" / training.STATE
+    tensors = checkpoints.read_tensors(path) | {"optimizer.exp_avg.embed.weight": torch.zeros(2)}
+    checkpoints.write_tensors(path, tensors, checkpoints.read_metadata(path))
+    with pytest.raises(UsageError, match="instead of"):
+        fit(tiny(), squares, config, tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("text", ["step,masked_mse\n1\n", "a,b\n1,2\n", "step,x\n1,y\n", "\0\0"])
+def test_a_damaged_history_is_one_sentence(tmp_path, text):
+    (tmp_path / "history.csv").write_text(text)
+    with pytest.raises(UsageError, match="damaged or no history"):
+        training.read_history(tmp_path)
+
+
+def test_what_a_killed_write_left_is_swept(squares, tmp_path):
+    config = stopped_run(squares, tmp_path)
+    left = [tmp_path / ".history.csv.99.tmp", tmp_path / "last" / ".state.safetensors.99.tmp"]
+    kept = tmp_path / "notes.tmp"
+    for path in [*left, kept]:
+        path.write_text("half")
+    fit(tiny(), squares, config, tmp_path, resume=True)
+    assert not any(path.exists() for path in left)
+    assert kept.exists()
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_the_card_states_the_precision(squares, tmp_path, precision):
+    fit(tiny(), squares, TrainConfig(epochs=1, precision=precision, **QUICK), tmp_path)
+    assert checkpoints.load_card(tmp_path)["precision"] == precision
+
+
+def test_the_card_states_what_auto_became(squares, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "cpu_has_bf16", lambda: True)
+    fit(tiny(), squares, TrainConfig(epochs=1, **QUICK), tmp_path)
+    assert checkpoints.load_card(tmp_path)["precision"] == "bf16-mixed"
 
 
 def test_another_models_run_cannot_be_resumed(squares, tmp_path):

@@ -2,13 +2,18 @@
 
 import difflib
 import inspect
+import typing
+
+import torch
 
 from etviz.errors import UsageError
 from etviz.models.asymmetric import AsymmetricEnergyTransformer
 from etviz.models.base import MaskedImageModel, complete
 from etviz.models.energy_transformer import EnergyTransformer, Trace
+from etviz.options import check_options
 
 MODELS = {"et": EnergyTransformer, "et_asym": AsymmetricEnergyTransformer}
+MAX_PARAMETERS = 1_000_000_000  # 4 GB in float32, and three times that again with AdamW
 
 __all__ = [
     "MODELS",
@@ -26,31 +31,36 @@ def create_model(name: str, **overrides) -> MaskedImageModel:
     """Build an untrained model by name, with any constructor argument overridden.
 
     Raises:
-        UsageError: no model or option of that name, or sizes that do not fit.
+        UsageError: no model or option of that name, a value of another kind, or sizes that do not fit.
     """
-    options = model_options(name)
-    for option in overrides:
-        if option not in options:
-            raise UsageError(f"Model {name!r} has no option {option!r}{suggestion(option, options)}.")
-    config = {option: _plain(value) for option, value in {**options, **overrides}.items()}
+    config = model_config(name, **overrides)
+    with torch.device("meta"):  # sizes only: nothing is allocated
+        parameters = sum(p.numel() for p in MODELS[name](**config).parameters())
+    if parameters > MAX_PARAMETERS:
+        raise UsageError(f"This model would have {parameters:,} parameters: {MAX_PARAMETERS:,} is the most.")
     model = MODELS[name](**config)
     model.name, model.config = name, config
     return model
 
 
+def model_config(name: str, **overrides) -> dict:
+    """Every option of a model with its value, each of its annotation's kind. Raises `UsageError` as `create_model`."""
+    options = model_options(name)
+    for option in overrides:
+        if option not in options:
+            raise UsageError(f"Model {name!r} has no option {option!r}{suggestion(option, options)}.")
+    annotations = typing.get_type_hints(MODELS[name].__init__, include_extras=True)
+    return check_options({**options, **overrides}, annotations)
+
+
 def model_options(name: str) -> dict:
     """The options of a model and their defaults. Raises `UsageError` where there is no such model."""
-    if name not in MODELS:
+    if not isinstance(name, str) or name not in MODELS:
         raise UsageError(f"There is no model {name!r}: choose one of {', '.join(MODELS)}.")
     return {p.name: p.default for p in inspect.signature(MODELS[name]).parameters.values()}
 
 
 def suggestion(word: str, known, there_are: str = "it has") -> str:
     """' (did you mean x?)' where something known is close, else a list of what there is."""
-    close = difflib.get_close_matches(word, list(known), n=1)
+    close = difflib.get_close_matches(str(word), list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else f": {there_are} {', '.join(known)}"
-
-
-def _plain(value):
-    """Sequences (Hydra's lists too) as tuples, so that a configuration can be compared and written."""
-    return tuple(value) if not isinstance(value, str) and hasattr(value, "__iter__") else value

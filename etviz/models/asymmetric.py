@@ -3,12 +3,15 @@
 The split is MAE's (He et al. 2022, section 3); both halves descend an energy of their own.
 """
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
 from etviz.models.base import CIFAR10_MEAN, CIFAR10_STD, MaskedImageModel
 from etviz.models.descent import EnergyDescent
 from etviz.models.energy_transformer import CLS, PADDING, TOKEN_STD, Trace, check_start, make_trace, pooled, prepend_cls
+from etviz.options import Depth, Positive, Ratio, Size, Whole
 
 
 class AsymmetricEnergyTransformer(MaskedImageModel):
@@ -23,50 +26,40 @@ class AsymmetricEnergyTransformer(MaskedImageModel):
     def __init__(
         self,
         *,
-        img_size: int = 32,
-        patch_size: int = 4,
-        in_chans: int = 3,
-        embed_dim: int = 256,
-        num_heads: int = 12,
-        head_dim: int = 64,
-        memory_ratio: float = 4.0,
-        depth: int = 1,
-        steps: int = 12,
-        step_size: float = 10.0,
-        beta: float = 0.125,
+        img_size: Size = 32,
+        patch_size: Size = 4,
+        in_chans: Size = 3,
+        embed_dim: Size = 256,
+        num_heads: Size = 12,
+        head_dim: Size = 64,
+        memory_ratio: Ratio = 4.0,
+        depth: Depth = 1,
+        steps: Whole = 12,
+        step_size: Positive = 10.0,
+        beta: Positive = 0.125,
         exclude_self: bool = False,
         init_scale: float = 0.002,
-        decoder_embed_dim: int = 128,
-        decoder_num_heads: int = 8,
-        decoder_head_dim: int = 32,
-        decoder_memory_ratio: float = 4.0,
-        decoder_beta: float | None = None,
-        mean: tuple = CIFAR10_MEAN,
-        std: tuple = CIFAR10_STD,
+        decoder_embed_dim: Size = 128,
+        decoder_num_heads: Size = 8,
+        decoder_head_dim: Size = 32,
+        decoder_memory_ratio: Ratio = 4.0,
+        decoder_beta: Positive | None = None,
+        mean: tuple[float, ...] = CIFAR10_MEAN,
+        std: tuple[Positive, ...] = CIFAR10_STD,
     ):
         super().__init__(img_size, patch_size, in_chans, mean, std)
-        shared = dict(exclude_self=exclude_self, init_scale=init_scale)
-        self.encoder = EnergyDescent(
-            depth,
-            steps,
-            step_size,
-            embed_dim=embed_dim,
-            num_heads=num_heads,
-            head_dim=head_dim,
-            num_memories=int(memory_ratio * embed_dim),
-            beta=beta,
-            **shared,
+        decoder_beta = decoder_head_dim**-0.5 if decoder_beta is None else decoder_beta
+        descent = partial(EnergyDescent, depth, steps, step_size, exclude_self=exclude_self, init_scale=init_scale)
+        memories, decoder_memories = int(memory_ratio * embed_dim), int(decoder_memory_ratio * decoder_embed_dim)
+        self.encoder = descent(
+            embed_dim=embed_dim, num_heads=num_heads, head_dim=head_dim, num_memories=memories, beta=beta
         )
-        self.descent = EnergyDescent(
-            depth,
-            steps,
-            step_size,
+        self.descent = descent(
             embed_dim=decoder_embed_dim,
             num_heads=decoder_num_heads,
             head_dim=decoder_head_dim,
-            num_memories=int(decoder_memory_ratio * decoder_embed_dim),
-            beta=decoder_head_dim**-0.5 if decoder_beta is None else decoder_beta,
-            **shared,
+            num_memories=decoder_memories,
+            beta=decoder_beta,
         )
         self.embed = nn.Linear(self.patch_dim, embed_dim)
         self.cls_token = nn.Parameter(TOKEN_STD * torch.randn(embed_dim))

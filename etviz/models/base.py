@@ -94,6 +94,8 @@ class MaskedImageModel(nn.Module):
         if images.ndim != 4 or tuple(images.shape[1:]) != expected:
             wanted = ", ".join(map(str, expected))
             raise UsageError(f"Images must be of shape (B, {wanted}), not {tuple(images.shape)}.")
+        if not len(images):
+            raise UsageError("There are no images: give at least one.")
         if not images.is_floating_point():
             raise UsageError(f"Images must be float in [0, 1], not {images.dtype}: divide uint8 images by 255.")
         check_mask(mask, images.shape[0], self.num_patches)

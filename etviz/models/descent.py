@@ -1,5 +1,6 @@
 """Descent on the energy: the loop itself, the step rules, and the record of a descent."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -91,8 +92,8 @@ class EnergyDescent(nn.Module):
         steps, step_size = self._defaults(steps, step_size, beta)
         if rule not in RULES:
             raise UsageError(f"There is no step rule {rule!r}: choose one of {', '.join(RULES)}.")
-        if tolerance is not None and not tolerance > 0:
-            raise UsageError(f"tolerance must be above 0, not {tolerance}.")
+        if tolerance is not None and not 0 < tolerance < math.inf:
+            raise UsageError(f"tolerance must be above 0 and finite, not {tolerance}.")
         settings = (steps, step_size, beta, rule, tolerance, keep_attention)
         if _in_parts(x) and tolerance is None:  # with a tolerance, all images stop together
             return _joined([self._record(*part, *settings) for part in _parts(x, valid)])
@@ -233,6 +234,6 @@ def check_steps(steps: int) -> None:
 
 
 def check_step_size(step_size: float) -> None:
-    """Raise `UsageError` unless step_size is above 0."""
-    if not step_size > 0:
-        raise UsageError(f"step_size must be above 0, not {step_size}.")
+    """Raise `UsageError` unless step_size is above 0 and finite."""
+    if not 0 < step_size < math.inf:
+        raise UsageError(f"step_size must be above 0 and finite, not {step_size}.")

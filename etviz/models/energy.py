@@ -6,6 +6,7 @@ image. The tests hold the one against float64 autograd of the other.
 Shapes: B images, N tokens, D embed_dim, H heads, Y head_dim, M memories.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -194,6 +195,8 @@ def _widened(values: Tensor) -> Tensor:
 
 
 def check_beta(beta: float) -> None:
-    """Raise `UsageError` unless beta is above 0."""
-    if not beta > 0:
-        raise UsageError(f"beta must be above 0, not {beta}: it is the inverse temperature of the attention.")
+    """Raise `UsageError` unless beta is above 0 and finite."""
+    if not 0 < beta < math.inf:
+        raise UsageError(
+            f"beta must be above 0 and finite, not {beta}: it is the inverse temperature of the attention."
+        )

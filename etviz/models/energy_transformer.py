@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from etviz.errors import UsageError
 from etviz.models.base import CIFAR10_MEAN, CIFAR10_STD, MaskedImageModel
 from etviz.models.descent import EnergyDescent, Record
+from etviz.options import Depth, Positive, Ratio, Size, Whole
 
 TOKEN_STD = 0.02  # of the initial CLS token, mask token and positions
 CLS = -1  # what Trace.patch_index says of the CLS token
@@ -18,8 +19,9 @@ PADDING = -2  # and of a token that does not exist
 class Trace:
     """One descent of T steps for B images; index 0 on the step axis is the state before the first step.
 
-    N counts tokens, CLS first. With several blocks the steps follow one another, T = depth * steps, and each state
-    is evaluated by the energy about to be descended (the last one by the last): compare energies within a block.
+    N counts tokens, CLS first. With several blocks the steps follow one another, and each state is evaluated by the
+    energy about to be descended (the last one by the last): compare energies within a block. T is depth * steps, or
+    less where a tolerance ended a block early.
     """
 
     frames: Tensor | None  # (B, T+1, C, H, W)  the decoded state, in [0, 1]; None for an encoder, which has no decoder
@@ -69,21 +71,21 @@ class EnergyTransformer(MaskedImageModel):
     def __init__(
         self,
         *,
-        img_size: int = 32,
-        patch_size: int = 4,
-        in_chans: int = 3,
-        embed_dim: int = 256,
-        num_heads: int = 12,
-        head_dim: int = 64,
-        memory_ratio: float = 4.0,
-        depth: int = 1,
-        steps: int = 12,
-        step_size: float = 10.0,
-        beta: float = 0.125,
+        img_size: Size = 32,
+        patch_size: Size = 4,
+        in_chans: Size = 3,
+        embed_dim: Size = 256,
+        num_heads: Size = 12,
+        head_dim: Size = 64,
+        memory_ratio: Ratio = 4.0,
+        depth: Depth = 1,
+        steps: Whole = 12,
+        step_size: Positive = 10.0,
+        beta: Positive = 0.125,
         exclude_self: bool = False,
         init_scale: float = 0.002,
-        mean: tuple = CIFAR10_MEAN,
-        std: tuple = CIFAR10_STD,
+        mean: tuple[float, ...] = CIFAR10_MEAN,
+        std: tuple[Positive, ...] = CIFAR10_STD,
     ):
         super().__init__(img_size, patch_size, in_chans, mean, std)
         self.descent = EnergyDescent(

@@ -28,7 +28,7 @@ def read_upload(path: str | os.PathLike, size: int) -> Tensor:
     try:
         with Image.open(path, formats=FORMATS) as picture:  # reads the header only
             _check_sides(picture)
-            return picture_to_tensor(_opaque(picture), size)
+            return picture_to_tensor(picture, size)
     except UsageError:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -49,13 +49,3 @@ def _check_sides(picture: Image.Image) -> None:
         raise UsageError(
             f"This picture has {picture.width}x{picture.height} pixels: {MAX_SIDE}x{MAX_SIDE} is the most."
         )
-
-
-def _opaque(picture: Image.Image) -> Image.Image:
-    """The picture on white, since the model knows no transparency; 16-bit greys brought down to 8."""
-    if picture.mode.startswith("I"):
-        return picture.convert("I").point(lambda value: value / 256).convert("L")
-    if not picture.has_transparency_data:
-        return picture
-    rgba = picture.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
