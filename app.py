@@ -14,6 +14,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--host", type=own_address, default="127.0.0.1", help="0.0.0.0 opens it to the network")
     parser.add_argument("--port", type=port_number, default=None, help="default: the first free one from 7860")
     parser.add_argument("--share", action="store_true", help="also make a public gradio.live link")
+    parser.add_argument("--mcp", action="store_true", help="also offer the endpoints as tools over MCP")
     return parser.parse_args(arguments)
 
 
@@ -35,6 +36,15 @@ def own_address(text: str) -> str:
     return text
 
 
+def can_speak_mcp() -> bool:
+    """Whether what Gradio needs for MCP is installed, in a version that it knows."""
+    try:
+        import gradio.mcp
+    except ImportError:
+        return False
+    return bool(gradio.mcp)
+
+
 def main() -> int:
     """Build the page, serve it, wait for Ctrl-C. Exit status 2 where an option cannot be met."""
     options = parse()
@@ -48,14 +58,19 @@ def main() -> int:
         return 2
     from etviz.ui.explorer import build, launch  # Gradio takes seconds to import: not to say that a name is wrong
 
+    if options.mcp and not can_speak_mcp():
+        print('--mcp needs a package that is missing or too new: pip install "gradio[mcp]".', file=sys.stderr)
+        return 2
     blocks = build(service)
     try:
-        url = launch(blocks, options.host, options.port, options.share)
+        url = launch(blocks, options.host, options.port, options.share, options.mcp)
     except OSError:
         ports = f"Port {options.port}" if options.port else "Every port from 7860 to 7959"
         print(f"{ports} on {options.host} is taken or not ours to bind: choose another with --port.", file=sys.stderr)
         return 2
     print(f"etviz is at {url} (Ctrl-C stops it)", flush=True)
+    if options.mcp:
+        print(f"MCP clients connect to {url.rstrip('/')}/gradio_api/mcp/", flush=True)
     blocks.block_thread()
     return 0
 

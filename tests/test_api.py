@@ -1,5 +1,7 @@
 """The named endpoints, called by gradio_client as a program would, beside the Python API."""
 
+import ast
+import asyncio
 import base64
 import io
 
@@ -8,6 +10,8 @@ import pytest
 import torch
 from gradio_client import Client
 from gradio_client.exceptions import AppError
+from mcp import ClientSession
+from mcp.client.streamable_http import streamable_http_client
 from PIL import Image
 
 import etviz
@@ -31,7 +35,8 @@ def model():
 def client(model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("api")
     save_checkpoint(model, folder / "tiny", {})
-    with serving("--checkpoint", "tiny", "--data-root", str(folder), ETVIZ_CHECKPOINTS=str(folder)) as address:
+    options = ("--checkpoint", "tiny", "--data-root", str(folder), "--mcp")
+    with serving(*options, ETVIZ_CHECKPOINTS=str(folder)) as address:
         yield Client(address, verbose=False)
 
 
@@ -104,3 +109,19 @@ def test_evaluate_mask_measures_an_uploaded_picture_and_its_floor(client, model,
 def test_a_wrong_question_is_one_sentence(client, question, words):
     with pytest.raises(AppError, match=words):
         client.predict(**question, api_name="/evaluate_mask")
+
+
+def test_the_endpoints_are_tools_over_mcp(client):
+    async def call():
+        async with (
+            streamable_http_client(f"{client.src.rstrip('/')}/gradio_api/mcp/") as (read, write, _),
+            ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            tools = await session.list_tools()
+            return tools.tools, await session.call_tool("evaluate_mask", {"mask": MASK, "index": 2})
+
+    tools, answer = asyncio.run(call())
+    assert {tool.name for tool in tools} == {"reconstruct", "trace", "evaluate_mask"}
+    assert "hexadecimal" in tools[0].inputSchema["properties"]["mask"]["description"]
+    assert ast.literal_eval(answer.content[0].text) == client.predict(MASK, index=2, api_name="/evaluate_mask")

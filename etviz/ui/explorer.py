@@ -64,8 +64,10 @@ def build(service: Service) -> gr.Blocks:
     return blocks.queue(max_size=32)
 
 
-def launch(blocks: gr.Blocks, host: str = "127.0.0.1", port: int | None = None, share: bool = False) -> str:
-    """Serve the page in the background and return its address.
+def launch(
+    blocks: gr.Blocks, host: str = "127.0.0.1", port: int | None = None, share: bool = False, mcp: bool = False
+) -> str:
+    """Serve the page in the background and return its address; with ``mcp``, its endpoints are tools over MCP too.
 
     Raises:
         OSError: the port is taken (or, where None, all of 7860 to 7959 are).
@@ -81,6 +83,7 @@ def launch(blocks: gr.Blocks, host: str = "127.0.0.1", port: int | None = None, 
         quiet=True,
         prevent_thread_lock=True,
         inbrowser=False,
+        mcp_server=mcp,
         show_error=False,
         max_file_size=MAX_BYTES,
         strict_cors=True,
