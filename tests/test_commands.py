@@ -290,6 +290,7 @@ def test_infinite_psnr_is_null_in_json_and_named_in_the_table():
         (["device=abacus"], "There is no device 'abacus'"),
         (["dataset=[a]"], "dataset takes a word"),
         (["dataset=5"], "There is no dataset '5'"),
+        (["dataset=cifar10", "data.root=5", "data.download=false"], "cifar10 was not found in '5'"),
         (["checkpoint=~nosuch/x"], "There is no checkpoint '~nosuch/x'"),
         (["dataset=nowhere"], "There is no dataset 'nowhere'"),
         (["checkpoint=nowhere"], "There is no checkpoint 'nowhere'"),

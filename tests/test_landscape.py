@@ -187,6 +187,16 @@ def test_without_noise_nothing_changes(model, images, mask):
     torch.testing.assert_close(result.reference_frame, expected)
 
 
+def test_a_descent_of_no_steps_still_has_a_verdict(model, images, mask):
+    still, moved = (
+        analysis.perturbed_descents(model, images[:1].double(), mask[:1], noise, count=2, steps=0)
+        for noise in (0.0, 3.0)
+    )
+    assert torch.isfinite(still.barrier).all()
+    assert moved.energy.shape == (2, 1)
+    torch.testing.assert_close(moved.distance_ratio, torch.ones(2).double())
+
+
 def test_noise_is_relative_to_each_token_and_repeats_with_its_seed(model, images, mask):
     image, hidden = images[:1].double(), mask[:1]
     a, b, other = (analysis.perturbed_descents(model, image, hidden, 0.3, 40, seed) for seed in (1, 1, 2))

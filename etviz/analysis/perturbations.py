@@ -112,7 +112,8 @@ def _barriers(energies: EnergyDescent, trace: Trace) -> Tensor:
     weights = torch.linspace(0, 1, LINE_POINTS, dtype=ends.dtype, device=ends.device)[:, None, None]
     lines = [energies.energy(ends[0] + weights * (end - ends[0]), beta=trace.beta) for end in ends[1:]]
     rise = torch.stack([line.max() - torch.maximum(line[0], line[-1]) for line in lines])
-    return rise / (trace.energy[0, 0] - trace.energy[0, -1]).abs()
+    lost = (trace.energy[0, 0] - trace.energy[0, -1]).abs()
+    return rise / lost.clamp(min=torch.finfo(lost.dtype).tiny)  # a descent of no steps loses nothing
 
 
 def _check(images: Tensor, noise: float, count: int) -> None:

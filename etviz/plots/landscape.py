@@ -5,9 +5,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from etviz.analysis.landscape import EnergyPlane, GradientLine
-from etviz.plots.style import BLUE, FAINT, INK, SMALL, TEXT, VERMILION, colorbar, new_figure, plain
+from etviz.plots.style import BLUE, COOL, FAINT, INK, SMALL, TEXT, VERMILION, colorbar, new_figure, plain
 
-COOL = "cividis"
 LEVELS = 18
 
 

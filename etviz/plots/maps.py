@@ -7,30 +7,28 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from etviz.analysis.inputs import check_place
-from etviz.errors import UsageError
 from etviz.masks import grid_side
 from etviz.models import Trace
 from etviz.plots.film import complete_frames
-from etviz.plots.style import INK, TEXT, bare, colorbar, new_figure, show_image
+from etviz.plots.style import COOL, INK, TEXT, bare, colorbar, new_figure, show_image
 
-COOL = "cividis"
 TERMS = {"attention": "attention energy", "hopfield": "Hopfield energy"}
 
 
 def token_energy_maps(trace: Trace, images: Tensor, image: int = 0, step: int = -1) -> Figure:
     """Both terms' energies of every patch token, beside the completed picture of the same state.
 
-    A white line runs between hidden and visible patches. The two maps have scales of their own: the terms differ by
-    orders of magnitude. Energies have no unit, and lower is better; CLS has no place in the picture and is written out.
+    A white line runs between hidden and visible patches. The two maps have scales of their own, since the terms differ
+    in size. Energies have no unit; CLS has no place in the picture and is written out.
 
     Args:
-        trace: with a token for each patch: energies (B, T+1, N), CLS first.
+        trace: with frames, and energies (B, T+1, N), CLS first.
         images: (B, C, H, W) in [0, 1], the ones traced.
         image: which of the B images.
         step: which state; -1 is the last.
 
     Raises:
-        UsageError: the trace leaves patches out, or is of other images, or there is no such image or step.
+        UsageError: the trace has no frames, or is of other images, or there is no such image or step.
     """
     check_place(trace, image, step)
     completed = complete_frames(trace, images)[image, step]
@@ -48,8 +46,6 @@ def token_energy_maps(trace: Trace, images: Tensor, image: int = 0, step: int = 
 
 def _draw_map(axes: Axes, energy: Tensor, mask: Tensor) -> Normalize:
     """energy (patches,) over the grid, and where mask (patches,) changes."""
-    if len(energy) != len(mask):
-        raise UsageError(f"Energy maps need a token for each of {len(mask)} patches, and this trace has {len(energy)}.")
     side = grid_side(len(mask))
     finite = energy[torch.isfinite(energy)]
     norm = Normalize(finite.min().item(), finite.max().item()) if len(finite) else Normalize(0, 1)

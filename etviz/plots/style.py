@@ -9,7 +9,7 @@ from torch import Tensor
 # Okabe and Ito's palette, told apart by readers of any colour vision.
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 INK, FAINT = "#222222", "#BBBBBB"
-HEAT = "viridis"
+HEAT, COOL = "viridis", "cividis"  # of weights; of energies
 
 TEXT, SMALL = 9, 7.5  # font sizes in points
 DPI = 200
