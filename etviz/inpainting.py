@@ -1,8 +1,8 @@
 """Floors: what filling in the hidden patches comes to without any learning.
 
-Each takes images (B, C, H, W) float in [0, 1] and a mask (B, N) bool, True = hidden, and gives images of the same shape
-with the visible pixels as given, so that `etviz.metrics.measure` takes them in a model's place. What lies under the mask is
-never looked at; an image that shows no pixel at all becomes mid-grey.
+Each takes images (B, C, H, W) float in [0, 1] and a mask (B, N) bool, True = hidden, and gives images of the same
+shape with the visible pixels as given, so that `etviz.metrics.measure` takes them in a model's place. What lies under
+the mask is never looked at; an image that shows no pixel at all becomes mid-grey.
 """
 
 import math
@@ -38,7 +38,7 @@ def navier_stokes_fill(images: Tensor, mask: Tensor) -> Tensor:
     if images.shape[1] not in (1, 3):
         raise UsageError(f"Navier-Stokes inpainting wants images of 1 or 3 channels, not {images.shape[1]}.")
     visible = visible_pixels(images, mask)
-    given = torch.where(visible, images, MID_GREY)
+    given = torch.where(visible, images, MID_GREY)  # OpenCV's result depends a little on what lies under the mask
     pixels = (given * 255).round().to(torch.uint8).movedim(1, -1).cpu().numpy()  # (B, H, W, C)
     hidden = (~visible[:, 0]).to(torch.uint8).cpu().numpy()  # (B, H, W)
     filled = np.stack([_inpaint(*pair) for pair in zip(pixels, hidden, strict=True)]).reshape(pixels.shape)

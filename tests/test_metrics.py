@@ -1,10 +1,8 @@
 """Metrics against scikit-image, torchmetrics and numpy; and the promises of a whole evaluation."""
 
 import math
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
