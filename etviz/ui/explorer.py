@@ -1,6 +1,7 @@
 """The explorer as a Gradio app: one page, the painter on it, and the service behind."""
 
 import os
+import threading
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # Gradio reads it at import: nothing leaves this machine
 
@@ -8,6 +9,7 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from etviz.ui.bundle import bundle, styles
+from etviz.ui.readings.quality import warm_up
 from etviz.ui.service import Service
 from etviz.ui.uploads import MAX_BYTES
 
@@ -88,4 +90,5 @@ def launch(blocks: gr.Blocks, host: str = "127.0.0.1", port: int | None = None, 
         footer_links=[],
         app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
     )
+    threading.Thread(target=warm_up, daemon=True).start()
     return share_url or local_url
