@@ -4,7 +4,7 @@
  * ES modules without dependencies, for any host. `createExplorer(root, host)` draws into a DOM element; the host says
  * what to show first and answers questions:
  *
- *   host.start     {heading?, models?, thumbs?, count?, uploads?, note?, answer}: what is known at load
+ *   host.start     {heading?, models?, datasets?, gallery?, uploads?, most_steps?, note?, answer}: what is known at load
  *   host.ask       async ({kind, ...}) -> a reading | {error}: see etviz/ui/readings; without it, the first answer is
  *                  replayed and nothing else can be asked for
  *   host.readFile  async (File) -> {pixels, caption} | {error}: make a picture of an upload (optional)
@@ -20,7 +20,7 @@
 
 import { createAddress } from "./address.js";
 import { createAsker } from "./asker.js";
-import { countHidden, isMaskHex, maskFromHex, maskToHex, resizedMask } from "./masks.js";
+import { countHidden, isMaskHex, isSeed, maskFromHex, maskToHex, resizedMask } from "./masks.js";
 import { createPainter } from "./painter.js";
 import { createModelMenu, createPicker } from "./picker.js";
 import { draw, patchTable, rgb } from "./pixels.js";
@@ -29,6 +29,7 @@ import { createTabs } from "./tabs.js";
 import { bytes, clamp, format, h } from "./tools.js";
 import { createToolbar } from "./toolbar.js";
 import { createTransport } from "./transport.js";
+import { createUploads } from "./uploads.js";
 import { createExploreView } from "./view-explore.js";
 
 const KEY_PAUSE_MS = 120; // after a key press, in case another follows
@@ -87,20 +88,24 @@ export function createExplorer(root, host) {
   const painter = createPainter({ onPaint: showMask, onStroke: endStroke });
   const tools = createToolbar({
     mask: () => wanted.mask,
+    seed: () => state.seed,
+    patchSize: () => app.answer.size / Math.sqrt(wanted.mask.length),
     onMask: replaceMask,
+    onSeed: setSeed,
     onBrush: painter.setBrush,
     onUndo: undo,
     onRedo: redo,
     onProblem: say,
   });
-  const transport = createTransport({ onStep: showStep });
-  const picker = createPicker(start, { onPicture: pick, onFile: read });
+  const transport = createTransport({ onStep: showStep, onSteps: goOn, most: start.most_steps ?? start.answer.energy.length - 1 });
+  const uploads = start.uploads ? createUploads({ limit: start.uploads, readFile, onPicture: pick, onBusy: tellBusy, onProblem: say }) : null;
+  const picker = createPicker(start, { onPicture: pick, onProblem: say, ask: host.ask, extra: uploads?.controls });
   const models = createModelMenu(start, (model) => change({ model, snapshot: null, settings: OWN }));
   const views = (live ? VIEWS : REPLAYED).map((create) => create(app));
   const tabs = createTabs(views, openTab);
   const address = createAddress(host.address ?? null, travelTo);
   const share = live ? createShare(app, () => host.address.location.href) : null;
-  const askForDescent = createAsker(host.ask, (busy) => (root.dataset.busy = String(busy)));
+  const askForDescent = createAsker(host.ask, tellBusy);
   const ui = build();
   root.replaceChildren(ui.node);
 
@@ -122,6 +127,7 @@ export function createExplorer(root, host) {
       { class: "etviz-page" },
       heading,
       picker.node,
+      uploads?.note.node ?? null,
       notice,
       h(
         "div",
@@ -200,7 +206,9 @@ export function createExplorer(root, host) {
     draw(painter.canvas, answer.size, rgb(app.original));
     ui.caption.textContent = answer.caption;
     picker.show(answer.picture);
+    if (!("pixels" in answer.picture)) uploads?.note.hide();
     models?.show(answer.model);
+    transport.offer(answer.settings);
     if (!painter.busy()) painter.show(wanted.mask);
     app.step = atEnd ? lastStep() : Math.min(app.step, lastStep());
     view().show(answer);
@@ -245,6 +253,7 @@ export function createExplorer(root, host) {
 
   function setSeed(seed) {
     state.seed = seed;
+    tools.showSeed(seed);
     address.replace(shareable());
   }
 
@@ -301,16 +310,21 @@ export function createExplorer(root, host) {
     change({ picture });
   }
 
-  async function read(file) {
-    if (file.size > start.uploads.bytes) {
-      say(`${file.name} is larger than ${start.uploads.bytes / 2 ** 20} MB: choose a smaller picture.`);
-      return;
-    }
-    root.dataset.busy = "true";
-    const answer = await host.readFile(file, wanted.model).catch(() => ({ error: "The picture did not reach the server: is the app still running?" }));
-    root.dataset.busy = "false";
-    if (answer.error) say(answer.error);
-    else pick({ pixels: answer.pixels, name: file.name });
+  function readFile(file) {
+    return host.readFile(file, wanted.model);
+  }
+
+  function tellBusy(busy) {
+    root.dataset.busy = String(busy);
+  }
+
+  /** A descent of another length, walked on from the step on screen. */
+  async function goOn(count) {
+    const from = app.step;
+    await change({ settings: { ...wanted.settings, steps: count } });
+    if (lastStep() !== count || count <= from) return; // refused, or shorter
+    showStep(from);
+    transport.start();
   }
 
   // -- asking
@@ -373,7 +387,8 @@ export function createExplorer(root, host) {
     const hex = mask ?? start.answer.mask;
     const readable = isMaskHex(hex, patches);
     wanted.mask = maskFromHex(readable ? hex : start.answer.mask);
-    Object.assign(state, { committed: maskToHex(wanted.mask), past: [], future: [], seed: seed ?? 0 });
+    Object.assign(state, { committed: maskToHex(wanted.mask), past: [], future: [], seed: isSeed(seed) ? seed : 0 });
+    tools.showSeed(state.seed);
     app.patch = Number.isInteger(patch) ? patch : null;
     painter.show(wanted.mask);
     showTab(tab ?? "explore");
@@ -384,20 +399,20 @@ export function createExplorer(root, host) {
   }
 
   root.addEventListener("keydown", (event) => {
-    if (!live) return;
     const plain = !(event.ctrlKey || event.metaKey || event.altKey);
-    if (plain && !event.target.matches(TYPING) && tools.press(event.key)) event.preventDefault();
-    if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z") return;
+    const ours = () => (live && tools.press(event.key)) || transport.press(event.key);
+    if (plain && !event.target.matches(TYPING) && ours()) event.preventDefault();
+    if (!live || !(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z") return;
     if (event.target.matches(TYPING)) return; // typing has an undo of its own
     event.preventDefault();
     if (event.shiftKey) redo();
     else undo();
   });
-  if (start.uploads) {
+  if (uploads) {
     root.addEventListener("dragover", (event) => event.preventDefault());
     root.addEventListener("drop", (event) => {
       event.preventDefault();
-      if (event.dataTransfer.files.length) read(event.dataTransfer.files[0]);
+      if (event.dataTransfer.files.length) uploads.take(event.dataTransfer.files[0]);
     });
   }
 

@@ -51,7 +51,7 @@ class Visit:
 
     def __init__(self, context, address):
         self.page = context.new_page()
-        self.requests, self.complaints, self.answers = [], [], []
+        self.requests, self.complaints, self.answers, self.qualities = [], [], [], []
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on("websocket", lambda socket: self.requests.append(socket.url))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -62,8 +62,10 @@ class Visit:
         expect(self.root).to_have_attribute("data-ready", "true", timeout=30_000)
 
     def listen(self, response):
+        """Keep the answers, and apart from them those to what the page asks by itself after every descent."""
         if "component_server" in response.url:
-            self.answers.append(response)
+            itself = response.request.post_data_json["data"].get("kind") == "quality"
+            (self.qualities if itself else self.answers).append(response)
 
     def questions(self):
         return [answer.request.post_data_json["data"] for answer in self.answers]
