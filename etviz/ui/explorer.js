@@ -29,11 +29,12 @@ import { createToolbar } from "./toolbar.js";
 import { createTransport } from "./transport.js";
 import { createAttentionView } from "./view-attention.js";
 import { createExploreView } from "./view-explore.js";
+import { createMemoriesView } from "./view-memories.js";
 
 const KEY_PAUSE_MS = 120; // after a key press, in case another follows
 const HINT = "Drag to hide patches or to show them again. Or arrow keys, space.";
 const TYPING = "input[type=number], input[type=text], select"; // where keys mean characters
-const VIEWS = [createExploreView, createAttentionView];
+const VIEWS = [createExploreView, createAttentionView, createMemoriesView];
 const LOST = "This link was made with an uploaded picture, which stays with its owner: here is another one.";
 const OWN = {}; // the model's own settings
 

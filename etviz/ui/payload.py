@@ -71,8 +71,8 @@ def decode_pixels(text: str, size: int) -> Tensor:
 
 
 def encode_floats(values: Tensor) -> str:
-    """Any shape to base64 of its float32 numbers, the last axis fastest, lowest byte first."""
-    return base64.b64encode(values.detach().cpu().numpy().astype("<f4").tobytes()).decode()
+    """Any shape to base64 of its float32 in row-major order, little-endian."""
+    return base64.b64encode(values.detach().cpu().contiguous().numpy().astype("<f4").tobytes()).decode()
 
 
 def finite(values: Tensor) -> list[float | None]:

@@ -5,7 +5,7 @@ import { createPatchMap } from "./patchmap.js";
 import { viridis, VIRIDIS } from "./pixels.js";
 import { h } from "./tools.js";
 
-const CLS = "The CLS token: it belongs to no patch, and descends with them. Its colour is that of the patches' scale";
+const CLS_TITLE = "The CLS token: it belongs to no patch, and descends with them. Its colour is that of the patches' scale";
 
 /** The patch that the views look at: the chosen one, or a hidden one near the middle. */
 export function patchInView(app) {
@@ -14,18 +14,18 @@ export function patchInView(app) {
 }
 
 /**
- * A patch map under a title, see `createPatchMap`; `brief(value)` says a value in few characters.
+ * A patch map with the CLS token beside its title, if any; see `createPatchMap`; `brief(value)` says a value in few characters.
  *
  *   values(tokens, scale)     a number for each token, CLS first
  */
-export function createTokenMap({ title, label, onPick = null, tell, brief }) {
+export function createTokenMap({ title = null, label, onPick = null, tell, brief }) {
   const map = createPatchMap({ label, onPick, tell });
   const swatch = h("i");
   const number = h("b");
   const node = h(
     "figure",
     { class: "etviz-tokens" },
-    h("figcaption", {}, h("h2", {}, title), h("span", { class: "etviz-cls", title: CLS }, "CLS", swatch, number)),
+    h("figcaption", {}, title ? h("h2", {}, title) : null, h("span", { class: "etviz-cls", title: CLS_TITLE }, "CLS", swatch, number)),
     map.node,
   );
   return {

@@ -8,11 +8,11 @@ import { draw, viridis } from "./pixels.js";
 import { createScale, createTokenMap, patchInView } from "./tokenmap.js";
 import { clamp, floats, h } from "./tools.js";
 
-const TITLES = ["As a query", "As a key"];
-const LABELS = ["Where the patch looks; choose another", "Who looks at the patch; choose another"];
-const SCALE = "Attention weight, which has no unit. The colours follow its square root, the same at all steps and in both roles; all heads share a scale, their mean has its own";
-const NOTE = "Attention is not an explanation: a weight says what is mixed, not why the picture comes out as it does.";
-const STRONGEST = 3; // tokens named beside the maps
+const ROLE_TITLES = ["As a query", "As a key"];
+const ROLE_LABELS = ["Where the patch looks; choose another", "Who looks at the patch; choose another"];
+const WEIGHT_SCALE = "Attention weight, which has no unit. The colours follow its square root, the same at all steps and in both roles; all heads share a scale, their mean has its own";
+const NO_EXPLANATION = "Attention is not an explanation: a weight says what is mixed, not why the picture comes out as it does.";
+const STRONGEST_TOKENS = 3; // tokens named beside the maps
 const rootColour = (share) => viridis(Math.sqrt(clamp(share, 0, 1))); // most weights are small: a square root shows them
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
 
@@ -51,7 +51,7 @@ export function createAttentionView(app) {
   const even = () => 1 / shown.tokens;
   const tell = (weight) => `${weight.toFixed(4)}, ${(weight / even()).toFixed(1)} times an even share`;
   const brief = (weight) => weight.toFixed(3);
-  const maps = TITLES.map((title, role) => createTokenMap({ title, label: LABELS[role], onPick: app.choosePatch, tell, brief }));
+  const maps = ROLE_TITLES.map((title, role) => createTokenMap({ title, label: ROLE_LABELS[role], onPick: app.choosePatch, tell, brief }));
   const heads = createHeads({ onHead: chooseHead });
   const scale = createScale();
   const picture = h("canvas");
@@ -66,7 +66,7 @@ export function createAttentionView(app) {
       h("div", { class: "etviz-head" }, name, whose),
       strongest,
       scale.node,
-      h("p", { class: "etviz-hint" }, NOTE),
+      h("p", { class: "etviz-hint" }, NO_EXPLANATION),
       whichPart,
     ),
     h(
@@ -125,12 +125,12 @@ export function createAttentionView(app) {
     const hidden = maskFromHex(app.answer.mask)[shown.patch];
     name.textContent = capital(patchName(shown.patch, side));
     whose.textContent = `${hidden ? "hidden" : "visible"}, ${head === null ? `mean of ${shown.heads} heads` : `head ${head}`}`;
-    scale.show(["0", brief(highOf(head) / 4), brief(highOf(head))], SCALE);
+    scale.show(["0", brief(highOf(head) / 4), brief(highOf(head))], WEIGHT_SCALE);
     strongest.replaceChildren(...["Looks most at", "Is most looked at by"].map((words, role) => list(words, shown.of(role, at, head), side)));
   }
 
   function list(words, weights, side) {
-    const order = Array.from(weights.keys()).sort((a, b) => weights[b] - weights[a]).slice(0, STRONGEST);
+    const order = Array.from(weights.keys()).sort((a, b) => weights[b] - weights[a]).slice(0, STRONGEST_TOKENS);
     const token = (i) => (i ? patchName(i - 1, side) : "CLS");
     return h("dl", {}, h("dt", {}, words), ...order.map((i) => h("dd", {}, h("span", {}, token(i)), h("b", {}, brief(weights[i])))));
   }
