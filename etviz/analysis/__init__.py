@@ -3,7 +3,13 @@
 from etviz.analysis.attention import AttentionEntropy, AttentionRoles, attention_entropy, attention_roles
 from etviz.analysis.band import EnergyBand, band_of, energies_in_chunks, energy_band
 from etviz.analysis.landscape import EnergyPlane, GradientLine, energy_along_gradient, energy_plane
-from etviz.analysis.memories import memory_energy, memory_energy_of_token, memory_patches, top_memories
+from etviz.analysis.memories import (
+    memory_energy,
+    memory_energy_by_token,
+    memory_energy_of_token,
+    memory_patches,
+    top_memories,
+)
 from etviz.analysis.perturbations import Perturbations, perturbed_descents
 from etviz.analysis.snapshots import SnapshotFrame, snapshot_frames
 
@@ -23,6 +29,7 @@ __all__ = [
     "energy_band",
     "energy_plane",
     "memory_energy",
+    "memory_energy_by_token",
     "memory_energy_of_token",
     "memory_patches",
     "perturbed_descents",

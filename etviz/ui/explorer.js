@@ -30,12 +30,14 @@ import { bytes, clamp, format, h } from "./tools.js";
 import { createToolbar } from "./toolbar.js";
 import { createTransport } from "./transport.js";
 import { createUploads } from "./uploads.js";
+import { createAttentionView } from "./view-attention.js";
 import { createExploreView } from "./view-explore.js";
+import { createMemoriesView } from "./view-memories.js";
 
 const KEY_PAUSE_MS = 120; // after a key press, in case another follows
 const HINT = "Drag to hide patches or to show them again. Or arrow keys, space.";
 const TYPING = "input[type=number], input[type=text], select"; // where keys mean characters
-const VIEWS = [createExploreView];
+const VIEWS = [createExploreView, createAttentionView, createMemoriesView];
 const REPLAYED = [createExploreView]; // those that ask for nothing more than the descent
 const LOST = "This link was made with an uploaded picture, which stays with its owner: here is another one.";
 const OWN = {}; // the model's own settings

@@ -104,6 +104,15 @@ export function nextHalf(mask) {
   return halves[(now + 1) % halves.length];
 }
 
+/** The hidden patch nearest to the middle; where nothing is hidden, the nearest of all. */
+export function middlePatch(mask) {
+  const side = Math.sqrt(mask.length);
+  const off = (i) => Math.hypot(Math.floor(i / side) - (side - 1) / 2, (i % side) - (side - 1) / 2);
+  const all = Array.from(mask.keys());
+  const hidden = all.filter((i) => mask[i]);
+  return (hidden.length ? hidden : all).reduce((best, i) => (off(i) < off(best) ? i : best));
+}
+
 /** The same picture of a mask on a grid of `count` patches: each takes the nearest one's bit. */
 export function resizedMask(mask, count) {
   const [from, to] = [Math.sqrt(mask.length), Math.sqrt(count)];

@@ -8,7 +8,7 @@ export const VIRIDIS = ["440154", "482878", "3e4a89", "31688e", "26828e", "1f9e8
 );
 
 export function viridis(share) {
-  const place = clamp(share, 0, 1) * (VIRIDIS.length - 1);
+  const place = clamp(share || 0, 0, 1) * (VIRIDIS.length - 1); // what is no number is drawn as nothing
   const i = Math.min(Math.floor(place), VIRIDIS.length - 2);
   return VIRIDIS[i].map((low, channel) => low + (place - i) * (VIRIDIS[i + 1][channel] - low));
 }
