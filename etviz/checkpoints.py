@@ -6,6 +6,7 @@ temporary name, synced and renamed, so that an interrupted write leaves the old 
 """
 
 import contextlib
+import csv
 import json
 import os
 import re
@@ -149,6 +150,20 @@ def _table_row(card: dict) -> str:
         f"{test['masked_psnr']:.2f} dB",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def load_history(name_or_path: str | os.PathLike) -> list[dict[str, float]]:
+    """The rows of history.csv, oldest first, one for each validation: step, epoch, lr, train_loss, masked_psnr, ...
+
+    Raises:
+        UsageError: there is no such checkpoint or run, or its history is missing or no table of numbers.
+    """
+    path = find_checkpoint(name_or_path) / HISTORY
+    try:
+        with path.open(newline="") as file:
+            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    except (OSError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(f"{str(path)!r} is missing or no table of numbers: it is written while training.") from error
 
 
 def list_snapshots(name_or_path: str | os.PathLike) -> list[str]:

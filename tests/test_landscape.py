@@ -1,6 +1,7 @@
 """The energy around a descent, held against the definition evaluated state by state."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -74,9 +75,18 @@ def test_the_line_knows_the_block_and_the_step_taken(images, mask):
 # ---- on a plane --------------------------------------------------------------------------------------------------
 
 
-def test_the_plane_holds_the_first_two_principal_components(model, trace):
-    plane = analysis.energy_plane(model, trace, image=2, points=5, margin=0.5)
-    states = trace.tokens[2].flatten(1).numpy()
+def states_of(trace, image, normalized):
+    """The states as rows, (T+1, N * D)."""
+    tokens = trace.tokens[image]
+    if normalized:
+        tokens = (tokens - tokens.mean(2, keepdim=True)) / tokens.std(2, keepdim=True, correction=0)
+    return tokens.flatten(1)
+
+
+@pytest.mark.parametrize("normalized", [True, False])
+def test_the_plane_holds_the_first_two_principal_components(model, trace, normalized):
+    plane = analysis.energy_plane(model, trace, image=2, points=5, margin=0.5, normalized=normalized)
+    states = states_of(trace, 2, normalized).numpy()
     centred = states - states.mean(0)
     values, vectors = np.linalg.eigh(centred @ centred.T)  # the Gram matrix: another way to the same components
     assert plane.variance == pytest.approx(values[[-1, -2]] / values.sum(), rel=1e-8)
@@ -90,9 +100,10 @@ def test_the_plane_holds_the_first_two_principal_components(model, trace):
     assert plane.steps.tolist() == list(range(5))
 
 
-def test_the_planes_energies_are_those_of_its_points(model, trace):
-    plane = analysis.energy_plane(model, trace, image=2, points=4)
-    states = trace.tokens[2].flatten(1)
+@pytest.mark.parametrize("normalized", [True, False])
+def test_the_planes_energies_are_those_of_its_points(model, trace, normalized):
+    plane = analysis.energy_plane(model, trace, image=2, points=4, normalized=normalized)
+    states = states_of(trace, 2, normalized)
     mean = states.mean(0)
     axes = torch.linalg.lstsq(plane.path, states - mean).solution  # (2, N * D), from the path alone
     for row, column in [(0, 0), (0, 3), (2, 1), (3, 3)]:
@@ -106,7 +117,7 @@ def test_a_plane_is_of_one_block(images, mask):
     model = etviz.create_model("et", **TINY | dict(depth=2)).double()
     trace = model.trace(images.double(), mask)
     assert analysis.energy_plane(model, trace, points=2).steps.tolist() == [4, 5, 6, 7, 8]
-    first = analysis.energy_plane(model, trace, points=2, block=0)
+    first = analysis.energy_plane(model, trace, points=2, block=0, normalized=False)
     assert first.steps.tolist() == [0, 1, 2, 3]
     states = trace.tokens[0, :4].flatten(1)
     axes = torch.linalg.lstsq(first.path, states - states.mean(0)).solution
@@ -122,6 +133,13 @@ def test_a_plane_of_the_full_size_model_is_quick():
     start = time.process_time()
     analysis.energy_plane(model, trace, points=25)
     assert time.process_time() - start < 3.0  # about 1 s of one core
+
+
+def test_the_length_of_a_token_plays_no_part_in_the_plane(model, trace):
+    longer = replace(trace, tokens=trace.tokens * torch.linspace(50, 90, 5).double()[:, None, None])
+    usual, grown = (analysis.energy_plane(model, t, points=3) for t in (trace, longer))
+    assert grown.variance == pytest.approx(usual.variance)
+    torch.testing.assert_close(grown.energy.sum(), usual.energy.sum(), rtol=1e-6, atol=0)  # up to mirrored axes
 
 
 @pytest.mark.parametrize(
@@ -161,7 +179,8 @@ def test_without_noise_nothing_changes(model, images, mask):
     assert result.same_basin.all()
     trace = model.trace(images[:1].double(), mask[:1])
     torch.testing.assert_close(result.reference_energy, trace.energy[0])
-    torch.testing.assert_close(result.reference_frame, trace.frames[0, -1])
+    expected = etviz.complete(images[:1].double(), trace.frames[:, -1], mask[:1])[0]
+    torch.testing.assert_close(result.reference_frame, expected)
 
 
 def test_noise_is_relative_to_each_token_and_repeats_with_its_seed(model, images, mask):

@@ -5,6 +5,7 @@ from etviz.analysis.band import EnergyBand, band_of, energies_in_chunks, energy_
 from etviz.analysis.landscape import EnergyPlane, GradientLine, energy_along_gradient, energy_plane
 from etviz.analysis.memories import memory_energy, memory_energy_of_token, memory_patches, top_memories
 from etviz.analysis.perturbations import Perturbations, perturbed_descents
+from etviz.analysis.snapshots import SnapshotFrame, snapshot_frames
 
 __all__ = [
     "AttentionEntropy",
@@ -13,6 +14,7 @@ __all__ = [
     "EnergyPlane",
     "GradientLine",
     "Perturbations",
+    "SnapshotFrame",
     "attention_entropy",
     "attention_roles",
     "band_of",
@@ -24,5 +26,6 @@ __all__ = [
     "memory_energy_of_token",
     "memory_patches",
     "perturbed_descents",
+    "snapshot_frames",
     "top_memories",
 ]

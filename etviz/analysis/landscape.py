@@ -6,6 +6,7 @@ Shapes: B images, T+1 states, N tokens (CLS first), D token width, P points. Ene
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from etviz.analysis.inputs import check_number, check_place, check_trace
@@ -32,18 +33,19 @@ class GradientLine:
 class EnergyPlane:
     """The energy on the plane of the first two principal components of one block's states."""
 
-    first: Tensor  # (P,)  coordinates along the first component, in units of the tokens
+    first: Tensor  # (P,)  coordinates along the first component, in units of the (normalised) tokens
     second: Tensor  # (P,)  along the second
     energy: Tensor  # (P, P)  [second, first], on the plane itself
     path: Tensor  # (S, 2)  the states' coordinates on the plane: their projections
     path_energy: Tensor  # (S,)  the energy of the states themselves, which lie off the plane
     steps: Tensor  # (S,)  which state of the trace each is
     variance: tuple[float, float]  # the components' shares of the states' variance, 0 to 1
+    normalized: bool  # whether the states are layer-normed tokens
 
 
 @torch.no_grad()
 def energy_along_gradient(
-    model: MaskedImageModel, trace: Trace, image: int = 0, step: int = 0, reach: float = 4.0, points: int = 61
+    model: MaskedImageModel, trace: Trace, image: int = 0, step: int = 0, reach: float = 4.0, points: int = 161
 ) -> GradientLine:
     """The energy along minus the gradient from one state, from one step size backwards to ``reach`` forwards.
 
@@ -85,13 +87,22 @@ def energy_along_gradient(
 
 @torch.no_grad()
 def energy_plane(
-    model: MaskedImageModel, trace: Trace, image: int = 0, points: int = 25, margin: float = 0.25, block: int = -1
+    model: MaskedImageModel,
+    trace: Trace,
+    image: int = 0,
+    points: int = 25,
+    margin: float = 0.25,
+    block: int = -1,
+    normalized: bool = True,
 ) -> EnergyPlane:
     """The energy on a grid over the plane of a descent, with its path.
 
     The states of one block, as rows of N * D numbers about their mean, have principal components; the plane is that of
     the first two. The variance they hold says how much of the path the plane shows: the rest of it, and nearly all of
     the energy's other directions, are out of sight.
+
+    Tokens are layer-normed to mean 0 and variance 1 first, because that is all the energy sees of them: what the
+    descent does to their length, which grows at every step and would be most of the variance, changes no energy.
 
     Args:
         model: the one traced; of `et_asym` its decoder's descent.
@@ -100,6 +111,7 @@ def energy_plane(
         points: P, along each side, at least 2.
         margin: added on each side, as a share of the path's extent, 0 or more.
         block: whose energy function and states, for models of several; negative numbers count from the last.
+        normalized: False takes the tokens as they are, length included.
 
     Raises:
         UsageError: the trace is not this model's, has fewer than three states of the block or states that are not
@@ -114,6 +126,8 @@ def energy_plane(
     block %= len(descent.blocks)
     steps = (trace.block == block).nonzero()[:, 0]
     states = trace.tokens[image][steps.to(trace.tokens.device)]  # (S, N, D)
+    if normalized:
+        states = F.layer_norm(states, states.shape[2:], eps=0.0)
     mean, components, path, variance = _principal_plane(states)
     first, second = (_around(path[:, axis], points, margin) for axis in (0, 1))
     grid = torch.cartesian_prod(second, first).flip(1)  # (P * P, 2): first runs fastest
@@ -131,6 +145,7 @@ def energy_plane(
         path_energy=trace.energy[image][steps.to(trace.energy.device)],
         steps=steps,
         variance=variance,
+        normalized=normalized,
     )
 
 

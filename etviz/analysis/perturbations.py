@@ -9,7 +9,7 @@ from torch import Tensor
 from etviz.analysis.inputs import descent_of
 from etviz.errors import UsageError
 from etviz.metrics import masked_mse
-from etviz.models import MaskedImageModel, Trace
+from etviz.models import MaskedImageModel, Trace, complete
 from etviz.models.descent import EnergyDescent
 
 BARRIER = 0.01  # of the energy that the undisturbed descent loses: less is no barrier
@@ -33,8 +33,8 @@ class Perturbations:
     reference_mse: float
     barrier: Tensor  # (S,)  see `perturbed_descents`, as a share of what the undisturbed descent loses
     same_basin: Tensor  # (S,) bool  barrier is at most BARRIER
-    frames: Tensor  # (S, C, H, W)  final reconstructions, in [0, 1]
-    reference_frame: Tensor  # (C, H, W)
+    frames: Tensor  # (S, C, H, W)  final pictures in [0, 1]: the reconstruction, completed by the visible pixels
+    reference_frame: Tensor  # (C, H, W)  the undisturbed one
     noise: float  # as asked for
 
 
@@ -75,6 +75,7 @@ def perturbed_descents(
     trace = model.trace(images, mask, start=starts, keep_attention=False, **descent)
     distance = _distances(energies, trace)
     error = masked_mse(images, trace.frames[:, -1], mask)
+    completed = complete(images, trace.frames[:, -1], mask)
     barrier = _barriers(energies, trace)
     return Perturbations(
         energy=trace.energy[1:],
@@ -86,8 +87,8 @@ def perturbed_descents(
         reference_mse=error[0].item(),
         barrier=barrier,
         same_basin=barrier <= BARRIER,
-        frames=trace.frames[1:, -1],
-        reference_frame=trace.frames[0, -1],
+        frames=completed[1:],
+        reference_frame=completed[0],
         noise=noise,
     )
 

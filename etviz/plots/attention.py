@@ -15,7 +15,7 @@ from etviz.analysis.inputs import check_place
 from etviz.masks import grid_side
 from etviz.models import Trace
 from etviz.plots.grids import hide_patches
-from etviz.plots.style import HEAT, INK, SMALL, TEXT, VERMILION, bare, new_figure, show_image
+from etviz.plots.style import HEAT, INK, SMALL, TEXT, VERMILION, bare, colorbar, new_figure, show_image
 
 ROLES = {"query": "as a query: where patch {} looks", "key": "as a key: who looks at patch {}"}
 CLS_LEFT = -2.0  # of the CLS token's square, in patches
@@ -57,7 +57,7 @@ def attention_maps(trace: Trace, images: Tensor, query: int, image: int = 0, ste
         _draw_map(axes, role.patches.mean(0), query, norm)
         _draw_cls(axes, role.cls.mean().item(), role.patches.shape[1], norm)
         axes.set_title(role.title, fontsize=TEXT, color=INK)
-        _colorbar(figure, axes, norm, "mean weight over heads")
+        colorbar(figure, axes, norm, "mean weight over heads")
     return figure
 
 
@@ -109,7 +109,7 @@ def _draw_heads(block: SubFigure, role: _Role, query: int, rows: int, columns: i
         panels[head].set_title(f"head {head}, CLS {cls:.2f}", fontsize=SMALL, color=INK, pad=2)
     for axes in panels[len(role.patches) :]:
         axes.set_visible(False)
-    _colorbar(block, panels, norm, "weight")
+    colorbar(block, panels, norm, "weight")
 
 
 def _draw_map(axes: Axes, weights: Tensor, query: int, norm: Normalize) -> None:
@@ -126,10 +126,3 @@ def _draw_cls(axes: Axes, weight: float, side: int, norm: Normalize) -> None:
     axes.add_patch(square)
     axes.text(CLS_LEFT + 0.5, 0.7, f"CLS\n{weight:.3f}", fontsize=SMALL, color=INK, ha="center", va="top")
     axes.set_xlim(CLS_LEFT - 0.5, side - 0.5)
-
-
-def _colorbar(figure: Figure | SubFigure, axes: Axes | list[Axes], norm: Normalize, label: str) -> None:
-    bar = figure.colorbar(ScalarMappable(norm, HEAT), ax=axes, shrink=0.8, aspect=18, pad=0.02)
-    bar.set_label(label, fontsize=SMALL, color=INK)
-    bar.ax.tick_params(labelsize=SMALL, colors=INK)
-    bar.outline.set_visible(False)

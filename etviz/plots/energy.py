@@ -28,9 +28,7 @@ def energy_curves(traces: Trace | Sequence[Trace]) -> Figure:
     Raises:
         UsageError: no traces, or of different lengths (a trace that stopped early is shorter).
     """
-    traces = [traces] if isinstance(traces, Trace) else list(traces)
-    if len({len(trace) for trace in traces}) != 1:
-        raise UsageError("Energy curves need traces of one length: leave tolerance out, so that all take every step.")
+    traces = _of_one_length(traces)
     parts = {
         "total energy": (torch.cat([t.energy for t in traces]), BLUE),
         "attention energy": (torch.cat([t.attention_energy.sum(-1) for t in traces]), ORANGE),
@@ -44,6 +42,35 @@ def energy_curves(traces: Trace | Sequence[Trace]) -> Figure:
     panels[0].set_title(f"total energy, {_rises(traces)}", fontsize=TEXT, color=INK, loc="left")
     panels[0].legend(fontsize=SMALL, frameon=False)
     return figure
+
+
+def gradient_norm(traces: Trace | Sequence[Trace]) -> Figure:
+    """||dE/dg|| against the step: the mean over images and the band of the middle 80%.
+
+    The Euclidean norm over all tokens of an image, in units of the energy for each unit of g. It does not vanish where
+    a descent settles: the layer norm holds g on a sphere, and the part of the gradient that points out of it merely
+    lengthens x, which changes no energy.
+
+    Args:
+        traces: as `energy_curves`: gradient norms (B, T+1) in all.
+
+    Raises:
+        UsageError: as `energy_curves`.
+    """
+    traces = _of_one_length(traces)
+    figure = new_figure(3.4, 2.7)
+    axes = figure.subplots()
+    _draw(axes, torch.cat([t.gradient_norm for t in traces]).double().cpu(), traces[0].block.tolist(), BLUE)
+    axes.set_title("gradient norm $\\|dE/dg\\|$", fontsize=TEXT, color=INK, loc="left")
+    axes.legend(fontsize=SMALL, frameon=False)
+    return figure
+
+
+def _of_one_length(traces: Trace | Sequence[Trace]) -> list[Trace]:
+    traces = [traces] if isinstance(traces, Trace) else list(traces)
+    if len({len(trace) for trace in traces}) != 1:
+        raise UsageError("Energy curves need traces of one length: leave tolerance out, so that all take every step.")
+    return traces
 
 
 def _draw(axes: Axes, energy: Tensor, block: list[int], color: str) -> None:

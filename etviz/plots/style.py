@@ -1,7 +1,9 @@
 """One look for every figure: sizes, colours, and how an image sits on its axes."""
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure, SubFigure
 from torch import Tensor
 
 # Okabe and Ito's palette, told apart by readers of any colour vision.
@@ -39,3 +41,13 @@ def plain(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(INK)
     axes.tick_params(labelsize=SMALL, colors=INK)
+
+
+def colorbar(
+    figure: Figure | SubFigure, axes: Axes | list[Axes], norm: Normalize, label: str, cmap: str = HEAT
+) -> None:
+    """A slim colour bar beside ``axes``; ``label`` says what is measured, with its unit if it has one."""
+    bar = figure.colorbar(ScalarMappable(norm, cmap), ax=axes, shrink=0.8, aspect=18, pad=0.02)
+    bar.set_label(label, fontsize=SMALL, color=INK)
+    bar.ax.tick_params(labelsize=SMALL, colors=INK)
+    bar.outline.set_visible(False)
