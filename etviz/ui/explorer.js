@@ -228,7 +228,7 @@ export function createExplorer(root, host) {
     transport.stop();
     state.veil = veil;
     root.dataset.veil = veil ?? "";
-    if (picker.node) picker.node.hidden = veil !== null;
+    if (picker.node) picker.node.style.visibility = veil === null ? "" : "hidden"; // its place stays
     for (const part of [ui.left, tabs.list, models?.node].filter(Boolean)) part.inert = veil !== null;
     transport.node.inert = veil === "all";
     if (app.answer) show(app.answer);

@@ -40,7 +40,7 @@ export function createGame(app, onPlaying) {
     "article",
     { class: "etviz-card is-game" },
     h("h2", {}, "Predict, then reveal"),
-    h("p", {}, "For a class: a picture comes with its patches hidden. Say what it shows, then reveal the descent step by step or at once, and at last the original. The page keeps the score."),
+    h("p", {}, "For a class: say what a hidden picture shows, then reveal the descent step by step or at once, and at last the original. The page keeps the score."),
     button("Start the game →", () => begin()),
   );
   const readChoices = createReader(app, "choices", showChoices);
@@ -62,8 +62,8 @@ export function createGame(app, onPlaying) {
   const lastStep = () => app.answer.energy.length - 1;
 
   async function begin() {
-    enter("guess");
     guess = null;
+    enter("guess");
     showChoices({ choices: [], label: null });
     app.setVeil("all");
     const { count = 1 } = app.start;
@@ -79,14 +79,20 @@ export function createGame(app, onPlaying) {
     phase = name;
     node.hidden = phase === "idle";
     onPlaying(phase !== "idle");
-    const sentences = { guess: "What is under the mask?", reveal: "Still the same opinion?", done: "That was it" };
-    question.textContent = sentences[phase] ?? "";
+    const watching = guess === null ? "What does it become?" : "Watch it take shape";
+    question.textContent = { guess: "What is under the mask?", reveal: watching, done: "That was it" }[phase] ?? "";
     next.disabled = once.disabled = phase === "done";
     truth.disabled = phase !== "reveal";
     again.hidden = phase !== "done";
     tally.textContent = `Score: ${score.right} of ${score.rounds}`;
     if (phase !== "done") verdict.textContent = "";
-    [...choices.children].forEach((choice) => (choice.disabled = phase !== "guess"));
+    lockChoices();
+  }
+
+  /** Until the first reveal one may change one's mind, and who had no guess yet may still make one. */
+  function lockChoices() {
+    const locked = phase === "done" || (phase === "reveal" && guess !== null);
+    [...choices.children].forEach((choice) => (choice.disabled = locked));
   }
 
   function showChoices(reading) {
@@ -94,6 +100,7 @@ export function createGame(app, onPlaying) {
     const choose = (name) => () => {
       guess = name;
       [...choices.children].forEach((choice) => choice.setAttribute("aria-pressed", choice.textContent === name));
+      lockChoices();
     };
     const named = known.choices.map((name) => h("button", { type: "button", "aria-pressed": "false", click: choose(name) }, name));
     choices.replaceChildren(...(named.length ? named : [h("p", { class: "etviz-hint" }, "Have a guess, and say it aloud.")]));
@@ -138,6 +145,7 @@ export function createGame(app, onPlaying) {
   function stop() {
     enter("idle");
     app.setVeil(null);
+    invitation.querySelector("button").focus();
   }
 
   function show() {

@@ -54,7 +54,7 @@ export function createGuideView(app) {
     draw(pictures.masking[0], app.answer.size, pixel);
     draw(pictures.masking[1], app.answer.size, (i) => (mask[app.patches[i]] ? null : pixel(i)));
     const hidden = mask.reduce((sum, bit) => sum + bit, 0);
-    words.masking.textContent = `${hidden} of ${mask.length} patches are hidden. The model sees only the others, and rebuilds the rest from them.`;
+    words.masking.textContent = `${hidden} of ${mask.length} patches are hidden. The model sees the others only, and rebuilds the rest.`;
   }
 
   function showPatches({ size, mask }) {
@@ -65,7 +65,7 @@ export function createGuideView(app) {
       const [row, column] = [Math.floor(tile / side) * patch + Math.floor(i / patch), (tile % side) * patch + (i % patch)];
       return pixel(row * size + column);
     });
-    words.patches.textContent = `The picture is cut into ${side} by ${side} patches of ${patch} by ${patch} pixels. Each becomes a token: a list of numbers that the model may change.`;
+    words.patches.textContent = `${side} by ${side} patches of ${patch} by ${patch} pixels. Each becomes a token: a list of numbers for the model to change.`;
   }
 
   function showCurve({ energy }, step) {
@@ -80,7 +80,7 @@ export function createGuideView(app) {
       svg("path", { class: "etviz-line is-total", d: path }),
       svg("circle", { class: "etviz-here", cx: x(step), cy: y(energy[step]), r: 6 }),
     );
-    words.energy.textContent = `One number says how badly all tokens fit together. It is ${format(energy[step], 6)} at step ${step}; lower is a better fit, though not always a better picture.`;
+    words.energy.textContent = `How badly all tokens fit together: ${format(energy[step], 6)} at step ${step}. Lower fits better, but need not look better.`;
   }
 
   function showStrip({ size, energy }) {
@@ -90,14 +90,14 @@ export function createGuideView(app) {
       draw(pictures.descent[i], size, app.pixel(step));
       pictures.descent[i].setAttribute("aria-label", `Step ${step}`);
     });
-    words.descent.textContent = `Every step moves all tokens a little downhill on the energy, ${last} times. Here are steps ${wanted.slice(0, -1).join(", ")} and ${wanted[wanted.length - 1]}.`;
+    words.descent.textContent = `Each of ${last} steps moves all tokens downhill on the energy. Here are steps ${wanted.slice(0, -1).join(", ")} and ${wanted[wanted.length - 1]}.`;
   }
 
   function showMemories({ size, count: all, patches }) {
     const side = Math.ceil(Math.sqrt(patches.length));
     const pixels = patches.map((patch) => rgb(bytes(patch)));
     drawTiles(pictures.memories[0], side, size, (tile, i) => pixels[tile]?.(i) ?? null);
-    words.memories.textContent = `The model has learned ${all} memories; a token that resembles one lies lower. These ${patches.length} carry most of the energy here, decoded as patches.`;
+    words.memories.textContent = `A token that is like one of ${all} learned memories lies lower. These ${patches.length}, decoded, carry most of the energy here.`;
   }
 
   return {
