@@ -8,7 +8,7 @@ import { bytes, format, h } from "./tools.js";
 import { createColourBar } from "./view-explore.js";
 
 const NOISE = { least: 0, most: 1, gap: 0.01, first: 0.2 };
-const MAX_SEED = 999999;
+const LARGEST_SEED = 2 ** 32 - 1;
 
 const percent = (share) => `${(100 * share).toFixed(2)}%`;
 
@@ -16,8 +16,8 @@ const percent = (share) => `${(100 * share).toFixed(2)}%`;
 function createRuns(app, onRuns) {
   const noise = h("input", { type: "range", min: NOISE.least, max: NOISE.most, step: NOISE.gap, value: NOISE.first, "aria-label": "Noise on the start", input: disturb });
   const strength = h("output", { class: "etviz-percent" });
-  const seed = h("input", { type: "number", min: 0, max: MAX_SEED, step: 1, "aria-label": "Seed of the noise", change: () => reseed(Number(seed.value)) });
-  const again = h("button", { type: "button", click: () => reseed((app.seed + 1) % (MAX_SEED + 1)) }, "Draw again");
+  const seed = h("input", { type: "number", min: 0, max: LARGEST_SEED, step: 1, "aria-label": "Seed of the noise", change: () => reseed(Number(seed.value)) });
+  const again = h("button", { type: "button", click: () => reseed((app.seed + 1) % (LARGEST_SEED + 1)) }, "Draw again");
   const verdict = h("p", { class: "etviz-verdict", role: "status" });
   const criterion = h("p", { class: "etviz-hint" });
   const tiles = h("div", { class: "etviz-ends" });

@@ -28,7 +28,7 @@ MAX_LINES = 61  # of a longer descent, not every state has its line
 PLANE_POINTS = 25
 RUNS = 5
 MAX_NOISE = 2.0
-MAX_SEED = 2**31 // RUNS
+MAX_SEED = 2**32 - 1
 
 
 def read_gradient_lines(service, question: dict) -> dict:
@@ -161,6 +161,6 @@ def _noise(value: object) -> float:
 
 
 def _seed(value: object) -> int:
-    if type(value) is not int or not 0 <= value < MAX_SEED:
-        raise UsageError(f"The seed is a whole number from 0 to {MAX_SEED - 1:,}, not {str(value)[:20]}.")
+    if type(value) is not int or not 0 <= value <= MAX_SEED:
+        raise UsageError(f"The seed is a whole number from 0 to {MAX_SEED:,}, not {str(value)[:20]}.")
     return value
