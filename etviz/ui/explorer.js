@@ -23,7 +23,7 @@ import { createAsker } from "./asker.js";
 import { countHidden, isMaskHex, isSeed, maskFromHex, maskToHex, resizedMask } from "./masks.js";
 import { createPainter } from "./painter.js";
 import { createModelMenu, createPicker } from "./picker.js";
-import { draw, patchTable, rgb } from "./pixels.js";
+import { blanked, draw, patchTable, rgb } from "./pixels.js";
 import { createShare } from "./share.js";
 import { createTabs } from "./tabs.js";
 import { bytes, clamp, format, h } from "./tools.js";
@@ -32,12 +32,14 @@ import { createTransport } from "./transport.js";
 import { createUploads } from "./uploads.js";
 import { createAttentionView } from "./view-attention.js";
 import { createExploreView } from "./view-explore.js";
+import { createGuideView } from "./view-guide.js";
+import { createLandscapeView } from "./view-landscape.js";
 import { createMemoriesView } from "./view-memories.js";
 
 const KEY_PAUSE_MS = 120; // after a key press, in case another follows
 const HINT = "Drag to hide patches or to show them again. Or arrow keys, space.";
 const TYPING = "input[type=number], input[type=text], select"; // where keys mean characters
-const VIEWS = [createExploreView, createAttentionView, createMemoriesView];
+const VIEWS = [createExploreView, createAttentionView, createMemoriesView, createLandscapeView, createGuideView];
 const REPLAYED = [createExploreView]; // those that ask for nothing more than the descent
 const LOST = "This link was made with an uploaded picture, which stays with its owner: here is another one.";
 const OWN = {}; // the model's own settings
@@ -57,6 +59,8 @@ export function createExplorer(root, host) {
     seq: start.answer.seq ?? 0,
     tab: "explore",
     seed: 0, // of what is drawn at random
+    veil: null, // "all" keeps the original and the reconstruction off the page, "original" the original only
+    from: null, // the tab to lead back to
     past: [], // masks before and after the present one, as hexadecimal
     future: [],
     committed: start.answer.mask,
@@ -76,6 +80,9 @@ export function createExplorer(root, host) {
     get seed() {
       return state.seed;
     },
+    get veil() {
+      return state.veil;
+    },
     question,
     pixel,
     change,
@@ -83,7 +90,9 @@ export function createExplorer(root, host) {
     choosePatch,
     setSeed,
     setMask: replaceMask,
+    setVeil,
     openTab,
+    lead,
     say,
   };
 
@@ -120,6 +129,22 @@ export function createExplorer(root, host) {
     const caption = h("p", { class: "etviz-caption" });
     const notice = h("p", { class: "etviz-notice", role: "alert", hidden: true });
     const spoken = h("p", { class: "etviz-spoken", role: "status" });
+    const back = h("button", { type: "button", class: "etviz-back", hidden: true, click: () => openTab(state.from) });
+    const left = h(
+      "section",
+      { class: "etviz-left", "aria-label": "Mask", inert: !live },
+      h("div", { class: "etviz-head" }, h("h2", {}, live ? "Paint to hide" : "The mask"), counter),
+      painter.node,
+      live ? tools.bar : null,
+      h(
+        "div",
+        { class: "etviz-notes" },
+        caption,
+        start.note ? h("p", { class: "etviz-hint" }, start.note) : null,
+        live ? h("p", { class: "etviz-hint" }, HINT) : null,
+      ),
+      live ? tools.more : null,
+    );
     const side = h("div", { class: "etviz-side" }, models?.node ?? null, share?.node ?? null);
     const heading = start.heading
       ? h("header", { class: "etviz-top" }, h("h1", {}, start.heading.title), h("p", {}, start.heading.text), side)
@@ -134,32 +159,19 @@ export function createExplorer(root, host) {
       h(
         "div",
         { class: "etviz-main" },
-        h(
-          "section",
-          { class: "etviz-left", "aria-label": "Mask", inert: !live },
-          h("div", { class: "etviz-head" }, h("h2", {}, live ? "Paint to hide" : "The mask"), counter),
-          painter.node,
-          live ? tools.bar : null,
-          h(
-            "div",
-            { class: "etviz-notes" },
-            caption,
-            start.note ? h("p", { class: "etviz-hint" }, start.note) : null,
-            live ? h("p", { class: "etviz-hint" }, HINT) : null,
-          ),
-          live ? tools.more : null,
-        ),
+        left,
         h(
           "div",
           { class: "etviz-right" },
           views.length > 1 ? tabs.list : null,
+          back,
           ...tabs.panels,
           transport.node,
         ),
       ),
       spoken,
     );
-    return { node, counter, caption, notice, spoken };
+    return { node, counter, caption, notice, spoken, back, left };
   }
 
   function showMask(mask) {
@@ -205,8 +217,9 @@ export function createExplorer(root, host) {
     app.frames = Array.from({ length: frames.length / area }, (_, i) => frames.subarray(i * area, (i + 1) * area));
     app.original = bytes(answer.image);
     app.patches = patchTable(answer.size, Math.sqrt(4 * answer.mask.length));
+    veilPixels(maskFromHex(answer.mask));
     draw(painter.canvas, answer.size, rgb(app.original));
-    ui.caption.textContent = answer.caption;
+    ui.caption.textContent = state.veil ? "Which picture is this?" : answer.caption;
     picker.show(answer.picture);
     if (!("pixels" in answer.picture)) uploads?.note.hide();
     models?.show(answer.model);
@@ -219,6 +232,24 @@ export function createExplorer(root, host) {
     Object.assign(root.dataset, { steps: lastStep(), shown: answer.mask, seq: answer.seq, ready: "true" });
   }
 
+  /** Under a veil the page does not hold what it must not show: no view can give it away. */
+  function veilPixels(mask) {
+    const hidden = (i) => mask[app.patches[i]] === 1;
+    if (state.veil) app.original = blanked(app.original, hidden);
+    if (state.veil === "all") app.frames = app.frames.map((frame) => blanked(frame, hidden));
+  }
+
+  /** Hide "all" or "original" of what lies under the mask, and what would show it; null shows everything again. */
+  function setVeil(veil) {
+    transport.stop();
+    state.veil = veil;
+    root.dataset.veil = veil ?? "";
+    if (picker.node) picker.node.style.visibility = veil === null ? "" : "hidden"; // its place stays
+    for (const part of [ui.left, tabs.list, models?.node].filter(Boolean)) part.inert = veil !== null;
+    transport.node.inert = veil === "all";
+    if (app.answer) show(app.answer);
+  }
+
   function say(sentence) {
     ui.notice.hidden = !sentence;
     const close = h("button", { type: "button", class: "etviz-icon", "aria-label": "Dismiss", click: () => say("") }, "×");
@@ -229,6 +260,9 @@ export function createExplorer(root, host) {
     state.tab = views.some((entry) => entry.name === name) ? name : views[0].name;
     root.dataset.tab = state.tab;
     tabs.open(state.tab);
+    if (state.tab === state.from) state.from = null;
+    ui.back.hidden = state.from === null;
+    ui.back.textContent = `← Back to the ${views.find((entry) => entry.name === state.from)?.title ?? ""} tab`;
     if (!app.answer) return;
     view().show(app.answer);
     view().choose?.(app.patch);
@@ -239,6 +273,21 @@ export function createExplorer(root, host) {
 
   function openTab(name) {
     showTab(name);
+    address.push(shareable());
+  }
+
+  /** Lead to another tab, mask, step, settings ...; a button leads back to the tab that was left. */
+  async function lead({ tab, mask = wanted.mask, step = null, ...part }) {
+    transport.stop();
+    const hex = maskToHex(mask);
+    if (hex !== state.committed) state.past.push(state.committed);
+    state.committed = hex;
+    painter.show(mask);
+    showMask(mask);
+    await change(part, { remember: false });
+    if (tab !== state.tab) state.from = state.tab;
+    showTab(tab);
+    if (step !== null) showStep(step);
     address.push(shareable());
   }
 
@@ -392,6 +441,7 @@ export function createExplorer(root, host) {
     Object.assign(state, { committed: maskToHex(wanted.mask), past: [], future: [], seed: isSeed(seed) ? seed : 0 });
     tools.showSeed(state.seed);
     app.patch = Number.isInteger(patch) ? patch : null;
+    if (state.veil) setVeil(null);
     painter.show(wanted.mask);
     showTab(tab ?? "explore");
     await change({ picture: picture && !lost ? picture : start.answer.picture, model, snapshot, settings }, { remember: false });
@@ -401,6 +451,7 @@ export function createExplorer(root, host) {
   }
 
   root.addEventListener("keydown", (event) => {
+    if (state.veil) return;
     const plain = !(event.ctrlKey || event.metaKey || event.altKey);
     const ours = () => (live && tools.press(event.key)) || transport.press(event.key);
     if (plain && !event.target.matches(TYPING) && ours()) event.preventDefault();
@@ -414,7 +465,7 @@ export function createExplorer(root, host) {
     root.addEventListener("dragover", (event) => event.preventDefault());
     root.addEventListener("drop", (event) => {
       event.preventDefault();
-      if (event.dataTransfer.files.length) uploads.take(event.dataTransfer.files[0]);
+      if (event.dataTransfer.files.length && !state.veil) uploads.take(event.dataTransfer.files[0]);
     });
   }
 

@@ -24,6 +24,22 @@ export function draw(canvas, size, pixel) {
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
+/** A copy of some pixels, grey where `hides(i)` says so. */
+export function blanked(pixels, hides) {
+  return pixels.map((value, i) => (hides(Math.floor(i / 3)) ? 128 : value));
+}
+
+/** Draw side x side square tiles of `size` pixels with a gap of one; `pixel(tile, i)` as in `draw`. */
+export function drawTiles(canvas, side, size, pixel) {
+  const whole = side * (size + 1) - 1;
+  draw(canvas, whole, (i) => {
+    const [row, column] = [Math.floor(i / whole), i % whole];
+    const [down, across] = [row % (size + 1), column % (size + 1)];
+    if (down === size || across === size) return null;
+    return pixel(Math.floor(row / (size + 1)) * side + Math.floor(column / (size + 1)), down * size + across);
+  });
+}
+
 export const rgb = (pixels) => (i) => pixels.subarray(3 * i, 3 * i + 3);
 
 /** Which patch a pixel belongs to, as a table over the pixels of a size x size image cut into side x side patches. */

@@ -2,7 +2,9 @@
 
 import os
 import threading
+import time
 from collections import OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -21,6 +23,7 @@ from etviz.ui.uploads import MAX_BYTES, MAX_SIDE, read_upload
 
 MAX_WAITING = 32  # questions at once; more are turned away with a sentence
 MAX_TRACES = 6  # kept for the views that look closer at what is on screen
+TURN = 0.001  # seconds
 
 
 class Service:
@@ -105,6 +108,17 @@ class Service:
             if len(self._traces) > MAX_TRACES:
                 self._traces.popitem(last=False)
             return self._traces[key]
+
+    def in_turns(self, pieces: Iterator) -> list:
+        """All that ``pieces`` yields, with the models to itself for one piece at a time: others compute in between."""
+        found = []
+        while True:
+            with self.lock:
+                piece = next(pieces, None)
+            if piece is None:
+                return found
+            found.append(piece)
+            time.sleep(TURN)  # or this thread would take the lock again before anybody who waits for it
 
     # ---- what is asked -------------------------------------------------------------------------------------------
 
