@@ -18,7 +18,7 @@
  */
 
 import { createAddress } from "./address.js";
-import { createAsker } from "./asker.js";
+import { createAsker, patiently } from "./asker.js";
 import { countHidden, isMaskHex, maskFromHex, maskToHex, resizedMask } from "./masks.js";
 import { createPainter } from "./painter.js";
 import { createModelMenu, createPicker } from "./picker.js";
@@ -27,12 +27,14 @@ import { createTabs } from "./tabs.js";
 import { bytes, clamp, format, h } from "./tools.js";
 import { createToolbar } from "./toolbar.js";
 import { createTransport } from "./transport.js";
+import { createCompareView } from "./view-compare.js";
 import { createExploreView } from "./view-explore.js";
+import { createTrainingView } from "./view-training.js";
 
 const KEY_PAUSE_MS = 120; // after a key press, in case another follows
 const HINT = "Drag to hide patches or to show them again. Or arrow keys, space.";
 const TYPING = "input[type=number], input[type=text], select"; // where keys mean characters
-const VIEWS = [createExploreView];
+const VIEWS = [createExploreView, createCompareView, createTrainingView];
 const LOST = "This link was made with an uploaded picture, which stays with its owner: here is another one.";
 const OWN = {}; // the model's own settings
 
@@ -50,6 +52,7 @@ export function createExplorer(root, host) {
     seq: start.answer.seq ?? 0,
     tab: VIEWS.length ? "explore" : null,
     seed: 0, // of what is drawn at random
+    linked: {}, // what views keep in the address, by name, as text
     past: [], // masks before and after the present one, as hexadecimal
     future: [],
     committed: start.answer.mask,
@@ -78,6 +81,9 @@ export function createExplorer(root, host) {
     setMask: replaceMask,
     openTab,
     say,
+    linked: (name) => state.linked[name] ?? null,
+    link,
+    offer,
   };
 
   const painter = createPainter({ onPaint: showMask, onStroke: endStroke });
@@ -194,7 +200,7 @@ export function createExplorer(root, host) {
     draw(painter.canvas, answer.size, rgb(app.original));
     ui.caption.textContent = answer.caption;
     picker.show(answer.picture);
-    models?.show(answer.model);
+    models?.show(answer.model, answer.snapshot);
     if (!painter.busy()) painter.show(wanted.mask);
     app.step = atEnd ? lastStep() : Math.min(app.step, lastStep());
     view().show(answer);
@@ -240,6 +246,25 @@ export function createExplorer(root, host) {
   function setSeed(seed) {
     state.seed = seed;
     address.replace(shareable());
+  }
+
+  /** Keep a text of a view's in the address; while `passing`, as when scrubbing, it is no step to go back to. */
+  function link(name, text, { passing = false } = {}) {
+    if ((state.linked[name] ?? null) === text) return;
+    state.linked[name] = text;
+    if (passing) address.replace(shareable());
+    else address.push(shareable());
+  }
+
+  /** A model that was not in the menu at the start, such as a run in training. */
+  function offer({ name, patches }) {
+    if (start.models && !start.models.some((entry) => entry.name === name)) start.models.push({ name, patches, facts: "" });
+  }
+
+  async function learn(name) {
+    const { runs = [] } = await patiently(host.ask({ kind: "runs" }));
+    const run = runs.find((entry) => entry.name === name && !entry.problem);
+    if (run) offer(run);
   }
 
   let keyTimer = null;
@@ -321,7 +346,7 @@ export function createExplorer(root, host) {
     const { picture, model, snapshot, settings } = wanted;
     const { step, patch, answer } = app;
     const shown = { ...(answer?.settings ?? {}), ...settings };
-    return { picture, model, snapshot, mask: maskToHex(wanted.mask), settings: shown, seed: state.seed, step, tab: state.tab, patch };
+    return { picture, model, snapshot, mask: maskToHex(wanted.mask), settings: shown, seed: state.seed, step, tab: state.tab, patch, linked: state.linked };
   }
 
   /** Ask for the descent under the present mask with some of picture, model, snapshot and settings replaced. */
@@ -359,9 +384,11 @@ export function createExplorer(root, host) {
   // -- the address
 
   /** Take on the state of an address, as far as it says; the rest stays. */
-  async function travelTo({ picture, mask, step, tab, patch, seed, settings = OWN, ...rest }) {
+  async function travelTo({ picture, mask, step, tab, patch, seed, settings = OWN, linked = {}, ...rest }) {
     transport.stop();
     const { model = start.answer.model, snapshot = null } = rest;
+    state.linked = linked;
+    if (start.models && !start.models.some((entry) => entry.name === model)) await learn(model);
     const lost = picture === "lost";
     const patches = start.models?.find((entry) => entry.name === model)?.patches ?? wanted.mask.length;
     const hex = mask ?? start.answer.mask;
