@@ -1,7 +1,7 @@
 /** The checkpoints and training runs on the server, as `describe_run` in etviz/ui/runs.py tells of them. */
 
 import { patiently } from "./asker.js";
-import { fixed, h } from "./tools.js";
+import { h } from "./tools.js";
 
 const FRESH_MS = 10000; // runs come and go while the page is open
 
@@ -23,9 +23,9 @@ export function createCatalogue(app) {
 }
 
 /** 0.1, 1.8, 16: an epoch in few digits. */
-export const epochText = (epoch) => (epoch === null ? "?" : fixed(epoch, epoch < 10 && !Number.isInteger(epoch) ? (epoch < 1 ? 2 : 1) : 0));
+export const epochText = (epoch) => (Number.isFinite(epoch) ? String(Number(epoch.toFixed(epoch < 1 ? 2 : 1))) : "?");
 
-const finalText = (run) => (run.epoch == null ? "Final weights" : `Final, epoch ${epochText(run.epoch)}`);
+const finalText = (run) => (run.epoch == null ? "Final weights" : `Final (${epochText(run.epoch)})`);
 
 /** Options for a menu of a run's epochs; the empty value stands for its final weights. */
 export function epochOptions(run) {

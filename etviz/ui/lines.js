@@ -4,15 +4,15 @@ import { niceTicks } from "./chart.js";
 import { clamp, decimalsFor, fixed, h, svg } from "./tools.js";
 
 const EDGE = { top: 8, right: 12, bottom: 22, left: 52 };
-const GAP = 34; // pixels between two numbers under the axis, at least
+const NUMBER_GAP = 28; // pixels between two numbers under the axis, at least
 
-/** A tick's number: as many decimals as its neighbour asks for, thousands as k. */
-function tickText(tick, gap) {
-  const thousands = gap >= 1000;
-  const shown = thousands ? tick / 1000 : tick;
-  const decimals = clamp(Math.ceil(-Math.log10(thousands ? gap / 1000 : gap) - 1e-9), 0, 6);
-  const exact = Math.abs(shown * 10 ** decimals - Math.round(shown * 10 ** decimals)) > 1e-6 ? 1 : 0; // as for 2.5
-  return `${fixed(shown, decimals + exact)}${thousands && tick !== 0 ? " k" : ""}`;
+/** How to write ticks: all with the decimals that the finest of them needs, thousands as k. */
+function tickTexts(ticks) {
+  const unit = Math.max(...ticks.map(Math.abs)) >= 10000 ? 1000 : 1;
+  const rest = (value) => Math.abs(value - Math.round(value));
+  const whole = (decimals) => ticks.every((tick) => rest((tick / unit) * 10 ** decimals) < 1e-6);
+  const decimals = [0, 1, 2, 3, 4, 5].find(whole) ?? 6;
+  return ticks.map((tick) => `${fixed(tick / unit, decimals)}${unit > 1 && tick ? " k" : ""}`);
 }
 
 /**
@@ -40,30 +40,30 @@ export function createLines({ label, axis, tell, onPick = null }) {
     if (width < 60 || !all.length) return picture.replaceChildren();
     const ticks = niceTicks(...extent(all), height < 150 ? 2 : 4);
     const [low, high] = extent(ticks);
-    const [first, last] = extent(places);
+    const [first, last] = extent([0, ...places]);
     x = (value) => EDGE.left + ((value - first) / (last - first || 1)) * (width - EDGE.left - EDGE.right);
     const y = (value) => EDGE.top + ((high - value) / (high - low || 1)) * (height - EDGE.top - EDGE.bottom);
-    const across = { x1: x(first), x2: width - EDGE.right };
+    const across = { x1: EDGE.left, x2: width - EDGE.right };
     const upright = (at, name) => svg("line", { class: name, x1: x(at), x2: x(at), y1: EDGE.top, y2: height - EDGE.bottom });
-    const gap = Math.abs(ticks[1] - ticks[0]);
+    const texts = tickTexts(ticks);
     picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
     picture.replaceChildren(
-      ...ticks.flatMap((tick) => [
+      ...ticks.flatMap((tick, i) => [
         svg("line", { class: tick === 0 ? "etviz-zero" : "etviz-rule", ...across, y1: y(tick), y2: y(tick) }),
-        svg("text", { class: "etviz-tick", x: EDGE.left - 8, y: y(tick) + 4, "text-anchor": "end" }, tickText(tick, gap)),
+        svg("text", { class: "etviz-tick", x: EDGE.left - 8, y: y(tick) + 4, "text-anchor": "end" }, texts[i]),
       ]),
       ...numbersBelow(first, last, width, height),
       ...(hover === null ? [] : [upright(places[hover], "etviz-ghost")]),
-      ...(now === null || now < first || now > last ? [] : [upright(now, "etviz-now")]),
+      ...(now === null || now > last ? [] : [upright(now, "etviz-now")]),
       ...series.flatMap((line) => drawLine(line, y)),
     );
   }
 
   function numbersBelow(first, last, width, height) {
-    const room = Math.max(2, Math.floor((width - EDGE.left - EDGE.right) / GAP));
+    const room = Math.max(2, Math.floor((width - EDGE.left - EDGE.right) / NUMBER_GAP));
     const inside = niceTicks(first, last, Math.min(room, 8)).filter((tick) => tick >= first && tick <= last);
-    const gap = inside.length > 1 ? inside[1] - inside[0] : 1;
-    return inside.map((tick) => svg("text", { class: "etviz-tick", x: x(tick), y: height - 5, "text-anchor": "middle" }, tickText(tick, gap)));
+    const texts = tickTexts(inside);
+    return inside.map((tick, i) => svg("text", { class: "etviz-tick", x: x(tick), y: height - 5, "text-anchor": "middle" }, texts[i]));
   }
 
   /** One path, broken where there is no value, and a dot for each value. */

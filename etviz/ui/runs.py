@@ -10,6 +10,7 @@ from etviz.checkpoints import (
     HISTORY,
     SNAPSHOTS,
     WEIGHTS,
+    find_checkpoint,
     list_snapshots,
     load_card,
     load_config,
@@ -59,8 +60,16 @@ def describe_run(name: str, place: str) -> dict:
             "epoch": _card(place).get("epochs"),
         }
     except (UsageError, TypeError, ValueError, KeyError, ArithmeticError):
-        whose = "its first validation" if not Path(place, WEIGHTS).is_file() else f"a whole {CONFIG}"
+        whose = f"a whole {CONFIG}" if (_folder(place) / WEIGHTS).is_file() else "its first validation"
         return {"name": name, "problem": f"{name} has no weights that can be loaded yet: it waits for {whose}."}
+
+
+def _folder(place: str) -> Path:
+    """Of a shipped name or a path, with weights in it or none yet."""
+    try:
+        return find_checkpoint(place)
+    except UsageError:
+        return Path(place)
 
 
 def _snapshots(place: str) -> Iterable[dict]:
@@ -102,7 +111,7 @@ def read_run(name: str, place: str, shipped: bool) -> dict:
 
 def _history(place: str) -> tuple[list[dict], str]:
     try:
-        rows = read_history(place)
+        rows = read_history(_folder(place))
     except (OSError, ValueError, TypeError, AttributeError):  # a row cut short, bytes that are no text
         return [], f"{HISTORY} cannot be read just now: it may be half written."
     return rows, "" if rows else "There is no validation yet: the curves begin with the first."

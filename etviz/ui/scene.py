@@ -85,7 +85,7 @@ class Scene:
         return hasattr(self.model, "trace")
 
     def key(self) -> tuple:
-        """What tells two scenes apart, hashable. The model itself: a training may have written a name's weights anew."""
+        """What tells two scenes apart, hashable. The model itself: a training may write a name's weights anew."""
         pixels = hashlib.sha256(self.image.numpy().tobytes()).hexdigest()
         return self.model, pixels, mask_to_hex(self.mask), self.settings
 

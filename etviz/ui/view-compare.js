@@ -13,7 +13,7 @@ const DIFFERENCE_CEILING = 0.3; // absolute difference drawn in the brightest co
 const MOST_STEPS = 60; // that a column takes; a page that settles may take more
 const MARKS = ["total", "attention", "hopfield", "fourth"]; // colours and dashes of the letters
 
-const METRICS = [
+const COMPARED = [
   { key: "mse", name: "Hidden MSE", best: Math.min, tell: (v) => v.toFixed(4), title: "Mean squared error over the hidden pixels at this step, of values in 0..1: lower is better" },
   { key: "psnr", name: "Hidden PSNR", best: Math.max, tell: (v) => `${v.toFixed(2)} dB`, title: "Peak signal-to-noise ratio over the hidden pixels at this step: higher is better" },
   { key: "ssim", name: "SSIM", best: Math.max, tell: (v) => v.toFixed(3), title: "Structural similarity of the completed picture at this step, −1 to 1: higher is better" },
@@ -58,14 +58,14 @@ export function createCompareView(app) {
       drawPictures();
     };
     const nodes = Object.fromEntries(
-      Object.entries(buttons).map(([name, text]) => [name, h("button", { type: "button", "aria-pressed": name === against, click: pick(name) }, text)]),
+      Object.entries(buttons).map(([name, text]) => [name, h("button", { type: "button", "aria-pressed": String(name === against), click: pick(name) }, text)]),
     );
     const bar = createColourBar("0", `≥ ${DIFFERENCE_CEILING}`, "Absolute difference |a − b|, mean of the three channels, of values in 0..1");
     return h("div", { class: "etviz-against" }, bar, h("span", {}, "Difference to"), h("div", { class: "etviz-switch", role: "group", "aria-label": "Difference to" }, ...Object.values(nodes)));
   }
 
   function table() {
-    const heads = METRICS.map(({ name, title }) => h("th", { scope: "col", title }, name));
+    const heads = COMPARED.map(({ name, title }) => h("th", { scope: "col", title }, name));
     return h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Column"), ...heads)), rows);
   }
 
@@ -172,10 +172,10 @@ export function createCompareView(app) {
   function drawTable() {
     const all = readings().map(usable);
     const comparable = sameEnergy(columns);
-    const bests = METRICS.map((metric) => (metric.key === "end" && !comparable ? null : bestOf(all, metric)));
+    const bests = COMPARED.map((metric) => (metric.key === "end" && !comparable ? null : bestOf(all, metric)));
     rows.replaceChildren(
       ...columns.map((entry, i) =>
-        h("tr", {}, h("th", { scope: "row", class: `is-${MARKS[i]}`, title: columnText(entry, runOf(entry)) }, h("i", { class: "etviz-key" }), LETTERS[i]), ...METRICS.map((metric, k) => cell(all[i], metric, bests[k]))),
+        h("tr", {}, h("th", { scope: "row", class: `is-${MARKS[i]}`, title: columnText(entry, runOf(entry)) }, h("i", { class: "etviz-key" }), LETTERS[i]), ...COMPARED.map((metric, k) => cell(all[i], metric, bests[k]))),
       ),
     );
     const energy = comparable ? "All columns descend on one energy." : "Energies of different models, epochs or betas are not comparable: none is marked.";
@@ -212,6 +212,7 @@ export function createCompareView(app) {
     drawPictures();
     drawTable();
     drawLines();
+    lines.at(app.step);
   }
 
   // -- with the page
@@ -270,8 +271,7 @@ function createColumnCard(index, { onChange, onRemove }) {
     "section",
     { class: `etviz-column is-${MARKS[index]}`, "aria-label": `Column ${letter}` },
     h("div", { class: "etviz-column-head" }, h("b", {}, h("i", { class: "etviz-key" }), letter), model, remove),
-    epoch,
-    h("div", { class: "etviz-column-settings" }, h("label", {}, "α", stepSize), h("label", {}, "β", beta), rule),
+    h("div", { class: "etviz-column-settings" }, epoch, rule, h("label", {}, "α", stepSize), h("label", {}, "β", beta)),
     sentence,
     h("div", { class: "etviz-pair" }, picture.node, other.node),
   );
@@ -342,7 +342,7 @@ function createColumnCard(index, { onChange, onRemove }) {
         total += apart;
         return viridis(apart / DIFFERENCE_CEILING);
       });
-      other.caption.textContent = `to ${name}: mean ${(total / size ** 2).toFixed(3)}`;
+      other.caption.textContent = `to ${name}: ${(total / size ** 2).toFixed(3)}`;
       other.caption.title = "Mean absolute difference over all pixels and channels, of values in 0..1";
     },
     noDifference(text) {

@@ -22,7 +22,7 @@ export function createTrainingView(app) {
   const [askRun, askEpochs] = [0, 1].map(() => createAsker((question) => app.host.ask(question)));
   let run = null; // as `describe_run` tells of it
   let reading = null; // its curves
-  let film = null; // its epochs: {run, mask, epochs, frames, psnr, original, ...}
+  let film = null; // its epochs: {run, epochs: [{file, epoch, frames, psnr}], original, hidden, patches, size}
   let filmOf = ""; // what the film was asked for
   let chosen = 0; // index into the film's epochs
   let looked = 0; // when the run was last looked at
@@ -55,7 +55,7 @@ export function createTrainingView(app) {
       { class: "etviz-film", "aria-label": "Epochs" },
       h("figure", {}, h("div", { class: "etviz-canvas" }, canvas), h("figcaption", {}, title, score)),
       h("figure", {}, h("div", { class: "etviz-canvas" }, original), h("figcaption", {}, "Original")),
-      h("div", { class: "etviz-epochs" }, strip, slider, h("div", { class: "etviz-group" }, everywhere)),
+      h("div", { class: "etviz-epochs" }, h("p", { class: "etviz-axis" }, "Training epoch, and PSNR over the hidden pixels in dB"), strip, slider, h("div", { class: "etviz-group" }, everywhere)),
     ),
   );
 
@@ -77,6 +77,7 @@ export function createTrainingView(app) {
     reading = found;
     drawRun();
     watch();
+    fillMenu(await catalogue.list(), name);
     await fetchFilm();
   }
 
@@ -85,7 +86,7 @@ export function createTrainingView(app) {
     const { picture } = app.answer;
     const mask = maskToHex(resizedMask(maskFromHex(app.answer.mask), run.patches));
     const weights = [run.snapshots.length, run.epoch]; // a training adds to them
-    const question = { kind: "epochs", run: run.name, picture, mask };
+    const question = { kind: "epochs", run: run.name, picture, mask, steps: app.answer.energy.length - 1 };
     const wanted = JSON.stringify([question, weights]);
     if (wanted === filmOf) return;
     filmOf = wanted;
@@ -112,7 +113,9 @@ export function createTrainingView(app) {
   // -- drawing
 
   function fillMenu(runs, name) {
-    menu.replaceChildren(...runs.map((entry) => h("option", { value: entry.name }, entry.name)));
+    const names = runs.map((entry) => entry.name);
+    const shown = [...menu.options].map((option) => option.value);
+    if (names.join() !== shown.join()) menu.replaceChildren(...names.map((entry) => h("option", { value: entry }, entry)));
     menu.value = name;
   }
 
@@ -137,7 +140,7 @@ export function createTrainingView(app) {
   function showFilm(answer) {
     const before = film?.epochs[chosen];
     const atEnd = !film || chosen === film.epochs.length - 1 || film.run !== answer?.run;
-    film = answer && { ...answer, frames: split(answer), original: bytes(answer.image), hidden: maskFromHex(answer.mask), patches: patchTable(answer.size, Math.sqrt(4 * answer.mask.length)) };
+    film = answer && { ...answer, epochs: answer.epochs.map((epoch) => ({ ...epoch, frames: split(epoch.frames, answer.size) })), original: bytes(answer.image), hidden: maskFromHex(answer.mask), patches: patchTable(answer.size, Math.sqrt(4 * answer.mask.length)) };
     strip.parentElement.parentElement.hidden = !film;
     if (!film) return;
     const linked = app.linked("epoch");
@@ -147,28 +150,37 @@ export function createTrainingView(app) {
     slider.max = last;
     strip.replaceChildren(...film.epochs.map(frameButton));
     draw(original, film.size, rgb(film.original));
+    drawStrip();
     mark(at < 0 ? last : at);
   }
 
-  function split({ frames, size }) {
+  function split(frames, size) {
     const [all, area] = [bytes(frames), 3 * size ** 2];
     return Array.from({ length: all.length / area }, (_, i) => all.subarray(i * area, (i + 1) * area));
   }
 
-  /** The picture of one epoch, the visible pixels as given; see `draw`. */
-  function completed(index) {
-    const [predicted, given] = [rgb(film.frames[index]), rgb(film.original)];
+  const stepOf = ({ frames }) => Math.min(app.step, frames.length - 1); // fewer steps: the last one stays
+
+  /** The picture of one epoch at the page's step, the visible pixels as given; see `draw`. */
+  function completed(epoch) {
+    const [predicted, given] = [rgb(epoch.frames[stepOf(epoch)]), rgb(film.original)];
     return (i) => (film.hidden[film.patches[i]] ? predicted(i) : given(i));
   }
 
-  const nameOf = ({ file, epoch }) => (file === null ? "final" : `epoch ${epochText(epoch)}`);
-  const scoreOf = (index) => (film.psnr[index] === null ? "–" : `${film.psnr[index].toFixed(2)} dB`);
+  const nameOf = ({ file, epoch }) => (file === null ? "final" : epochText(epoch));
+  const scoreOf = (epoch) => epoch.psnr[stepOf(epoch)]?.toFixed(2) ?? "–";
+  const words = (epoch) => `${epoch.file === null ? "Final weights" : `Epoch ${epochText(epoch.epoch)}`}, ${scoreOf(epoch)} dB`;
 
-  function frameButton(epoch, index) {
-    const small = h("canvas", { "aria-hidden": "true" });
-    draw(small, film.size, completed(index));
-    const words = `${nameOf(epoch)}: ${scoreOf(index)}`;
-    return h("button", { type: "button", "aria-label": words, title: words, click: () => choose(index) }, small, h("span", {}, nameOf(epoch)), h("i", {}, scoreOf(index)));
+  const frameButton = (_, index) => h("button", { type: "button", click: () => choose(index) }, h("canvas", { "aria-hidden": "true" }), h("span"), h("i"));
+
+  function drawStrip() {
+    film.epochs.forEach((epoch, i) => {
+      const [small, name, score] = strip.children[i].children;
+      draw(small, film.size, completed(epoch));
+      name.textContent = nameOf(epoch);
+      score.textContent = scoreOf(epoch);
+      strip.children[i].setAttribute("aria-label", words(epoch));
+    });
   }
 
   function choose(index) {
@@ -178,16 +190,21 @@ export function createTrainingView(app) {
 
   function mark(index) {
     chosen = clamp(index, 0, film.epochs.length - 1);
-    const epoch = film.epochs[chosen];
-    draw(canvas, film.size, completed(chosen));
-    title.textContent = epoch.file === null ? "Final weights" : `Epoch ${epochText(epoch.epoch)}`;
-    score.textContent = scoreOf(chosen);
+    drawChosen();
     slider.value = chosen;
     slider.style.setProperty("--share", chosen / Math.max(film.epochs.length - 1, 1));
-    slider.setAttribute("aria-valuetext", `${nameOf(epoch)}, ${scoreOf(chosen)}`);
     [...strip.children].forEach((button, i) => button.setAttribute("aria-pressed", i === chosen));
-    for (const { lines } of charts) lines.at(epoch.epoch);
+    for (const { lines } of charts) lines.at(film.epochs[chosen].epoch);
     showButton();
+  }
+
+  function drawChosen() {
+    const epoch = film.epochs[chosen];
+    draw(canvas, film.size, completed(epoch));
+    title.textContent = epoch.file === null ? "Final weights" : `Epoch ${epochText(epoch.epoch)}`;
+    score.textContent = `${scoreOf(epoch)} dB`;
+    score.parentElement.title = `Step ${stepOf(epoch)} of ${epoch.frames.length - 1}`;
+    slider.setAttribute("aria-valuetext", words(epoch));
   }
 
   /** The snapshot nearest to an epoch of the curves. */
@@ -213,17 +230,17 @@ export function createTrainingView(app) {
   return {
     name: "training",
     title: "Training",
-    text: "How a model learned: its curves, a point for each validation, and the picture as its weights filled it in at a tenth of an epoch, one, three, … Each epoch descends with the model's own settings; the picture is that of its last step.",
+    text: "How a model learned: its curves, a point for each validation, and this picture as its weights filled it in after a tenth of an epoch, one, three, … All epochs walk with the page's step cursor.",
     node,
     async show(answer) {
-      const runs = await catalogue.list();
-      if (app.answer !== answer) return;
-      const name = app.linked("run") ?? answer.model;
-      fillMenu(runs, name);
-      await look(name);
+      await look(app.linked("run") ?? answer.model);
       if (film) showButton();
     },
-    step() {}, // the epochs are shown at their last step
+    step() {
+      if (!film) return;
+      drawStrip();
+      drawChosen();
+    },
   };
 }
 

@@ -1,12 +1,13 @@
 """How models were trained: the runs there are, the curves of one, and one picture through its epochs."""
 
-import torch
-from torch import Tensor
-
 from etviz.errors import UsageError
 from etviz.metrics import masked_mse, psnr_of_mse
 from etviz.ui.payload import encode_pixels, finite, to_bytes
+from etviz.ui.readings.compare import descend
 from etviz.ui.runs import describe_run, list_runs, read_run
+from etviz.ui.scene import Scene
+
+MAX_EPOCH_STEPS = 24  # of each epoch's descent: nine of them are 0.9 MB
 
 
 def read_runs(service, question: dict) -> dict:
@@ -30,32 +31,30 @@ def read_training(service, question: dict) -> dict:
 
 
 def read_epochs(service, question: dict) -> dict:
-    """One picture and mask, rebuilt by each snapshot of a run and by its final weights, each with its own settings.
+    """One picture and mask, rebuilt by each snapshot of a run and by its final weights, each by its own settings.
 
     Args:
-        question: {run, picture, mask}, the mask on the grid of the run's model.
+        question: {run, picture, mask, steps}: the mask on the grid of the run's model; steps as `Settings.read` takes
+            them, but at most `MAX_EPOCH_STEPS` are taken.
 
     Returns:
-        size, image: as in `etviz.ui.payload.payload`; epochs: [{file: null for the final weights, epoch}], those that
-        could be loaded; frames: base64 of a picture for each; mse, psnr: a number for each, over hidden pixels.
+        size, image: as in `etviz.ui.payload.payload`; epochs: one for the final weights and each snapshot that could
+        be loaded, the oldest first: {file: null for the final weights, epoch, frames: base64 of T + 1 pictures,
+        mse, psnr: T + 1 numbers over hidden pixels}. T = 0 for a model without an energy.
     """
     name = question.get("run")
     run = describe_run(name, service.place(name))
     if "problem" in run:
         raise UsageError(run["problem"])
     epochs = [*run["snapshots"], {"file": None, "epoch": run["epoch"]}]
-    rebuilt = [(epoch, *found) for epoch in epochs if (found := _rebuild(service, question, name, epoch["file"]))]
-    if not rebuilt:
+    scenes = [(epoch, scene) for epoch in epochs if (scene := _scene(service, question, epoch["file"]))]
+    if not scenes:
         raise UsageError(f"The weights of {name} cannot be read just now: they may be half written.")
-    loaded, images, frames, errors = zip(*rebuilt, strict=True)
-    error = torch.stack(errors)
+    image = scenes[0][1].image
     return {
-        "size": images[0].shape[-1],
-        "image": encode_pixels(to_bytes(images[0])),
-        "epochs": list(loaded),
-        "frames": encode_pixels(to_bytes(torch.stack(frames))),
-        "mse": finite(error),
-        "psnr": finite(psnr_of_mse(error)),
+        "size": image.shape[-1],
+        "image": encode_pixels(to_bytes(image)),
+        "epochs": [epoch | _rebuild(service, scene) for epoch, scene in scenes],
     }
 
 
@@ -65,14 +64,21 @@ def _places(service) -> dict[str, str]:
     return {**service.checkpoints, **runs}
 
 
-def _rebuild(service, question: dict, name: str, snapshot: str | None) -> tuple[Tensor, Tensor, Tensor] | None:
-    """The image, its reconstruction, both (3, S, S), and the masked MSE; None where the weights cannot be loaded."""
+def _scene(service, question: dict, snapshot: str | None) -> Scene | None:
+    """The question with one epoch's weights; None where those cannot be loaded: half written, or gone meanwhile."""
     try:
-        service.model(name, snapshot)
-    except UsageError:  # half written, or gone meanwhile
+        service.model(question["run"], snapshot)
+    except UsageError:
         return None
-    asked = {"picture": question.get("picture"), "mask": question.get("mask"), "model": name, "snapshot": snapshot}
-    scene = service.scene(asked, energy=False)
+    steps = question.get("steps")
+    settings = {"steps": min(steps, MAX_EPOCH_STEPS) if type(steps) is int else steps}
+    parts = {key: question.get(key) for key in ("picture", "mask")}
+    return service.scene({**parts, "model": question["run"], "snapshot": snapshot, "settings": settings}, energy=False)
+
+
+def _rebuild(service, scene: Scene) -> dict:
+    """The pictures of one epoch's descent, and how good each is."""
     with service.lock:
-        rebuilt = scene.model.reconstruct(scene.image[None], scene.mask)
-    return scene.image, rebuilt[0], masked_mse(scene.image[None], rebuilt, scene.mask)[0]
+        frames, _ = descend(scene)
+    error = masked_mse(scene.image.expand_as(frames), frames, scene.mask.expand(len(frames), -1))
+    return {"frames": encode_pixels(to_bytes(frames)), "mse": finite(error), "psnr": finite(psnr_of_mse(error))}
