@@ -76,7 +76,7 @@ export function createLines({ label, axis, tell, onPick = null }) {
     });
     const dots = points.filter(([, value]) => value !== null);
     return [
-      svg("path", { class: `etviz-line is-${mark}`, d: path.join(""), "data-line": mark }),
+      svg("path", { class: `etviz-line is-${mark}`, d: path.join(""), "data-curve": mark }),
       ...dots.map(([at, value]) => svg("circle", { class: `etviz-dot is-${mark}`, cx: x(at), cy: y(value), r: at === now ? 4.5 : 2 })),
     ];
   }
