@@ -3,7 +3,7 @@
 import { createAsker } from "./asker.js";
 import { bytes, h } from "./tools.js";
 
-const FORMATS = {
+const SAVED_AS = {
   html: ["Page that replays it (HTML)", "One file that replays the descent in any browser, offline"],
   gif: ["Film (GIF)", "Every state in turn"],
   zip: ["Everything (ZIP)", "Settings, mask, arrays (.npz), pictures, film strip and GIF"],
@@ -49,7 +49,7 @@ export function createShare(app, link) {
       "div",
       { class: "etviz-menu" },
       h("button", { type: "button", title: "The address holds picture, mask, model, settings, step and tab", click: copy }, "Copy link"),
-      ...Object.entries(FORMATS).map(button),
+      ...Object.entries(SAVED_AS).map(button),
       done,
     ),
   );
