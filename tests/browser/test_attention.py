@@ -11,7 +11,6 @@ from etviz import analysis
 from etviz.ui.payload import decode_pixels
 from tests.browser.conftest import Visit
 from tests.browser.contrast import poor_contrast
-from tests.browser.test_address import resting
 
 TABS = ("attention", "memories")
 
@@ -62,7 +61,7 @@ def test_the_first_patch_is_a_hidden_one_and_the_address_keeps_another(visit):
     chosen.focus()
     visit.page.keyboard.press("ArrowRight")
     visit.page.keyboard.press("ArrowDown")
-    assert resting(visit)["patch"] == str(row * 8 + column)
+    expect(visit.page).to_have_url(re.compile(rf"[?&]patch={row * 8 + column}(&|$)"))
     expect(option(visit, "attention", row * 8 + column).first).to_be_focused()
     visit.page.get_by_role("tab", name="Memories").click()
     expect(visit.page.get_by_role("heading", name=f"Strongest at row {row + 1}, column {column + 1}")).to_be_visible()
