@@ -1,6 +1,8 @@
 """The explorer as a Gradio app: one page, the painter on it, and the service behind."""
 
+import importlib
 import os
+import threading
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # Gradio reads it at import: nothing leaves this machine
 
@@ -90,4 +92,6 @@ def launch(blocks: gr.Blocks, host: str = "127.0.0.1", port: int | None = None, 
         footer_links=[],
         app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
     )
+    # SSIM's library takes seconds to import: in the background, before the first who wants it would wait for it.
+    threading.Thread(target=importlib.import_module, args=["torchmetrics.functional.image"], daemon=True).start()
     return share_url or local_url

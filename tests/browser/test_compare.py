@@ -198,3 +198,15 @@ def test_text_has_contrast(browser, address, scheme):
     poor = poor_contrast(visit.page)
     context.close()
     assert poor == []
+
+
+def test_columns_that_the_server_refuses_say_so(visit):
+    def refuse(route):
+        crowded = route.request.post_data_json["data"]["kind"] == "compare"
+        route.fulfill(json={"error": "Too many people are asking at once."}) if crowded else route.continue_()
+
+    open_compare(visit)
+    visit.page.route("**/component_server/", refuse)
+    visit.stroke(0, 1)
+    expect(visit.page.get_by_label("Column A", exact=True)).to_contain_text("Too many people")
+    assert [row[0] for row in rows(visit)] == [None] * 4  # nor are the last picture's numbers left standing
