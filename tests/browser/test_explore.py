@@ -15,7 +15,6 @@ from etviz.models import complete
 from etviz.ui.bundle import HERE as UI
 from etviz.ui.payload import decode_pixels, to_bytes
 from tests.browser.conftest import Visit
-from tests.browser.contrast import poor_contrast
 
 
 def test_the_first_descent_is_there_without_asking(visit):
