@@ -28,6 +28,7 @@ def test_an_upload_is_shown_whole_with_the_square_that_was_used(visit, tmp_path,
     note = visit.page.get_by_role("note")
     expect(note).to_contain_text(f"{size[0]}×{size[1]} pixels. The square of {min(size)}×{min(size)}")  # noqa: RUF001
     assert note.locator("i").evaluate(SQUARE) == pytest.approx(square, abs=0.01)
+    expect(visit.page.get_by_text("Your mine.png")).to_be_visible()
     assert visit.pixels("Original").flatten(1).unique(dim=1).flatten().tolist() == [255, 0, 0]  # nothing but the square
     note.get_by_role("button", name="Dismiss").click()
     expect(note).to_be_hidden()
@@ -70,7 +71,6 @@ def test_a_cancelled_camera_stops_too(browser, address):
     context = browser.new_context(permissions=["camera"], reduced_motion="reduce")
     visit = Visit(context, address)
     visit.page.get_by_role("button", name="Camera…").click()
-    tracks = visit.page.evaluate_handle("document.querySelector('.etviz-camera video').srcObject?.getTracks()")
     expect(visit.page.get_by_role("dialog")).to_be_visible()
     tracks = visit.page.evaluate_handle("document.querySelector('.etviz-camera video').srcObject.getTracks()")
     visit.page.keyboard.press("Escape")
