@@ -29,7 +29,9 @@ def test_an_upload_is_shown_whole_with_the_square_that_was_used(visit, tmp_path,
     expect(note).to_contain_text(f"{size[0]}×{size[1]} pixels. The square of {min(size)}×{min(size)}")  # noqa: RUF001
     assert note.locator("i").evaluate(SQUARE) == pytest.approx(square, abs=0.01)
     expect(visit.page.get_by_text("Your mine.png")).to_be_visible()
-    assert visit.pixels("Original").flatten(1).unique(dim=1).flatten().tolist() == [255, 0, 0]  # nothing but the square
+    inside = visit.pixels("Original")[:, 1:-1, 1:-1]  # the filter that shrinks looks a little over the border
+    assert inside[0].min() > 200
+    assert inside[2].max() < 60
     note.get_by_role("button", name="Dismiss").click()
     expect(note).to_be_hidden()
 
