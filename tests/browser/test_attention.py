@@ -10,7 +10,6 @@ import etviz
 from etviz import analysis
 from etviz.ui.payload import decode_pixels
 from tests.browser.conftest import Visit
-from tests.browser.contrast import poor_contrast
 
 TABS = ("attention", "memories")
 
@@ -170,6 +169,6 @@ def test_the_view_fits_and_its_text_has_contrast(browser, address, tab, scheme):
     visit = Visit(context, f"{address}?tab={tab}")
     expect(visit.page.locator(".is-waiting")).to_have_count(0)
     visit.page.wait_for_timeout(500)  # the last transition
-    assert poor_contrast(visit.page) == []
+    assert visit.poor_contrast() == []
     assert visit.page.evaluate("document.documentElement.scrollHeight <= innerHeight")
     context.close()

@@ -8,7 +8,6 @@ import etviz
 from etviz.metrics import masked_mse, masked_psnr, ssim
 from etviz.ui.payload import decode_pixels, to_bytes
 from tests.browser.conftest import Visit
-from tests.browser.contrast import poor_contrast
 from tests.browser.test_address import parameters, resting
 
 DASH = "\N{EN DASH}"
@@ -203,7 +202,7 @@ def test_text_has_contrast(browser, address, scheme):
     context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
     visit = Visit(context, f"{address}?tab=compare")
     settled(visit)
-    poor = poor_contrast(visit.page)
+    poor = visit.poor_contrast()
     context.close()
     assert poor == []
 
