@@ -38,7 +38,7 @@ def evaluate(model: EnergyTransformer, x: Tensor) -> tuple[Tensor, Tensor, Tenso
 @torch.no_grad()
 def trace(model: EnergyTransformer, images: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Frames (B, T+1, C, H, W) and energies (B, T+1), every state evaluated and decoded as in `trace` of the model."""
-    x = model.tokens(images, mask)
+    x = model.start_tokens(images, mask)
     frames, energies = [], []
     for step in range(model.descent.steps + 1):
         gradient, attention_part, hopfield_part, _ = evaluate(model, x)
@@ -52,7 +52,7 @@ def trace(model: EnergyTransformer, images: Tensor, mask: Tensor) -> tuple[Tenso
 @torch.no_grad()
 def reconstruct(model: EnergyTransformer, images: Tensor, mask: Tensor) -> Tensor:
     """The last frame alone, (B, C, H, W)."""
-    x = model.tokens(images, mask)
+    x = model.start_tokens(images, mask)
     for _ in range(model.descent.steps):
         x = x - model.descent.step_size * evaluate(model, x)[0]
     return model.to_images(model.decode(x))
@@ -61,7 +61,7 @@ def reconstruct(model: EnergyTransformer, images: Tensor, mask: Tensor) -> Tenso
 def loss(model: EnergyTransformer, images: Tensor, mask: Tensor) -> Tensor:
     """The training objective, differentiated through every step's gradient (second derivatives by autograd)."""
     block = model.descent.blocks[0]
-    x = model.tokens(images, mask)
+    x = model.start_tokens(images, mask)
     for _ in range(model.descent.steps):
         g = block.norm(x)
         energy = attention_energy(g, block.query, block.key, block.beta)[0] + hopfield_energy(g, block.memories)

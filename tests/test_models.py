@@ -221,6 +221,24 @@ class EnergyContract(Contract):
         assert trace.attention.diagonal(dim1=-2, dim2=-1).abs().max() == 0
         assert torch.isfinite(trace.energy).all()
 
+    def test_a_descent_can_start_anywhere(self, model, images, mask):
+        start = model.start_tokens(images, mask)
+        own = model.trace(images, mask)
+        torch.testing.assert_close(own.tokens[:, 0], start)
+        torch.testing.assert_close(model.trace(images, mask, start=start).frames, own.frames)
+        later = model.trace(images, mask, start=own.tokens[:, 1], steps=3)
+        torch.testing.assert_close(later.tokens, own.tokens[:, 1:])
+        with pytest.raises(UsageError, match="start must be of shape"):
+            model.trace(images, mask, start=start[:, 1:])
+
+    def test_the_energy_of_a_state_is_the_traces(self, model):
+        images, mask = torch.rand(CPU_IMAGES + 3, 3, 32, 32), etviz.random_mask(CPU_IMAGES + 3)
+        trace = model.trace(images, mask, beta=0.7)
+        assert trace.beta == 0.7
+        energy = torch.stack([model.descent.energy(trace.tokens[:, t], beta=0.7) for t in range(len(trace))], dim=1)
+        torch.testing.assert_close(energy, trace.energy, rtol=1e-5, atol=0)
+        assert model.trace(images[:1], mask[:1]).beta == model.descent.blocks[0].beta
+
     @pytest.mark.parametrize(
         ("settings", "message"),
         [

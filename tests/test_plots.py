@@ -258,8 +258,8 @@ def test_attention_of_each_head(images, trace):
 @pytest.mark.parametrize(
     ("place", "message"),
     [
-        ({"query": 64}, "no query 64: they are numbered 0 to 63"),
-        ({"query": -1}, "no query -1"),
+        ({"query": 64}, "no patch 64: they are numbered 0 to 63"),
+        ({"query": -1}, "no patch -1"),
         ({"query": 0, "image": 3}, "no image 3"),
         ({"query": 0, "step": 5}, "no step 5"),
     ],

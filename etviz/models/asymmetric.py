@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from etviz.models.base import CIFAR10_MEAN, CIFAR10_STD, MaskedImageModel
 from etviz.models.descent import EnergyDescent
-from etviz.models.energy_transformer import CLS, PADDING, TOKEN_STD, Trace, make_trace, pooled, prepend_cls
+from etviz.models.energy_transformer import CLS, PADDING, TOKEN_STD, Trace, check_start, make_trace, pooled, prepend_cls
 
 
 class AsymmetricEnergyTransformer(MaskedImageModel):
@@ -99,6 +99,11 @@ class AsymmetricEnergyTransformer(MaskedImageModel):
         patches = torch.where(mask[:, :, None], self.mask_token, patches)  # also over padding, which is hidden
         return torch.cat([projected[:, :1], patches], dim=1) + self.decoder_positions
 
+    def start_tokens(self, images: Tensor, mask: Tensor, num_hidden: int | None = None) -> Tensor:
+        """The decoder's state before its first step, after the encoder's whole descent: (B, 1 + N, D'), CLS first."""
+        tokens, index, exists = self.encoder_tokens(images, mask, num_hidden)
+        return self.decoder_tokens(self.encoder(tokens, valid=exists), index, mask)
+
     def predict_patches(
         self,
         images: Tensor,
@@ -109,9 +114,8 @@ class AsymmetricEnergyTransformer(MaskedImageModel):
         beta: float | None = None,
     ) -> Tensor:
         """See `MaskedImageModel.predict_patches`; steps, step_size and beta replace the decoder's own."""
-        tokens, index, exists = self.encoder_tokens(images, mask, num_hidden)
-        encoded = self.encoder(tokens, valid=exists)
-        return self.decode(self.descent(self.decoder_tokens(encoded, index, mask), steps, step_size, beta))
+        start = self.start_tokens(images, mask, num_hidden)
+        return self.decode(self.descent(start, steps, step_size, beta))
 
     def decode(self, tokens: Tensor) -> Tensor:
         """Decoder tokens, CLS first, to patches in normalised units: (..., 1 + N, D') -> (..., N, patch_dim)."""
@@ -135,16 +139,18 @@ class AsymmetricEnergyTransformer(MaskedImageModel):
         rule: str = "fixed",
         tolerance: float | None = None,
         keep_attention: bool = True,
+        start: Tensor | None = None,
     ) -> Trace:
         """The decoder's descent, where hidden patches form; ``trace.encoder`` holds the encoder's.
 
-        Arguments as in `EnergyTransformer.trace`; steps, step_size, beta, rule and tolerance are the decoder's, while
-        the encoder always descends as it was trained to.
+        Arguments as in `EnergyTransformer.trace`; steps, step_size, beta, rule, tolerance and start are the decoder's,
+        while the encoder always descends as it was trained to.
         """
         self.check_inputs(images, mask)
         tokens, index, exists = self.encoder_tokens(images, mask)
         encoder = self.encoder.record(tokens, keep_attention=keep_attention, valid=exists)
-        start = self.decoder_tokens(encoder.tokens[:, -1], index, mask)
+        tokens = self.decoder_tokens(encoder.tokens[:, -1], index, mask)
+        start = tokens if start is None else check_start(start, tokens)
         record = self.descent.record(start, steps, step_size, beta, rule, tolerance, keep_attention)
         cls_index = torch.full_like(index[:, :1], CLS)
         encoder_index = torch.cat([cls_index, index], dim=1)
@@ -156,7 +162,8 @@ class AsymmetricEnergyTransformer(MaskedImageModel):
             mask,
             everything,
             frames=self.to_images(self.decode(record.tokens)),
-            encoder=make_trace(encoder, mask, encoder_index, frames=None),
+            beta=self.descent.beta(beta),
+            encoder=make_trace(encoder, mask, encoder_index, frames=None, beta=self.encoder.beta()),
         )
 
     def _visible(self, mask: Tensor, num_hidden: int | None) -> tuple[int, Tensor | None]:

@@ -65,6 +65,16 @@ class EnergyDescent(nn.Module):
         """The state the last energy is a function of: g = norm(x)."""
         return self.blocks[-1].norm(x)
 
+    def energy(self, x: Tensor, block: int = -1, beta: float | None = None) -> Tensor:
+        """The energy of any states by one block's energy function, with no descent: x (B, N, D) -> (B,)."""
+        function = self.blocks[block]
+        parts = x.split(CPU_IMAGES) if _in_parts(x) else [x]
+        return torch.cat([function.energy(function.norm(part), beta) for part in parts])
+
+    def beta(self, beta: float | None = None) -> float:
+        """The inverse temperature that ``beta`` stands for: the blocks' own where None."""
+        return self.blocks[0].beta if beta is None else float(beta)
+
     @torch.no_grad()
     def record(
         self,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from etviz.errors import UsageError
 from etviz.models.base import CIFAR10_MEAN, CIFAR10_STD, MaskedImageModel
 from etviz.models.descent import EnergyDescent, Record
 
@@ -31,6 +32,7 @@ class Trace:
     step_sizes: Tensor  # (B, T)  the step taken: what was asked for, or less by backtracking, down to 0
     settled: Tensor  # (B,)  first step (of the last block) that changed the energy by no more than tolerance, or -1
     block: Tensor  # (T+1,)  which block's energy a state is evaluated by
+    beta: float  # inverse temperature that the energies were evaluated with
     mask: Tensor  # (B, num_patches) bool, True = hidden
     patch_index: Tensor  # (B, N)  which patch a token is; -1 = CLS, -2 = padding
     encoder: "Trace | None" = None  # et_asym: the encoder's descent over CLS and the visible patches
@@ -102,7 +104,7 @@ class EnergyTransformer(MaskedImageModel):
         self.positions = nn.Parameter(TOKEN_STD * torch.randn(1 + self.num_patches, embed_dim))
         self.decoder = nn.Sequential(nn.LayerNorm(embed_dim), nn.Linear(embed_dim, self.patch_dim))
 
-    def tokens(self, images: Tensor, mask: Tensor) -> Tensor:
+    def start_tokens(self, images: Tensor, mask: Tensor) -> Tensor:
         """The state before the first step: (B, 1 + N, D), CLS first, mask tokens put in before the positions."""
         embedded = self.embed(self.visible_patches(images, mask))
         patches = torch.where(mask[:, :, None], self.mask_token, embedded)
@@ -118,7 +120,7 @@ class EnergyTransformer(MaskedImageModel):
         beta: float | None = None,
     ) -> Tensor:
         """See `MaskedImageModel.predict_patches`; steps, step_size and beta replace the model's own."""
-        return self.decode(self.descent(self.tokens(images, mask), steps, step_size, beta))
+        return self.decode(self.descent(self.start_tokens(images, mask), steps, step_size, beta))
 
     def decode(self, tokens: Tensor) -> Tensor:
         """Tokens, CLS first, to patches in normalised units: (..., 1 + N, D) -> (..., N, patch_dim)."""
@@ -128,7 +130,7 @@ class EnergyTransformer(MaskedImageModel):
         """(B, D): the layer-normed tokens after the descent with nothing hidden, averaged over patches, or CLS."""
         nothing = torch.zeros(images.shape[0], self.num_patches, dtype=torch.bool, device=images.device)
         self.check_inputs(images, nothing)
-        return pooled(self.descent.normalized(self.descent(self.tokens(images, nothing))), pool)
+        return pooled(self.descent.normalized(self.descent(self.start_tokens(images, nothing))), pool)
 
     @torch.no_grad()
     def trace(
@@ -141,6 +143,7 @@ class EnergyTransformer(MaskedImageModel):
         rule: str = "fixed",
         tolerance: float | None = None,
         keep_attention: bool = True,
+        start: Tensor | None = None,
     ) -> Trace:
         """Reconstruct, keeping every state on the way.
 
@@ -152,21 +155,31 @@ class EnergyTransformer(MaskedImageModel):
             tolerance: stop once a step changed the energy of every image by at most this share of it; ``steps`` is
                 then the limit. None: always take all steps.
             keep_attention: keep the attention maps (2.6 MB an image at the default sizes).
+            start: (B, 1 + N, D) tokens to descend from; `start_tokens` where None.
 
         Raises:
             UsageError: images, mask or a setting of the wrong shape or range.
         """
         self.check_inputs(images, mask)
-        start = self.tokens(images, mask)
+        tokens = self.start_tokens(images, mask)
+        start = tokens if start is None else check_start(start, tokens)
         record = self.descent.record(start, steps, step_size, beta, rule, tolerance, keep_attention)
         index = torch.arange(-1, self.num_patches, device=mask.device).expand(images.shape[0], -1)
-        return make_trace(record, mask, index, frames=self.to_images(self.decode(record.tokens)))
+        frames = self.to_images(self.decode(record.tokens))
+        return make_trace(record, mask, index, frames=frames, beta=self.descent.beta(beta))
 
 
 def make_trace(record: Record, mask: Tensor, patch_index: Tensor, **fields) -> Trace:
     """A `Trace` from the tokens' record; energy is the sum of its parts by construction."""
     energy = record.attention_energy.sum(-1) + record.hopfield_energy.sum(-1)
     return Trace(energy=energy, mask=mask, patch_index=patch_index, **vars(record), **fields)
+
+
+def check_start(start: Tensor, tokens: Tensor) -> Tensor:
+    """``start`` itself. Raises `UsageError` unless it is of the shape of the model's own start ``tokens``."""
+    if start.shape != tokens.shape:
+        raise UsageError(f"start must be of shape {tuple(tokens.shape)}, not {tuple(start.shape)}.")
+    return start
 
 
 def prepend_cls(tokens: Tensor, cls_token: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from etviz.errors import UsageError
+from etviz.analysis.attention import attention_roles
+from etviz.analysis.inputs import check_place
 from etviz.masks import grid_side
 from etviz.models import Trace
 from etviz.plots.grids import hide_patches
@@ -77,19 +78,10 @@ def attention_heads(trace: Trace, images: Tensor, query: int, image: int = 0, st
 
 def _roles(trace: Trace, query: int, image: int, step: int) -> tuple[_Role, _Role]:
     """The attention by and to one patch: N = 1 + patches tokens, CLS first."""
-    if trace.attention is None:
-        raise UsageError("This trace keeps no attention: trace with keep_attention=True.")
-    batch, states, _, tokens, _ = trace.attention.shape
-    patches = trace.mask.shape[1]
-    if tokens != 1 + patches:
-        raise UsageError(f"Attention maps need a token for each of {patches} patches, and this trace has {tokens - 1}.")
-    ranges = ("query", query, 0, patches), ("image", image, -batch, batch), ("step", step, -states, states)
-    for name, value, least, count in ranges:
-        if not least <= value < count:
-            raise UsageError(f"There is no {name} {value}: they are numbered 0 to {count - 1}.")
-    attention = trace.attention[image, step].float().cpu()  # (H, query, key)
-    by_role = {"query": attention[:, 1 + query, :], "key": attention[:, :, 1 + query]}
-    side = grid_side(patches)
+    check_place(trace, image, step)
+    roles = attention_roles(trace, query, image)
+    by_role = {"query": roles.as_query[step].float().cpu(), "key": roles.as_key[step].float().cpu()}  # (H, N) each
+    side = grid_side(trace.mask.shape[1])
     return tuple(
         _Role(ROLES[role].format(query), weights[:, 0], weights[:, 1:].reshape(-1, side, side))
         for role, weights in by_role.items()

@@ -1,0 +1,28 @@
+"""What a trained model and a Trace say beyond the reconstruction: pure computation, drawn by `etviz.plots`."""
+
+from etviz.analysis.attention import AttentionEntropy, AttentionRoles, attention_entropy, attention_roles
+from etviz.analysis.band import EnergyBand, band_of, energies_in_chunks, energy_band
+from etviz.analysis.landscape import EnergyPlane, GradientLine, energy_along_gradient, energy_plane
+from etviz.analysis.memories import memory_energy, memory_energy_of_token, memory_patches, top_memories
+from etviz.analysis.perturbations import Perturbations, perturbed_descents
+
+__all__ = [
+    "AttentionEntropy",
+    "AttentionRoles",
+    "EnergyBand",
+    "EnergyPlane",
+    "GradientLine",
+    "Perturbations",
+    "attention_entropy",
+    "attention_roles",
+    "band_of",
+    "energies_in_chunks",
+    "energy_along_gradient",
+    "energy_band",
+    "energy_plane",
+    "memory_energy",
+    "memory_energy_of_token",
+    "memory_patches",
+    "perturbed_descents",
+    "top_memories",
+]

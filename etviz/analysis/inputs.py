@@ -1,0 +1,36 @@
+"""What the analyses ask of their arguments, said in one sentence where it does not hold."""
+
+from etviz.errors import UsageError
+from etviz.models import MaskedImageModel, Trace
+from etviz.models.descent import EnergyDescent
+
+
+def descent_of(model: MaskedImageModel) -> EnergyDescent:
+    """The descent that a model's trace records: the decoder's of `et_asym`. Raises `UsageError` where there is none."""
+    if not isinstance(getattr(model, "descent", None), EnergyDescent):
+        raise UsageError(f"A model of kind {model.name!r} has no energy: choose an Energy Transformer.")
+    return model.descent
+
+
+def check_trace(model: MaskedImageModel, trace: Trace) -> EnergyDescent:
+    """`descent_of` the model. Raises `UsageError` unless the trace can be of this descent."""
+    descent = descent_of(model)
+    if trace.frames is None:
+        raise UsageError("This is the trace of an encoder: give the model's own trace, whose states are decoded.")
+    dim, blocks = descent.blocks[0].memories.shape[1], len(descent.blocks)
+    if trace.tokens.shape[-1] != dim or int(trace.block.max()) >= blocks:
+        raise UsageError(f"The trace is of another model: this one descends tokens of width {dim} in {blocks} blocks.")
+    return descent
+
+
+def check_number(name: str, value: int, count: int, least: int = 0) -> None:
+    """Raise `UsageError` unless ``value`` lies in ``least`` .. ``count`` - 1."""
+    if not least <= value < count:
+        raise UsageError(f"There is no {name} {value}: they are numbered 0 to {count - 1}.")
+
+
+def check_place(trace: Trace, image: int, step: int = 0) -> None:
+    """Raise `UsageError` where a trace has no such image or state. Negative numbers count from the end."""
+    batch, states = trace.energy.shape
+    check_number("image", image, batch, least=-batch)
+    check_number("step", step, states, least=-states)

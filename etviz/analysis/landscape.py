@@ -1,0 +1,174 @@
+"""The energy around a descent: along minus the gradient, and on the plane that its states span best.
+
+Shapes: B images, T+1 states, N tokens (CLS first), D token width, P points. Energies have no unit.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from etviz.analysis.inputs import check_number, check_place, check_trace
+from etviz.errors import UsageError
+from etviz.models import MaskedImageModel, Trace
+from etviz.models.descent import EnergyDescent
+
+FLAT = 1e-12  # a direction with less than this share of the variance is none
+
+
+@dataclass(kw_only=True)
+class GradientLine:
+    """The energy of x - a * dE/dg for many a. With the fixed rule, a = step_size leads to the next state."""
+
+    sizes: Tensor  # (P,)  a, rising, in the unit of step_size
+    energy: Tensor  # (P,)
+    step: int  # which state x is, 0 = before the first step
+    step_size: float  # the step that was taken from x; for the last state, the one before it
+    energy_here: float  # at a = 0
+    energy_next: float  # at a = step_size, by the energy function of x
+
+
+@dataclass(kw_only=True)
+class EnergyPlane:
+    """The energy on the plane of the first two principal components of one block's states."""
+
+    first: Tensor  # (P,)  coordinates along the first component, in units of the tokens
+    second: Tensor  # (P,)  along the second
+    energy: Tensor  # (P, P)  [second, first], on the plane itself
+    path: Tensor  # (S, 2)  the states' coordinates on the plane: their projections
+    path_energy: Tensor  # (S,)  the energy of the states themselves, which lie off the plane
+    steps: Tensor  # (S,)  which state of the trace each is
+    variance: tuple[float, float]  # the components' shares of the states' variance, 0 to 1
+
+
+@torch.no_grad()
+def energy_along_gradient(
+    model: MaskedImageModel, trace: Trace, image: int = 0, step: int = 0, reach: float = 4.0, points: int = 61
+) -> GradientLine:
+    """The energy along minus the gradient from one state, from one step size backwards to ``reach`` forwards.
+
+    The gradient is dE/dg, as the descent takes it (eq. 6); the line is in x. At a = 0 the energy falls for small steps,
+    and where the curve turns up again is how far a step may reach.
+
+    Args:
+        model: the one traced; of `et_asym` its decoder's descent.
+        trace: of B images; its beta is kept.
+        image: which of them.
+        step: which state; negative numbers count from the end.
+        reach: in step sizes, above 0.
+        points: P, at least 2.
+
+    Raises:
+        UsageError: the trace is not this model's, or there is no such image, step, reach or number of points.
+    """
+    descent = check_trace(model, trace)
+    check_place(trace, image, step)
+    _check_points(points)
+    if not reach > 0:
+        raise UsageError(f"reach must be above 0, not {reach}: it counts step sizes.")
+    step %= len(trace)
+    block, x = int(trace.block[step]), trace.tokens[image, step]
+    gradient = _gradient(descent, x[None], block, trace.beta)
+    step_size = _step_size(descent, trace, image, step)
+    marked = x.new_tensor([0.0, step_size])
+    sizes = torch.cat([step_size * torch.linspace(-1, reach, points, dtype=x.dtype, device=x.device), marked])
+    *energy, here, after = descent.energy(x - sizes[:, None, None] * gradient, block, trace.beta).unbind()
+    return GradientLine(
+        sizes=sizes[:-2],
+        energy=torch.stack(energy),
+        step=step,
+        step_size=step_size,
+        energy_here=here.item(),
+        energy_next=after.item(),
+    )
+
+
+@torch.no_grad()
+def energy_plane(
+    model: MaskedImageModel, trace: Trace, image: int = 0, points: int = 25, margin: float = 0.25, block: int = -1
+) -> EnergyPlane:
+    """The energy on a grid over the plane of a descent, with its path.
+
+    The states of one block, as rows of N * D numbers about their mean, have principal components; the plane is that of
+    the first two. The variance they hold says how much of the path the plane shows: the rest of it, and nearly all of
+    the energy's other directions, are out of sight.
+
+    Args:
+        model: the one traced; of `et_asym` its decoder's descent.
+        trace: of B images; its beta is kept.
+        image: which of them.
+        points: P, along each side, at least 2.
+        margin: added on each side, as a share of the path's extent, 0 or more.
+        block: whose energy function and states, for models of several; negative numbers count from the last.
+
+    Raises:
+        UsageError: the trace is not this model's, has fewer than three states of the block or states that are not
+            finite or do not move, or there is no such image, number of points, margin or block.
+    """
+    descent = check_trace(model, trace)
+    check_place(trace, image)
+    _check_points(points)
+    if not margin >= 0:
+        raise UsageError(f"margin must be 0 or more, not {margin}.")
+    check_number("block", block, len(descent.blocks), least=-len(descent.blocks))
+    block %= len(descent.blocks)
+    steps = (trace.block == block).nonzero()[:, 0]
+    states = trace.tokens[image][steps.to(trace.tokens.device)]  # (S, N, D)
+    mean, components, path, variance = _principal_plane(states)
+    first, second = (_around(path[:, axis], points, margin) for axis in (0, 1))
+    grid = torch.cartesian_prod(second, first).flip(1)  # (P * P, 2): first runs fastest
+    energy = torch.cat(
+        [
+            descent.energy((mean + row @ components).unflatten(1, states.shape[1:]), block, trace.beta)
+            for row in grid.split(points)
+        ]
+    )
+    return EnergyPlane(
+        first=first,
+        second=second,
+        energy=energy.reshape(points, points),
+        path=path,
+        path_energy=trace.energy[image][steps.to(trace.energy.device)],
+        steps=steps,
+        variance=variance,
+    )
+
+
+def _principal_plane(states: Tensor) -> tuple[Tensor, Tensor, Tensor, tuple[float, float]]:
+    """Mean (N * D,), first two components (2, N * D), coordinates (S, 2) and shares of variance of states (S, N, D)."""
+    flat = states.flatten(1)
+    if len(flat) < 3 or not torch.isfinite(flat).all():
+        raise UsageError("A plane needs at least three finite states of one block: trace with two steps or more.")
+    mean = flat.mean(dim=0)
+    _, strengths, components = torch.linalg.svd(flat - mean, full_matrices=False)
+    shares = strengths.square() / strengths.square().sum()
+    if not shares[1] > FLAT:
+        raise UsageError("These states span no plane: the descent does not move, or moves on a straight line.")
+    components = components[:2]
+    return mean, components, (flat - mean) @ components.T, (shares[0].item(), shares[1].item())
+
+
+def _around(coordinates: Tensor, points: int, margin: float) -> Tensor:
+    """``points`` numbers from the least coordinate to the largest, and a margin beyond."""
+    low, high = coordinates.min(), coordinates.max()
+    extra = margin * (high - low)
+    unit = torch.linspace(0, 1, points, dtype=coordinates.dtype, device=coordinates.device)
+    return low - extra + unit * (high - low + 2 * extra)
+
+
+def _gradient(descent: EnergyDescent, x: Tensor, block: int, beta: float) -> Tensor:
+    """dE/dg at a state, by one block: x (B, N, D) -> (B, N, D)."""
+    function = descent.blocks[block]
+    return function.gradient(function.norm(x), function.projection(), beta)
+
+
+def _step_size(descent: EnergyDescent, trace: Trace, image: int, step: int) -> float:
+    """The step taken from a state, or to the last one; the model's own where none was, or backtracking refused it."""
+    if trace.step_sizes.shape[1] == 0:
+        return descent.step_size
+    return trace.step_sizes[image, min(step, trace.step_sizes.shape[1] - 1)].item() or descent.step_size
+
+
+def _check_points(points: int) -> None:
+    if points < 2:
+        raise UsageError(f"points must be at least 2, not {points}.")

@@ -1,0 +1,110 @@
+"""The Hopfield memories: what they look like, and how much of the energy each carries (Hoover et al. 2023, eq. 5).
+
+E_hop = -(1/2) * sum_tokens sum_memories relu(xi . g)^2 is a sum over memories too, so that every memory has a share of
+its own. Shapes: T+1 states, N tokens (CLS first), M memories, D token width, P patch side.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from etviz.analysis.inputs import check_number, check_place, check_trace, descent_of
+from etviz.errors import UsageError
+from etviz.models import MaskedImageModel, Trace
+
+
+@torch.no_grad()
+def memory_patches(model: MaskedImageModel, block: int = -1) -> Tensor:
+    """Each memory as the patch that the decoder makes of the token which that memory pulls towards.
+
+    A memory xi lives in the space of g = gamma * x_hat + delta, and x_hat, the normalised token, has mean 0 and a fixed
+    length. Of all tokens, the one with x_hat along sign(gamma) * (xi - mean xi) overlaps xi the most, and so takes the
+    lowest energy that this memory can give; the decoder's own layer norm makes its picture independent of the memory's
+    length, which is in the energy instead. delta shifts every overlap alike, and plays no part. No image holds such a
+    token: the picture is a direction, much stronger than its trace in a reconstruction.
+
+    Args:
+        model: with an energy; of `et_asym` the decoder's memories.
+        block: whose memories; negative numbers count from the last.
+
+    Returns:
+        (M, C, P, P) in [0, 1], clipped there.
+
+    Raises:
+        UsageError: the model has no energy or no such block.
+    """
+    descent = descent_of(model)
+    check_number("block", block, len(descent.blocks), least=-len(descent.blocks))
+    chosen = descent.blocks[block]
+    # To unit variance before the decoder: memories may be so short that its epsilon would count.
+    tokens = F.layer_norm(chosen.memories, chosen.memories.shape[1:], eps=0.0) * chosen.norm.gamma.sign()
+    return model.to_images(model.decoder(tokens)[:, None])
+
+
+def memory_energy(model: MaskedImageModel, trace: Trace, image: int = 0) -> Tensor:
+    """The part of the Hopfield energy that each memory carries at every step, summed over tokens.
+
+    Each state is evaluated by the block that the trace says (``trace.block``): with depth > 1, memory m of one block
+    is not memory m of the next.
+
+    Args:
+        model: the one traced.
+        trace: of B images.
+        image: which of them.
+
+    Returns:
+        (T+1, M), 0 or negative; sums over M to ``trace.hopfield_energy[image].sum(-1)``.
+
+    Raises:
+        UsageError: the model has no energy, the trace is not its own, or there is no such image.
+    """
+    return _by_state(model, trace, image, slice(None))
+
+
+def memory_energy_of_token(model: MaskedImageModel, trace: Trace, token: int, image: int = 0) -> Tensor:
+    """The same of one token: (T+1, M), summing over M to ``trace.hopfield_energy[image, :, token]``.
+
+    Args:
+        token: as numbered in the trace: 0 is CLS, 1 + p is patch p. The others as `memory_energy`.
+
+    Raises:
+        UsageError: as `memory_energy`, or there is no such token.
+    """
+    check_number("token", token, trace.tokens.shape[2])
+    return _by_state(model, trace, image, slice(token, token + 1))
+
+
+def top_memories(
+    model: MaskedImageModel, trace: Trace, token: int, count: int = 8, image: int = 0
+) -> tuple[Tensor, Tensor]:
+    """The memories that lower one token's energy the most, at every step, strongest first.
+
+    Args:
+        count: how many, at most M. The others as `memory_energy_of_token`.
+
+    Returns:
+        Indices (T+1, count) int64 and energies (T+1, count), 0 where fewer memories are active.
+
+    Raises:
+        UsageError: as `memory_energy_of_token`, or a count outside 1..M.
+    """
+    energy = memory_energy_of_token(model, trace, token, image)
+    if not 1 <= count <= energy.shape[1]:
+        raise UsageError(f"count must lie between 1 and {energy.shape[1]}, the number of memories, not {count}.")
+    values, indices = energy.topk(count, dim=1, largest=False)
+    return indices, values
+
+
+@torch.no_grad()
+def _by_state(model: MaskedImageModel, trace: Trace, image: int, tokens: slice) -> Tensor:
+    """-(1/2) relu(xi . g)^2 summed over the chosen tokens, (T+1, M); a state at a time, which keeps memory small."""
+    blocks = check_trace(model, trace).blocks
+    check_place(trace, image)
+    states = trace.tokens[image][:, tokens]  # (T+1, n, D)
+    return torch.stack([_one_state(blocks[b], x) for b, x in zip(trace.block.tolist(), states, strict=True)])
+
+
+def _one_state(block, x: Tensor) -> Tensor:
+    """x (n, D) -> (M,)."""
+    overlaps = F.linear(block.norm(x), block.memories)  # (n, M)
+    return -0.5 * overlaps.relu().square().sum(dim=0)

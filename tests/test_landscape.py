@@ -1,0 +1,234 @@
+"""The energy around a descent, held against the definition evaluated state by state."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+
+import etviz
+from etviz import UsageError, analysis
+from tests.conftest import TINY
+
+
+@pytest.fixture
+def model(tiny_model):
+    return tiny_model.double()
+
+
+@pytest.fixture
+def trace(model, images, mask):
+    return model.trace(images.double(), mask, beta=0.6)
+
+
+def energy_at(model, x, beta, block=0):
+    """By the definition, one state (N, D)."""
+    function = model.descent.blocks[block]
+    return function.energy(function.norm(x[None]), beta).item()
+
+
+def gradient_at(model, x, beta, block=0):
+    function = model.descent.blocks[block]
+    g = function.norm(x[None]).detach().requires_grad_()
+    return torch.autograd.grad(function.energy(g, beta).sum(), g)[0][0]
+
+
+# ---- along the gradient ------------------------------------------------------------------------------------------
+
+
+def test_the_line_is_the_energy_along_minus_the_gradient(model, trace):
+    line = analysis.energy_along_gradient(model, trace, image=1, step=2, reach=3, points=9)
+    x = trace.tokens[1, 2]
+    gradient = gradient_at(model, x, 0.6)
+    assert np.allclose(line.sizes, np.linspace(-0.1, 0.3, 9))
+    expected = [energy_at(model, x - a * gradient, 0.6) for a in line.sizes.tolist()]
+    assert line.energy.tolist() == pytest.approx(expected, rel=1e-10)
+    assert (line.step, line.step_size) == (2, pytest.approx(0.1))
+
+
+def test_the_marks_on_the_line_are_the_traces_states(model, trace):
+    for step in range(4):
+        line = analysis.energy_along_gradient(model, trace, image=3, step=step)
+        assert line.energy_here == pytest.approx(trace.energy[3, step].item(), rel=1e-10)
+        assert line.energy_next == pytest.approx(trace.energy[3, step + 1].item(), rel=1e-10)
+    last = analysis.energy_along_gradient(model, trace, image=3, step=-1)
+    assert last.step == 4
+    assert last.energy_here == pytest.approx(trace.energy[3, 4].item(), rel=1e-10)
+
+
+def test_the_line_knows_the_block_and_the_step_taken(images, mask):
+    torch.manual_seed(0)
+    model = etviz.create_model("et", **TINY | dict(depth=2, steps=2)).double()
+    trace = model.trace(images.double(), mask)
+    trace.step_sizes[0, 3] = 0.025  # as if halved twice by backtracking
+    line = analysis.energy_along_gradient(model, trace, step=3)
+    assert line.step_size == 0.025
+    x = trace.tokens[0, 3]
+    assert line.energy_here == pytest.approx(energy_at(model, x, None, block=1), rel=1e-10)
+    after = energy_at(model, x - 0.025 * gradient_at(model, x, None, block=1), None, block=1)
+    assert line.energy_next == pytest.approx(after, rel=1e-10)
+    trace.step_sizes[0, 3] = 0.0  # refused: the curve is drawn for the model's own step
+    assert analysis.energy_along_gradient(model, trace, step=3).step_size == 0.1
+
+
+# ---- on a plane --------------------------------------------------------------------------------------------------
+
+
+def test_the_plane_holds_the_first_two_principal_components(model, trace):
+    plane = analysis.energy_plane(model, trace, image=2, points=5, margin=0.5)
+    states = trace.tokens[2].flatten(1).numpy()
+    centred = states - states.mean(0)
+    values, vectors = np.linalg.eigh(centred @ centred.T)  # the Gram matrix: another way to the same components
+    assert plane.variance == pytest.approx(values[[-1, -2]] / values.sum(), rel=1e-8)
+    for axis in (0, 1):
+        expected = vectors[:, -1 - axis] * np.sqrt(values[-1 - axis])
+        assert plane.path[:, axis].abs().numpy() == pytest.approx(np.abs(expected), rel=1e-6, abs=1e-9)
+        low, high = plane.path[:, axis].min().item(), plane.path[:, axis].max().item()
+        grid = (plane.first, plane.second)[axis]
+        assert grid[[0, -1]].tolist() == pytest.approx([low - (high - low) / 2, high + (high - low) / 2])
+    assert plane.path_energy.tolist() == trace.energy[2].tolist()
+    assert plane.steps.tolist() == list(range(5))
+
+
+def test_the_planes_energies_are_those_of_its_points(model, trace):
+    plane = analysis.energy_plane(model, trace, image=2, points=4)
+    states = trace.tokens[2].flatten(1)
+    mean = states.mean(0)
+    axes = torch.linalg.lstsq(plane.path, states - mean).solution  # (2, N * D), from the path alone
+    for row, column in [(0, 0), (0, 3), (2, 1), (3, 3)]:
+        x = mean + plane.first[column] * axes[0] + plane.second[row] * axes[1]
+        expected = energy_at(model, x.reshape(trace.tokens.shape[2:]), 0.6)
+        assert plane.energy[row, column].item() == pytest.approx(expected, rel=1e-8)
+
+
+def test_a_plane_is_of_one_block(images, mask):
+    torch.manual_seed(0)
+    model = etviz.create_model("et", **TINY | dict(depth=2)).double()
+    trace = model.trace(images.double(), mask)
+    assert analysis.energy_plane(model, trace, points=2).steps.tolist() == [4, 5, 6, 7, 8]
+    first = analysis.energy_plane(model, trace, points=2, block=0)
+    assert first.steps.tolist() == [0, 1, 2, 3]
+    states = trace.tokens[0, :4].flatten(1)
+    axes = torch.linalg.lstsq(first.path, states - states.mean(0)).solution
+    corner = states.mean(0) + first.first[0] * axes[0] + first.second[0] * axes[1]
+    expected = energy_at(model, corner.reshape(trace.tokens.shape[2:]), None, block=0)
+    assert first.energy[0, 0].item() == pytest.approx(expected, rel=1e-8)
+
+
+def test_a_plane_of_the_full_size_model_is_quick():
+    torch.manual_seed(0)
+    model = etviz.create_model("et", step_size=0.1, init_scale=0.05).eval()
+    trace = model.trace(torch.rand(1, 3, 32, 32), etviz.random_mask(1), keep_attention=False)
+    start = time.process_time()
+    analysis.energy_plane(model, trace, points=25)
+    assert time.process_time() - start < 3.0  # about 1 s of one core
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m, t: analysis.energy_along_gradient(m, t, image=4), "no image 4"),
+        (lambda m, t: analysis.energy_along_gradient(m, t, step=5), "no step 5"),
+        (lambda m, t: analysis.energy_along_gradient(m, t, reach=0), "reach must be above 0"),
+        (lambda m, t: analysis.energy_along_gradient(m, t, points=1), "points must be at least 2"),
+        (lambda m, t: analysis.energy_plane(m, t, image=-5), "no image -5"),
+        (lambda m, t: analysis.energy_plane(m, t, margin=-0.1), "margin must be 0 or more"),
+        (lambda m, t: analysis.energy_plane(m, t, block=1), "no block 1"),
+    ],
+)
+def test_impossible_settings(model, trace, call, message):
+    with pytest.raises(UsageError, match=message):
+        call(model, trace)
+
+
+def test_descents_that_span_no_plane_are_refused(model, images, mask):
+    short = model.trace(images.double(), mask, steps=1)
+    with pytest.raises(UsageError, match="three finite states"):
+        analysis.energy_plane(model, short)
+    broken = model.trace(images.double(), mask, step_size=1e300)
+    with pytest.raises(UsageError, match="three finite states"):
+        analysis.energy_plane(model, broken)
+
+
+# ---- perturbed starts --------------------------------------------------------------------------------------------
+
+
+def test_without_noise_nothing_changes(model, images, mask):
+    result = analysis.perturbed_descents(model, images[:1].double(), mask[:1], noise=0.0, count=2)
+    torch.testing.assert_close(result.energy, result.reference_energy.expand(2, -1))
+    assert result.end_distance.tolist() == pytest.approx([0, 0], abs=1e-10)
+    assert result.barrier.tolist() == pytest.approx([0, 0], abs=1e-10)
+    assert result.same_basin.all()
+    trace = model.trace(images[:1].double(), mask[:1])
+    torch.testing.assert_close(result.reference_energy, trace.energy[0])
+    torch.testing.assert_close(result.reference_frame, trace.frames[0, -1])
+
+
+def test_noise_is_relative_to_each_token_and_repeats_with_its_seed(model, images, mask):
+    image, hidden = images[:1].double(), mask[:1]
+    a, b, other = (analysis.perturbed_descents(model, image, hidden, 0.3, 40, seed) for seed in (1, 1, 2))
+    assert torch.equal(a.energy, b.energy)
+    assert not torch.equal(a.energy, other.energy)
+    seen = []
+    trace = model.trace
+    model.trace = lambda *args, start, **kwargs: seen.append(start) or trace(*args, start=start, **kwargs)
+    analysis.perturbed_descents(model, image, hidden, 0.3, 40, 1)
+    model.trace = trace
+    (starts,) = seen
+    size = starts[0].norm(dim=1)
+    deviation = (starts[1:] - starts[0]).norm(dim=2).square().mean(0).sqrt()  # over 40 draws, by token
+    assert (deviation / size).tolist() == pytest.approx([0.3] * 65, rel=0.12)
+
+
+def test_perturbations_are_compared_with_the_undisturbed_descent(model, images, mask):
+    image, hidden = images[:1].double(), mask[:1]
+    result = analysis.perturbed_descents(model, image, hidden, noise=0.5, count=3, steps=6, beta=0.6)
+    assert result.energy.shape == (3, 7)
+    pixels = hidden.reshape(8, 8).repeat_interleave(4, 0).repeat_interleave(4, 1)
+    error = (result.frames - image)[:, :, pixels].square().mean((1, 2))
+    torch.testing.assert_close(result.masked_mse, error)
+    assert result.reference_mse == pytest.approx(
+        (result.reference_frame - image[0])[:, pixels].square().mean().item(), rel=1e-10
+    )
+    torch.testing.assert_close(result.distance_ratio, result.end_distance / result.start_distance)
+
+
+def test_the_verdict_is_the_barrier_between_the_ends(model, images, mask):
+    """Energies on the straight line between layer-normed ends, one at a time."""
+    seen = []
+    trace = model.trace
+    model.trace = lambda *args, **kwargs: seen.append(trace(*args, **kwargs)) or seen[-1]
+    result = analysis.perturbed_descents(model, images[:1].double(), mask[:1], noise=2.0, count=4, step_size=3.0)
+    (t,) = seen
+    function = model.descent.blocks[0]
+    lost = (t.energy[0, 0] - t.energy[0, -1]).abs().item()
+    for k in range(4):
+        a, b = ((x - x.mean(1, keepdim=True)) / x.std(1, keepdim=True, correction=0) for x in t.tokens[[0, k + 1], -1])
+        line = [energy_at(model, a + w * (b - a), None) for w in np.linspace(0, 1, 17)]
+        barrier = (max(line) - max(line[0], line[-1])) / lost
+        assert result.barrier[k].item() == pytest.approx(barrier, abs=1e-4)
+        assert result.same_basin[k].item() == (result.barrier[k].item() <= 0.01)
+        for state, distance in ((0, result.start_distance), (-1, result.end_distance)):
+            g = function.norm(t.tokens[[0, k + 1], state])
+            assert distance[k].item() == pytest.approx((g[1] - g[0]).norm().item(), rel=1e-10)
+
+
+def test_small_disturbances_stay_in_the_basin_and_large_ones_leave_it(cifar10):
+    """Of a trained model: the verdict can come out either way."""
+    model = etviz.load_model("et-cifar10")
+    image, hidden = cifar10.test_images[:1] / 255, etviz.random_mask(1, generator=torch.Generator().manual_seed(0))
+    small, large = (analysis.perturbed_descents(model, image, hidden, noise, count=4) for noise in (0.01, 1.0))
+    assert small.same_basin.all()
+    assert not large.same_basin.any()
+    assert (large.masked_mse > small.masked_mse).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(dict(noise=-1.0), "noise must be 0 or more"), (dict(count=0), "count must be at least 1")],
+)
+def test_impossible_perturbations(model, images, mask, change, message):
+    with pytest.raises(UsageError, match=message):
+        analysis.perturbed_descents(model, images[:1].double(), mask[:1], **change)
+    with pytest.raises(UsageError, match="one image at a time"):
+        analysis.perturbed_descents(model, images.double(), mask)
