@@ -23,16 +23,18 @@ import { countHidden, isMaskHex, maskFromHex, maskToHex, resizedMask } from "./m
 import { createPainter } from "./painter.js";
 import { createModelMenu, createPicker } from "./picker.js";
 import { draw, patchTable, rgb } from "./pixels.js";
+import { createSettingsChip } from "./settings.js";
 import { createTabs } from "./tabs.js";
 import { bytes, clamp, format, h } from "./tools.js";
 import { createToolbar } from "./toolbar.js";
 import { createTransport } from "./transport.js";
+import { createEnergyView } from "./view-energy.js";
 import { createExploreView } from "./view-explore.js";
 
 const KEY_PAUSE_MS = 120; // after a key press, in case another follows
 const HINT = "Drag to hide patches or to show them again. Or arrow keys, space.";
 const TYPING = "input[type=number], input[type=text], select"; // where keys mean characters
-const VIEWS = [createExploreView];
+const VIEWS = [createExploreView, createEnergyView];
 const LOST = "This link was made with an uploaded picture, which stays with its owner: here is another one.";
 const OWN = {}; // the model's own settings
 
@@ -92,6 +94,7 @@ export function createExplorer(root, host) {
   const transport = createTransport({ onStep: showStep });
   const picker = createPicker(start, { onPicture: pick, onFile: read });
   const models = createModelMenu(start, (model) => change({ model, snapshot: null, settings: OWN }));
+  const chip = createSettingsChip({ onReset: () => change({ settings: OWN }) });
   const views = VIEWS.map((create) => create(app));
   const tabs = createTabs(views, openTab);
   const address = createAddress(host.address ?? null, travelTo);
@@ -108,9 +111,10 @@ export function createExplorer(root, host) {
     const caption = h("p", { class: "etviz-caption" });
     const notice = h("p", { class: "etviz-notice", role: "alert", hidden: true });
     const spoken = h("p", { class: "etviz-spoken", role: "status" });
+    const side = h("div", { class: "etviz-side" }, models?.node ?? null, chip.node);
     const heading = start.heading
-      ? h("header", { class: "etviz-top" }, h("h1", {}, start.heading.title), h("p", {}, start.heading.text), models?.node ?? null)
-      : models?.node ?? null;
+      ? h("header", { class: "etviz-top" }, h("h1", {}, start.heading.title), h("p", {}, start.heading.text), side)
+      : side;
     const node = h(
       "div",
       { class: "etviz-page" },
@@ -195,6 +199,7 @@ export function createExplorer(root, host) {
     ui.caption.textContent = answer.caption;
     picker.show(answer.picture);
     models?.show(answer.model);
+    chip.show(answer.settings);
     if (!painter.busy()) painter.show(wanted.mask);
     app.step = atEnd ? lastStep() : Math.min(app.step, lastStep());
     view().show(answer);

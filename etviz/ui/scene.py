@@ -82,7 +82,11 @@ class Scene:
     def key(self) -> tuple:
         """What tells two scenes apart, hashable."""
         pixels = hashlib.sha256(self.image.numpy().tobytes()).hexdigest()
-        return self.model_name, self.snapshot, pixels, mask_to_hex(self.mask), self.settings
+        return self.model_name, self.snapshot, pixels, mask_to_hex(self.mask), self.settings_key()
+
+    def settings_key(self) -> tuple:
+        """The settings in effect, hashable: the model's own are one thing, spelled out or not."""
+        return tuple(value for name, value in self.effective_settings().items() if name != "own")
 
     def effective_settings(self) -> dict:
         """The settings with the model's own filled in, and those own ones under "own"."""

@@ -13,6 +13,7 @@ from etviz.data import to_float
 from etviz.errors import UsageError
 from etviz.masks import mask_from_hex, mask_to_hex, random_mask
 from etviz.models import MODELS, MaskedImageModel, Trace, model_options
+from etviz.ui.kept import Kept
 from etviz.ui.payload import decode_pixels, encode_pixels
 from etviz.ui.pictures import Pictures, galleries, load_pictures
 from etviz.ui.readings import READINGS
@@ -21,6 +22,7 @@ from etviz.ui.uploads import MAX_BYTES, read_upload
 
 MAX_WAITING = 32  # questions at once; more are turned away with a sentence
 MAX_TRACES = 6  # kept for the views that look closer at what is on screen
+MAX_BANDS = 64  # some 10 KB each
 THUMBS = 12
 
 
@@ -42,6 +44,7 @@ class Service:
         self._models: dict[tuple, MaskedImageModel] = {}
         self._pictures: dict[tuple, Pictures] = {}
         self._traces: OrderedDict[tuple, Trace] = OrderedDict()
+        self.bands = Kept(MAX_BANDS)
         self._places = threading.BoundedSemaphore(MAX_WAITING)
         self.first = next(name for name, place in self.checkpoints.items() if place == checkpoint)
         self.galleries, self.note = galleries(dataset, root)

@@ -22,6 +22,11 @@ export function bytes(base64) {
   return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }
 
+/** float32, little-endian, as etviz.ui.payload.encode_floats writes them. */
+export function floats(base64) {
+  return new Float32Array(bytes(base64).buffer);
+}
+
 export const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
 /** A number for reading: thousands separated, a true minus sign, about `digits` significant digits. */

@@ -1,24 +1,12 @@
 /** The first view: original, masked input, reconstruction and error side by side, and the energy over the steps. */
 
-import { createChart, energies, LINES } from "./chart.js";
+import { createChart } from "./chart.js";
 import { maskFromHex } from "./masks.js";
 import { draw, rgb, viridis, VIRIDIS } from "./pixels.js";
-import { format, h, steps } from "./tools.js";
+import { createBadge, createReadout, createScaleSwitch } from "./readout.js";
+import { h } from "./tools.js";
 
 const ERROR_CEILING = 0.5; // absolute error drawn in the brightest colour
-
-/** A badge that says whether every step went down. */
-export function createBadge() {
-  const node = h("span", { class: "etviz-badge" });
-  return {
-    node,
-    show({ rises }) {
-      const listed = rises.length > 6 ? [...rises.slice(0, 6), "…"] : rises;
-      node.textContent = rises.length ? `${steps(listed)} went up` : "every step went down";
-      node.classList.toggle("is-up", rises.length > 0);
-    },
-  };
-}
 
 /** A bar of the viridis colours between two ends in words. */
 export function createColourBar(low, high, title, before = null) {
@@ -38,9 +26,7 @@ export function createExploreView(app) {
   const badge = createBadge();
   const mean = h("span");
   const chart = createChart({ onStep: app.setStep });
-  const readout = Object.fromEntries(
-    [...LINES.map((line) => line.key), "gradient_norm", "psnr", "mse"].map((key) => [key, h("dd")]),
-  );
+  const readout = createReadout(["gradient_norm", "psnr", "mse"]);
   const node = h(
     "div",
     { class: "etviz-explore" },
@@ -51,8 +37,8 @@ export function createExploreView(app) {
       h("label", { class: "etviz-check" }, keep, "Keep the visible pixels as given"),
       createColourBar("0", `≥ ${ERROR_CEILING}`, "Absolute error, mean of the three channels", mean),
     ),
-    h("div", { class: "etviz-head" }, h("h2", {}, "Energy"), badge.node, scaleSwitch()),
-    readouts(),
+    h("div", { class: "etviz-head" }, h("h2", {}, "Energy"), badge.node, createScaleSwitch(["change", "value"], chart.scale)),
+    readout.node,
     chart.node,
   );
 
@@ -66,30 +52,6 @@ export function createExploreView(app) {
       h("div", { class: "etviz-canvas" }, canvas),
     );
     return { node, canvas, value };
-  }
-
-  function scaleSwitch() {
-    const choose = (relative) => () => {
-      chart.relative(relative);
-      change.setAttribute("aria-pressed", relative);
-      value.setAttribute("aria-pressed", !relative);
-    };
-    const change = h("button", { type: "button", "aria-pressed": "true", click: choose(true) }, "Change since step 0");
-    const value = h("button", { type: "button", "aria-pressed": "false", click: choose(false) }, "Value");
-    return h("div", { class: "etviz-switch", role: "group", "aria-label": "Energy axis" }, change, value);
-  }
-
-  function readouts() {
-    const item = (name, cell, mark = "", title = null) =>
-      h("div", { class: mark && `is-${mark}`, title }, h("dt", {}, mark ? h("i", { class: "etviz-key" }) : null, name), cell);
-    return h(
-      "dl",
-      { class: "etviz-readout" },
-      ...LINES.map((line) => item(line.name, readout[line.key], line.mark)),
-      item("Slope ‖∂E/∂g‖", readout.gradient_norm, "", "Length of the energy's gradient: how steep it is here"),
-      item("Hidden PSNR", readout.psnr, "", "Peak signal-to-noise ratio over the hidden pixels: higher is better"),
-      item("Hidden MSE", readout.mse, "", "Mean squared error over the hidden pixels, of values in 0..1: lower is better"),
-    );
   }
 
   function showFrame() {
@@ -125,10 +87,7 @@ export function createExploreView(app) {
       const { answer } = app;
       chart.step(step);
       tiles.reconstruction.value.textContent = `step ${step}`;
-      for (const line of energies(answer, step)) readout[line.key].textContent = line.value;
-      readout.gradient_norm.textContent = format(answer.gradient_norm[step], 4);
-      readout.psnr.textContent = answer.psnr[step] === null ? "–" : `${answer.psnr[step].toFixed(2)} dB`;
-      readout.mse.textContent = answer.mse[step] === null ? "–" : answer.mse[step].toFixed(4);
+      readout.step(answer, step);
       showFrame();
     },
     paint: showMask,

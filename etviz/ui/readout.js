@@ -1,0 +1,78 @@
+/** Numbers of one step in words, beside a chart: shared by the views that show the energy. */
+
+import { energies, LINES } from "./chart.js";
+import { format, h, steps } from "./tools.js";
+
+/** What a descent has at every step besides its energies: {name, title, at(answer) -> T+1 numbers or null, tell}. */
+export const MEASURES = {
+  gradient_norm: {
+    name: "Slope ‖∂E/∂g‖",
+    title: "Length of the energy's gradient: how steep it is here",
+    at: (answer) => answer.gradient_norm,
+    tell: (value) => format(value ?? NaN, 4),
+  },
+  psnr: {
+    name: "Hidden PSNR",
+    title: "Peak signal-to-noise ratio over the hidden pixels: higher is better",
+    at: (answer) => answer.psnr,
+    tell: (value) => (value === null ? "–" : `${value.toFixed(2)} dB`),
+  },
+  mse: {
+    name: "Hidden MSE",
+    title: "Mean squared error over the hidden pixels, of values in 0..1: lower is better",
+    at: (answer) => answer.mse,
+    tell: (value) => (value === null ? "–" : value.toFixed(4)),
+  },
+  step_size: {
+    name: "Step taken",
+    title: "Size of the step that led here; backtracking halves a step until the energy does not rise",
+    at: (answer) => [null, ...answer.step_sizes],
+    tell: (value) => (value === null ? "–" : format(value, 3)),
+  },
+};
+
+/** The energies and some `MEASURES`, by key, at one step. */
+export function createReadout(keys) {
+  const cells = Object.fromEntries([...LINES.map((line) => line.key), ...keys].map((key) => [key, h("dd")]));
+  const item = (name, cell, mark = "", title = null) =>
+    h("div", { class: mark && `is-${mark}`, title }, h("dt", {}, mark ? h("i", { class: "etviz-key" }) : null, name), cell);
+  const node = h(
+    "dl",
+    { class: "etviz-readout" },
+    ...LINES.map((line) => item(line.name, cells[line.key], line.mark)),
+    ...keys.map((key) => item(MEASURES[key].name, cells[key], "", MEASURES[key].title)),
+  );
+  return {
+    node,
+    step(answer, step) {
+      for (const line of energies(answer, step)) cells[line.key].textContent = line.value;
+      for (const key of keys) cells[key].textContent = MEASURES[key].tell(MEASURES[key].at(answer)[step]);
+    },
+  };
+}
+
+/** A badge that says whether every step went down. */
+export function createBadge() {
+  const node = h("span", { class: "etviz-badge" });
+  return {
+    node,
+    show({ rises }) {
+      const listed = rises.length > 6 ? [...rises.slice(0, 6), "…"] : rises;
+      node.textContent = rises.length ? `${steps(listed)} went up` : "every step went down";
+      node.title = rises.length ? `${rises.length} of the steps raised the energy: ${rises.join(", ")}` : "No step raised the energy";
+      node.classList.toggle("is-up", rises.length > 0);
+    },
+  };
+}
+
+const SCALES = { change: "Change since step 0", value: "Value", median: "Against the median" };
+
+/** The choice between some of the chart's scales, the first to begin with; `onScale(name)`. */
+export function createScaleSwitch(names, onScale) {
+  const choose = (chosen) => () => {
+    onScale(names[chosen]);
+    buttons.forEach((button, i) => button.setAttribute("aria-pressed", i === chosen));
+  };
+  const buttons = names.map((name, i) => h("button", { type: "button", "aria-pressed": String(i === 0), click: choose(i) }, SCALES[name]));
+  return h("div", { class: "etviz-switch", role: "group", "aria-label": "Energy axis" }, ...buttons);
+}
