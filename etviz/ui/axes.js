@@ -21,7 +21,7 @@ export function tickLabel(tick, ticks) {
 }
 
 /** A function from a value between the outermost ticks to a place between `from` and `to`. */
-export function scale(ticks, from, to) {
+export function linearScale(ticks, from, to) {
   const [low, high] = [ticks[0], ticks[ticks.length - 1]];
   return (value) => from + ((value - low) / (high - low)) * (to - from);
 }
@@ -41,6 +41,6 @@ export function bandPath(low, high, x, y) {
 }
 
 /** A text in a chart. */
-export function label(name, x, y, text, anchor = "end") {
+export function chartText(name, x, y, text, anchor = "end") {
   return svg("text", { class: name, x, y, "text-anchor": anchor }, text);
 }

@@ -1,6 +1,6 @@
 /** The energy over the steps of a descent, as inline SVG. */
 
-import { bandPath, label, linePath, niceTicks, scale, tickLabel } from "./axes.js";
+import { bandPath, chartText, linePath, linearScale, niceTicks, tickLabel } from "./axes.js";
 import { clamp, decimalsFor, fixed, format, h, svg } from "./tools.js";
 
 export const LINES = [
@@ -13,13 +13,13 @@ const MARGIN = { top: 10, right: 14, bottom: 6, left: 74 };
 const SECOND = { top: 24, right: 70 }; // with an axis on the right
 const DOT_PX = 9; // a dot a state where they lie further apart than this
 
-/** The energies of one step, all with as many decimals as suit the largest. */
+/** The energies of one step, all with as many decimals as suit the largest; `tell` puts others beside them in words. */
 export function energies(answer, step) {
   const decimals = decimalsFor(Math.max(...LINES.map((line) => Math.abs(answer[line.key][step]))), 6);
-  const tell = (value, start) => (Number.isFinite(value) && Number.isFinite(start) ? fixed(value - start, decimals) : "–");
+  const tell = (value) => (Number.isFinite(value) ? fixed(value, decimals) : "–");
   return LINES.map((line) => {
     const [value, start] = [answer[line.key][step], answer[line.key][0]];
-    return { ...line, value: tell(value, 0), change: tell(value, start) };
+    return { ...line, tell, value: tell(value), change: value === null || start === null ? "–" : tell(value - start) };
   });
 }
 
@@ -64,9 +64,9 @@ export function createChart({ onStep }) {
     const ticks = niceTicks(LINES.flatMap((line) => [...values(line), ...quantiles(line).flat()]), count);
     const secondTicks = shown.second ? niceTicks(shown.second.values, count) : [];
     area = { last, left: MARGIN.left, right: width - right, top, bottom: height - MARGIN.bottom };
-    area.x = scale([0, last], area.left, area.right);
-    area.y = scale(ticks, area.bottom, area.top);
-    area.y2 = scale(secondTicks, area.bottom, area.top);
+    area.x = linearScale([0, last], area.left, area.right);
+    area.y = linearScale(ticks, area.bottom, area.top);
+    area.y2 = linearScale(secondTicks, area.bottom, area.top);
     node.classList.toggle("has-second", shown.second !== null);
     picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
     picture.setAttribute("aria-label", describe());
@@ -74,11 +74,11 @@ export function createChart({ onStep }) {
       ...ticks.flatMap((tick) => drawTick(tick, ticks)),
       ...drawSecondAxis(secondTicks, width),
       ...LINES.flatMap(drawBand).reverse(),
-      ...drawOwnEnd(),
-      ...drawSettled(),
       ...(shown.second ? [drawLine({ mark: "second" }, shown.second.values, area.y2)] : []),
       ...LINES.flatMap((line) => [...drawDots(line), drawLine(line, values(line), area.y)]).reverse(), // the total last, on top
       ...shown.answer.rises.flatMap(drawRise),
+      ...drawOwnEnd(),
+      ...drawSettled(),
     );
     drawMoving();
   }
@@ -88,13 +88,13 @@ export function createChart({ onStep }) {
 
   function drawTick(tick, ticks) {
     const y = area.y(tick);
-    return [across(tick === 0 ? "etviz-zero" : "etviz-rule", y), label("etviz-tick", area.left - 10, y + 4, tickLabel(tick, ticks))];
+    return [across(tick === 0 ? "etviz-zero" : "etviz-rule", y), chartText("etviz-tick", area.left - 10, y + 4, tickLabel(tick, ticks))];
   }
 
   function drawSecondAxis(ticks, width) {
     if (!shown.second) return [];
-    const marks = ticks.map((tick) => label("etviz-tick is-second", area.right + 10, area.y2(tick) + 4, tickLabel(tick, ticks), "start"));
-    return [...marks, label("etviz-tick is-second", width - 2, 10, shown.second.name), label("etviz-tick", 0, 10, "Energy", "start")];
+    const marks = ticks.map((tick) => chartText("etviz-tick is-second", area.right + 10, area.y2(tick) + 4, tickLabel(tick, ticks), "start"));
+    return [...marks, chartText("etviz-tick is-second", width - 2, 10, shown.second.name), chartText("etviz-tick", 0, 10, "Energy", "start")];
   }
 
   function drawBand(line) {
@@ -111,14 +111,14 @@ export function createChart({ onStep }) {
     const { steps, own } = shown.answer.settings;
     if (area.last <= own.steps || (area.last > steps && !shown.answer.settings.settle)) return []; // several energies one after another
     const x = area.x(own.steps);
-    return [upright("etviz-own", x), label("etviz-tick", x + 5, area.bottom - 5, `in training: ${own.steps} steps`, "start")];
+    return [upright("etviz-own", x), chartText("etviz-tick etviz-note", x + 5, area.top + 14, `in training: ${own.steps} steps`, "start")];
   }
 
   function drawSettled() {
     if (!shown.answer.settings.settle) return [];
     const { settled } = shown.answer;
     const text = settled === null ? `not settled in ${area.last} steps` : `settled at step ${settled}`;
-    return [label("etviz-tick is-settled", area.right - 6, area.bottom - 22, text)];
+    return [chartText("etviz-tick etviz-note", area.right - 6, area.top + 14, text)];
   }
 
   const drawLine = (line, points, y) =>
@@ -162,7 +162,7 @@ export function createChart({ onStep }) {
 
   function tipRows() {
     const { second, band } = shown;
-    const median = (line) => (band ? h("i", {}, format(bandOf(line)[1][hover], 6)) : null);
+    const median = (line) => (band ? h("i", {}, line.tell(bandOf(line)[1][hover])) : null);
     return [
       h("b", {}, `Step ${hover}`, h("em", {}, `value, change since step 0${band ? `, median ${kind() === "change" ? "change" : "value"}` : ""}`)),
       ...energies(shown.answer, hover).map((line) =>

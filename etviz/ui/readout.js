@@ -65,7 +65,11 @@ export function createBadge() {
   };
 }
 
-const SCALES = { change: "Change since step 0", value: "Value", median: "Against the median" };
+const SCALES = {
+  change: { text: "Change since step 0", title: null },
+  value: { text: "Value", title: null },
+  median: { text: "vs. median", title: "Less the median of the other pictures at the same step" },
+};
 
 /** The choice between some of the chart's scales, the first to begin with; `onScale(name)`. */
 export function createScaleSwitch(names, onScale) {
@@ -73,6 +77,7 @@ export function createScaleSwitch(names, onScale) {
     onScale(names[chosen]);
     buttons.forEach((button, i) => button.setAttribute("aria-pressed", i === chosen));
   };
-  const buttons = names.map((name, i) => h("button", { type: "button", "aria-pressed": String(i === 0), click: choose(i) }, SCALES[name]));
+  const button = ({ text, title }, i) => h("button", { type: "button", title, "aria-pressed": String(i === 0), click: choose(i) }, text);
+  const buttons = names.map((name, i) => button(SCALES[name], i));
   return h("div", { class: "etviz-switch", role: "group", "aria-label": "Energy axis" }, ...buttons);
 }

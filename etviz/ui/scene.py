@@ -12,7 +12,7 @@ from etviz.models import MaskedImageModel
 
 MAX_STEPS = 60
 SETTLING_STEPS = 200  # the limit of a descent that runs until it settles
-SETTLED = 1e-5  # a step that changes the energy by less than this share of it has settled
+SETTLED = 1e-4  # a step that changes the energy by less than this share of it has settled
 
 
 def a_dict(given: object) -> dict:

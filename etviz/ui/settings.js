@@ -3,9 +3,9 @@
 import { clamp, h } from "./tools.js";
 
 const DECADES = 2; // of step size and beta that the sliders reach on both sides of the model's own
-const TOLD = { steps: (value) => `${value} steps`, step_size: (value) => `step size ${round(value)}`, beta: (value) => `β ${round(value)}` };
+const TOLD = { steps: (value) => `${value} steps`, step_size: (value) => `step size ${rounded(value)}`, beta: (value) => `β ${rounded(value)}` };
 
-const round = (value) => Number(value.toPrecision(3));
+const rounded = (value) => Number(value.toPrecision(3));
 const isOwn = (value, own) => Math.abs(value - own) <= 1e-6 * own;
 
 /** What differs from the model's own settings, in words. */
@@ -43,8 +43,8 @@ function createNumberSetting({ name, title, range, field, toPlace, toValue, onCh
     const place = clamp(toPlace(value), Number(slider.min), Number(slider.max));
     slider.value = place;
     slider.style.setProperty("--share", (place - slider.min) / (slider.max - slider.min));
-    slider.setAttribute("aria-valuetext", String(round(value)));
-    number.value = round(value);
+    slider.setAttribute("aria-valuetext", String(rounded(value)));
+    number.value = rounded(value);
   }
 
   function take(next, passing) {
@@ -78,7 +78,7 @@ export function createSettings(app) {
       range: { min: -DECADES, max: DECADES, step: 0.02 },
       field: { min: 0.000001, max: 1000000, step: "any" },
       toPlace: (value) => (value > 0 ? Math.log10(value / own(key)) : -DECADES),
-      toValue: (place) => (Math.abs(place) < 0.01 ? own(key) : round(own(key) * 10 ** place)),
+      toValue: (place) => (Math.abs(place) < 0.01 ? own(key) : rounded(own(key) * 10 ** place)),
       onChange: (value, passing) => apply({ [key]: value }, passing),
     });
   const numbers = {
@@ -108,7 +108,7 @@ export function createSettings(app) {
       "div",
       { class: "etviz-switches" },
       check(backtracking, "Backtracking", "Halve a step until the energy does not rise"),
-      check(settle, "Run until it settles", "Until a step changes the energy by less than 0.001%, at most 200 steps"),
+      check(settle, "Run until it settles", "Until a step changes the energy by less than 0.01%, at most 200 steps"),
     ),
     h("p", { class: "etviz-hint" }, "Another β is another energy: its curves do not compare with those of the model’s own."),
   );

@@ -57,14 +57,18 @@ export function createTransport({ onStep }) {
       if (Number(slider.max) !== last || !ticks.childElementCount) {
         slider.max = last;
         const every = [1, 5, 10, 20].find((gap) => last / gap <= 13) ?? 50; // as many numbers as there is room for
-        const marks = Array.from({ length: last + 1 }, (_, i) => h("span", {}, i % every ? "" : String(i)));
+        ticks.dataset.every = every;
+        const marks = Array.from({ length: last + 1 }, () => h("span"));
         marks.forEach((mark, i) => mark.style.setProperty("--at", i / Math.max(last, 1)));
         ticks.replaceChildren(...marks);
       }
       slider.value = value;
       slider.style.setProperty("--share", value / Math.max(last, 1));
       slider.setAttribute("aria-valuetext", `step ${value} of ${last}`);
-      [...ticks.children].forEach((mark, i) => mark.classList.toggle("is-now", i === value));
+      [...ticks.children].forEach((mark, i) => {
+        mark.classList.toggle("is-now", i === value);
+        mark.textContent = i === value || i % Number(ticks.dataset.every) === 0 ? i : "";
+      });
     },
   };
 }

@@ -9,7 +9,7 @@ import { createSettings } from "./settings.js";
 import { floats, format, h } from "./tools.js";
 import { createColourBar } from "./view-explore.js";
 
-const REST_MS = 500; // after the last change, before the band is asked for
+const BAND_REST_MS = 500; // after the last change, before the band is asked for
 const AGAIN_MS = 3000; // where others' bands came first
 const TERMS = [
   { key: "attention", name: "Attention energy", title: "−(1/β) Σ over heads of log Σ over keys exp(β K·Q), for each query token" },
@@ -33,7 +33,7 @@ function createTokenValue() {
 }
 
 /** One term of the energy by token: over the picture, with CLS beside, in colours that stay the same over all steps. */
-function createTokenMap(app, { key, name, title }) {
+function createEnergyMap(app, { key, name, title }) {
   const map = createPatchMap({ label: `${name} by patch`, onPick: app.choosePatch, tell: (value) => format(value, 4) });
   const [cls, chosen] = [createTokenValue(), createTokenValue()];
   const bar = h("div");
@@ -91,7 +91,7 @@ const lowest = (list) => list.reduce((best, value, i) => (value !== null && !(va
 
 export function createEnergyView(app) {
   const settings = createSettings(app);
-  const maps = TERMS.map((term) => createTokenMap(app, term));
+  const maps = TERMS.map((term) => createEnergyMap(app, term));
   const badge = createBadge();
   const chart = createChart({ onStep: app.setStep });
   const readout = createReadout(["gradient_norm", "mse", "step_size"]);
@@ -130,10 +130,10 @@ export function createEnergyView(app) {
     }
     bandKey = keyOfBand();
     chart.band(reading);
-    legend.textContent = `Shaded: 10–90% of ${reading.count} ${reading.source}s; thin: their median.`;
+    legend.textContent = `Shaded: 10–90% of ${reading.count} ${reading.source}s; thin: median.`;
   }
 
-  function askForBand(wait = REST_MS) {
+  function askForBand(wait = BAND_REST_MS) {
     clearTimeout(timer);
     if (bandKey === keyOfBand()) return;
     bandKey = null;
@@ -189,5 +189,5 @@ function verdict({ energy, mse }) {
   if (mse[0] === null) return "Nothing is hidden: there is no error to compare.";
   const [deepest, best] = [lowest(energy), lowest(mse)];
   if (deepest === best) return `Energy and error are both lowest at step ${best}.`;
-  return `Energy lowest at step ${deepest}, error at step ${best}: lower need not be better.`;
+  return `Energy lowest at step ${deepest}, error at ${best}: lower need not be better.`;
 }

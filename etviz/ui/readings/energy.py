@@ -13,7 +13,7 @@ from etviz.ui.payload import encode_floats, finite
 from etviz.ui.scene import Scene
 
 BAND_PICTURES = 64
-BAND_S = 6.0  # for computing a band; what is there by then is the band
+BAND_S = 8.0  # for computing a band; what is there by then is the band
 TURN_S = 5.0  # to wait while others' bands are computed
 PAUSE_S = 0.003  # between chunks: a lock just released would be taken again before whoever waits for it wakes up
 
@@ -56,7 +56,7 @@ def read_energy_band(service, question: dict) -> dict:
     scene = service.scene(question)
     dataset = scene.picture.get("dataset", service.galleries[0])
     descent = _descent(service, scene)
-    key = scene.model_name, scene.snapshot, dataset, mask_to_hex(scene.mask), *descent.values()
+    key = scene.model, dataset, mask_to_hex(scene.mask), *descent.values()
     return service.bands.get(key, lambda: _band(service, scene, dataset, descent), TURN_S) or {"count": 0}
 
 
