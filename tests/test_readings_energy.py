@@ -122,7 +122,7 @@ def test_a_large_gallery_gives_64_pictures_of_all_kinds(service, monkeypatch):
 def test_a_band_stops_when_its_time_is_up_and_says_how_many(service, model, monkeypatch):
     monkeypatch.setattr(energy, "BAND_S", 0.0)
     answer = service.ask(question("energy_band", mask="0f" * 8))
-    first = service.pictures(CARRIED_GALLERY, 32).highlights(1)[0]
+    first = service.pictures(CARRIED_GALLERY, 32).arranged()[0]
     trace = model.trace(gallery(service)[first][None], etviz.mask_from_hex("0f" * 8))
     assert answer["count"] == 1
     assert np.allclose(answer["values"]["energy"][1], trace.energy[0], rtol=1e-5)

@@ -136,15 +136,14 @@ class Service:
                 self._traces.popitem(last=False)
             return self._traces[key]
 
-    def in_turns(self, pieces: Iterator) -> list:
-        """All that ``pieces`` yields, with the models to itself for one piece at a time: others compute in between."""
-        found = []
+    def in_turns(self, pieces: Iterator) -> Iterator:
+        """What ``pieces`` yields, with the models to itself for one piece at a time: others compute in between."""
         while True:
             with self.lock:
                 piece = next(pieces, None)
             if piece is None:
-                return found
-            found.append(piece)
+                return
+            yield piece
             time.sleep(TURN)  # or this thread would take the lock again before anybody who waits for it
 
     # ---- what is asked -------------------------------------------------------------------------------------------

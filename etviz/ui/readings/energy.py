@@ -15,7 +15,6 @@ from etviz.ui.scene import Scene
 BAND_PICTURES = 64
 BAND_S = 8.0  # for computing a band; what is there by then is the band
 TURN_S = 5.0  # to wait while others' bands are computed
-PAUSE_S = 0.003  # between chunks: a lock just released would be taken again before whoever waits for it wakes up
 
 
 def read_token_energies(service, question: dict) -> dict:
@@ -73,7 +72,7 @@ def _descent(service, scene: Scene) -> dict:
 
 def _band(service, scene: Scene, dataset: str, descent: dict) -> dict:
     pictures = service.pictures(dataset, scene.model.img_size)
-    images = pictures.images[pictures.highlights(BAND_PICTURES)]
+    images = pictures.images[pictures.arranged()[:BAND_PICTURES]]
     energies = torch.cat(list(_energies(service, scene, images, descent)), dim=1)  # (3, n, T+1)
     return {
         "count": energies.shape[1],
@@ -85,17 +84,11 @@ def _band(service, scene: Scene, dataset: str, descent: dict) -> dict:
 
 def _energies(service, scene: Scene, images: Tensor, descent: dict) -> Iterator[Tensor]:
     """(3, 1, T+1) picture by picture, until the time is up; others have the model in between."""
-    chunks = energies_in_chunks(scene.model, images, scene.mask, chunk=1, **descent)
     end = time.monotonic() + BAND_S
-    while True:
-        with service.lock:
-            chunk = next(chunks, None)
-        if chunk is None:
-            return
+    for chunk in service.in_turns(energies_in_chunks(scene.model, images, scene.mask, chunk=1, **descent)):
         yield chunk
         if time.monotonic() > end:
             return
-        time.sleep(PAUSE_S)
 
 
 def _quantiles(band: EnergyBand) -> dict[str, list]:
