@@ -73,8 +73,8 @@ export function createBadge() {
 }
 
 const SCALES = {
-  change: { text: "Change", title: "Change since step 0" },
-  value: { text: "Value", title: "Value of the energy" },
+  change: { text: "Change", title: "Change since step 0", name: "Change since step 0" },
+  value: { text: "Value", title: "Value of the energy", name: "Value of the energy" },
   median: { text: "vs. median", title: "Less the median of the other pictures at the same step" },
 };
 
@@ -84,7 +84,7 @@ export function createScaleSwitch(names, onScale) {
     onScale(names[chosen]);
     buttons.forEach((button, i) => button.setAttribute("aria-pressed", i === chosen));
   };
-  const button = ({ text, title }, i) => h("button", { type: "button", title, "aria-label": title, "aria-pressed": String(i === 0), click: choose(i) }, text);
+  const button = ({ text, title, name }, i) => h("button", { type: "button", title, "aria-label": name ?? null, "aria-pressed": String(i === 0), click: choose(i) }, text);
   const buttons = names.map((name, i) => button(SCALES[name], i));
   return h("div", { class: "etviz-switch", role: "group", "aria-label": "Energy axis" }, ...buttons);
 }

@@ -218,6 +218,8 @@ def test_backtracking_shows_the_steps_really_taken_and_where_it_settled(visit, p
 
 
 def test_a_descent_that_does_not_settle_says_so(visit, panel):
+    choose_steep(visit)
+    set_number(visit, STEP_SIZE, 10)
     panel.get_by_label("Run until it settles").check()
     expect(visit.root).to_have_attribute("data-steps", "200")
     expect(panel.locator(".etviz-chart")).to_contain_text("not settled in 200 steps")
