@@ -78,7 +78,7 @@ def test_scrubbing_changes_the_picture_and_asks_nobody(visit):
     assert not torch.equal(visit.pixels("Reconstruction"), end)
     slider.press("Home")
     assert visit.read("step") == "0"
-    box = visit.page.locator(".etviz-chart").bounding_box()
+    box = visit.page.locator(".is-explore .etviz-chart").bounding_box()
     visit.page.mouse.click(box["x"] + box["width"] - 15, box["y"] + 40)
     assert visit.read("step") == "12"
     assert torch.equal(visit.pixels("Reconstruction"), end)
@@ -351,7 +351,7 @@ def test_a_phone_shows_it_all_in_one_column(phone):
     phone.page.touchscreen.tap(*phone.middle(0))
     phone.settle()
     assert phone.questions()[-1]["mask"] == phone.read("mask")
-    tiles = phone.page.locator(".etviz-canvas")
+    tiles = phone.page.locator(".etviz-canvas:visible")
     for i in range(tiles.count()):
         box = tiles.nth(i).bounding_box()
         assert box["x"] >= 0
