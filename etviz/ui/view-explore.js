@@ -54,7 +54,7 @@ export function createExploreView(app) {
         h("div", { class: "etviz-head" }, h("h2", {}, "Energy"), badge.node, createScaleSwitch(["change", "value"], chart.scale)),
         readout.node,
       ),
-      comparison.node,
+      app.host.ask ? comparison.node : null,
     ),
     chart.node,
   );
@@ -73,7 +73,7 @@ export function createExploreView(app) {
 
   /** Ask once for each descent, and only when no other follows at once: painting comes first. */
   function measure(answer) {
-    if (measured.answer === answer) return;
+    if (measured.answer === answer || !app.host.ask) return;
     measured = { answer, quality: null };
     comparison.wait(true);
     clearTimeout(resting);

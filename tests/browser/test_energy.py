@@ -144,6 +144,7 @@ def test_tokens_lie_over_the_picture_and_follow_the_step(visit, panel, model):
 
 def test_a_patch_is_chosen_by_keyboard_in_both_maps(visit, panel):
     cells = panel.locator(".is-attention .etviz-map-cell")
+    expect(cells.first).to_have_attribute("aria-label", re.compile("column 1: "))  # its energy has come
     cells.first.focus()
     visit.page.keyboard.press("ArrowRight")
     visit.page.keyboard.press("ArrowDown")
@@ -218,8 +219,7 @@ def test_backtracking_shows_the_steps_really_taken_and_where_it_settled(visit, p
 
 
 def test_a_descent_that_does_not_settle_says_so(visit, panel):
-    choose_steep(visit)
-    set_number(visit, STEP_SIZE, 10)
+    set_number(visit, STEP_SIZE, 0.01)
     panel.get_by_label("Run until it settles").check()
     expect(visit.root).to_have_attribute("data-steps", "200")
     expect(panel.locator(".etviz-chart")).to_contain_text("not settled in 200 steps")
