@@ -1,6 +1,7 @@
 """The energy view in a real browser: curves before the band, tokens over the picture, and other ways to descend."""
 
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -202,9 +203,13 @@ def test_backtracking_shows_the_steps_really_taken_and_where_it_settled(visit, p
     panel.get_by_label("Backtracking").check()
     panel.get_by_label("Run until it settles").check()
     set_number(visit, STEP_SIZE, 1)
-    _, trace = trace_of(visit, steep, step_size=1.0, steps=200, rule="backtracking", tolerance=SETTLED)
-    settled = trace.settled[0].item()
-    assert 0 < settled == len(trace) - 1 < 200
+    # Where exactly it settles hangs on rounding, after so many halvings: the end by its definition, the start by Python.
+    energy = next(a for a in (answer.json() for answer in reversed(visit.answers)) if "frames" in a)["energy"]
+    settled = len(energy) - 1
+    changes = [abs(after - before) / abs(after) for before, after in pairwise(energy)]
+    assert settled < 200
+    assert changes[-1] <= SETTLED < min(changes[:-1])
+    _, trace = trace_of(visit, steep, step_size=1.0, steps=5, rule="backtracking")
     assert (trace.step_sizes < 1).any()
     expect(visit.root).to_have_attribute("data-steps", str(settled))
     expect(panel.locator(".etviz-chart")).to_contain_text(f"settled at step {settled}")

@@ -67,6 +67,8 @@ def test_a_stroke_that_starts_on_a_hidden_patch_reveals_and_skips_nothing(visit)
 
 
 def test_scrubbing_changes_the_picture_and_asks_nobody(visit):
+    # The first descent has everything that it asks for.
+    expect(visit.page.locator(".etviz-comparison")).to_have_attribute("aria-busy", "false")
     asked = len(visit.requests)
     end = visit.pixels("Reconstruction")
     slider = visit.page.get_by_role("slider", name="Descent step")
