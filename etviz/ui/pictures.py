@@ -28,12 +28,13 @@ class Pictures:
     """Square pictures with a word for each."""
 
     images: Tensor  # (n, 3, S, S) uint8
-    labels: list[str]  # n words
+    labels: list[str]  # n words; empty where there is none
     source: str  # what the captions call them
 
     def caption(self, index: int) -> str:
         """One picture in words."""
-        return f"{self.source} {index:,}: {self.labels[index]}"
+        label = self.labels[index]
+        return f"{self.source} {index:,}: {label}" if label else f"{self.source} {index:,}"
 
     def highlights(self, count: int) -> list[int]:
         """Indices of ``count`` pictures of as many kinds as possible: the first of each label, then the second, ..."""

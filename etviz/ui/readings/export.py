@@ -110,10 +110,10 @@ def png_bytes(image: torch.Tensor) -> bytes:
     return file.getvalue()
 
 
-def figure_bytes(figure) -> bytes:
-    """A matplotlib Figure as a PNG."""
+def figure_bytes(figure, dpi: float | None = None) -> bytes:
+    """A matplotlib Figure as a PNG, at ``dpi`` or its own."""
     file = io.BytesIO()
-    figure.savefig(file, format="png")
+    figure.savefig(file, format="png", dpi=dpi or "figure")
     return file.getvalue()
 
 
