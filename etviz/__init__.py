@@ -9,7 +9,9 @@ from etviz.masks import (
     grid_mask,
     half_mask,
     mask_from_hex,
+    mask_from_image,
     mask_to_hex,
+    mask_to_image,
     random_mask,
 )
 from etviz.models import Trace, complete, create_model
@@ -29,6 +31,8 @@ __all__ = [
     "load_dataset",
     "load_model",
     "mask_from_hex",
+    "mask_from_image",
     "mask_to_hex",
+    "mask_to_image",
     "random_mask",
 ]

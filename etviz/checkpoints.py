@@ -137,15 +137,26 @@ def load_card(name_or_path: str | os.PathLike) -> dict:
 
 
 def checkpoint_table(names: list[str] | None = None) -> str:
-    """The cards of shipped checkpoints as a Markdown table, a row each: what checkpoints/README.md shows."""
+    """The cards of shipped checkpoints as a Markdown table, a row each: what checkpoints/README.md shows.
+
+    Raises:
+        UsageError: a card that is damaged, or of a run that was never tested.
+    """
     header = "| name | model | dataset | parameters | images seen | device | time | masked MSE | masked PSNR |"
-    rows = [_table_row(load_card(name)) for name in (list_checkpoints() if names is None else names)]
+    rows = [_table_row(name, load_card(name)) for name in (list_checkpoints() if names is None else names)]
     return "\n".join([header, "|---|---|---|---:|---:|---|---:|---:|---:|", *rows]) + "\n"
 
 
-def _table_row(card: dict) -> str:
+def _table_row(name: str, card: dict) -> str:
+    try:
+        return f"| {' | '.join(_cells(card))} |"
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"The {CARD} of {name!r} lacks what the table shows: {error}.") from error
+
+
+def _cells(card: dict) -> list[str]:
     test = card["metrics"]["test"]
-    cells = [
+    return [
         f"`{card['name']}`",
         f"`{card['model']}`",
         card["dataset"],
@@ -156,7 +167,6 @@ def _table_row(card: dict) -> str:
         f"{test['masked_mse']:.5f}",
         f"{test['masked_psnr']:.2f} dB",
     ]
-    return f"| {' | '.join(cells)} |"
 
 
 def load_history(name_or_path: str | os.PathLike) -> list[dict[str, float]]:
@@ -284,4 +294,6 @@ def _replacing(path: Path) -> Iterator[Path]:
 
 
 if __name__ == "__main__":
-    print(checkpoint_table(), end="")
+    from etviz.commands import run
+
+    run(lambda argv: print(checkpoint_table(), end=""))

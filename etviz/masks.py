@@ -5,8 +5,11 @@ N patches form a square grid, numbered row by row from the top left. Every funct
 """
 
 import math
+from itertools import pairwise
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from etviz.errors import UsageError
@@ -142,6 +145,45 @@ def _hex_digits(num_patches: int) -> int:
     if num_patches == 0 or num_patches % 4:
         raise UsageError(f"A mask of {num_patches} patches has no hexadecimal form: it takes a multiple of 4.")
     return num_patches // 4
+
+
+def mask_to_image(mask: Tensor, patch_size: int = 4) -> Image.Image:
+    """Draw one mask as a greyscale picture of the masked image's size: white = hidden, black = visible.
+
+    White for what is to be filled in, as OpenCV, diffusers and most inpainting programs have it; `mask_from_image`
+    reads it back. Save it as PNG.
+
+    Args:
+        mask: (N,) or (1, N) bool.
+        patch_size: pixels a patch.
+    """
+    pixels = mask_to_pixels(mask.reshape(1, -1), patch_size)[0, 0]
+    return Image.fromarray(pixels.cpu().numpy().astype(np.uint8) * 255)
+
+
+def mask_from_image(picture: Image.Image, num_patches: int = NUM_PATCHES) -> Tensor:
+    """Read a mask from a picture of any size, cut into the patch grid: hidden where it is white or transparent.
+
+    A patch is hidden where the average over its part of the picture is lighter than middle grey. A pixel's lightness
+    is Rec. 601's, 0.299 R + 0.587 G + 0.114 B, laid on white by its opacity. Integers all the way, so that the page's
+    own reading agrees to the last bit.
+
+    Returns:
+        (1, N) bool.
+    """
+    rgba = np.asarray(picture.convert("RGBA")).astype(np.int64)
+    luma, opacity = rgba[..., :3] @ np.array([299, 587, 114]), rgba[..., 3]  # (H, W), 0 to 255,000 and 0 to 255
+    lightness = luma * opacity + 255_000 * (255 - opacity)
+    side = grid_side(num_patches)
+    rows, columns = (_parts(length, side) for length in lightness.shape)
+    parts = [lightness[row, column] for row in rows for column in columns]
+    return torch.tensor([[bool(2 * part.sum() > 255_000 * 255 * part.size) for part in parts]])
+
+
+def _parts(length: int, count: int) -> list[slice]:
+    """Cut so many pixels into parts of about equal length, each of one pixel at least."""
+    starts = [i * length // count for i in range(count + 1)]
+    return [slice(start, max(stop, start + 1)) for start, stop in pairwise(starts)]
 
 
 def check_mask(mask: Tensor, batch: int, num_patches: int) -> None:

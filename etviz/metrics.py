@@ -20,7 +20,6 @@ from etviz.masks import check_mask, mask_to_pixels, num_hidden, random_mask
 from etviz.models.base import MaskedImageModel, complete
 
 SSIM_MIN_SIZE = 6  # the 11x11 Gaussian window is padded by reflecting 5 pixels, which takes 6 to reflect
-MID_GREY = 0.5
 
 Reconstruct = Callable[[Tensor, Tensor], Tensor]  # images (B, C, H, W), mask (B, N) -> (B, C, H, W)
 Progress = Callable[[int, int], None]  # images done, images in all
@@ -187,7 +186,7 @@ def measure(
     """`image_metrics` of a whole split, batch by batch: memory does not grow with it but for a few numbers an image.
 
     Args:
-        reconstruct: a model's ``reconstruct``, or `mean_fill`: any (images, mask) -> images.
+        reconstruct: a model's ``reconstruct``, or a floor of `etviz.inpainting`: any (images, mask) -> images.
         images: (n, C, H, W) uint8.
         masks: (n, N) bool, True = hidden.
         device: where to compute.
@@ -237,27 +236,6 @@ def summarize(values: dict[str, Tensor]) -> dict[str, float]:
     if "completed_ssim" in values:
         summary["completed_ssim"] = values["completed_ssim"].mean().item()
     return summary
-
-
-# ---- a floor -----------------------------------------------------------------------------------------------------
-
-
-def mean_fill(images: Tensor, mask: Tensor) -> Tensor:
-    """The visible-mean baseline: each hidden pixel is its channel's mean over that image's visible pixels.
-
-    Args:
-        images: (B, C, H, W) in [0, 1].
-        mask: (B, N) bool, True = hidden.
-
-    Returns:
-        (B, C, H, W), visible pixels as given; mid-grey where an image shows no pixel at all.
-    """
-    check_mask(mask, images.shape[0], mask.shape[-1])
-    visible = ~mask_to_pixels(mask, images.shape[-1] // math.isqrt(mask.shape[-1]))  # (B, 1, H, W)
-    count = visible.sum(dim=(2, 3), keepdim=True)
-    total = torch.where(visible, images, 0.0).sum(dim=(2, 3), keepdim=True)  # (B, C, 1, 1)
-    mean = torch.where(count > 0, total / count.clamp(min=1), MID_GREY)
-    return torch.where(visible, images, mean)
 
 
 # ---- helpers -----------------------------------------------------------------------------------------------------

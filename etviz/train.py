@@ -106,8 +106,9 @@ def claimed(config: dict) -> Iterator[Path | None]:
     try:
         yield folder
     except UsageError:
-        with contextlib.suppress(OSError, TypeError):  # it holds files, or is None
-            os.rmdir(folder)
+        if folder is not None:
+            with contextlib.suppress(OSError):  # it holds files
+                folder.rmdir()
         raise
 
 

@@ -176,7 +176,8 @@ def test_the_page_starts_with_a_descent_and_says_where_its_pictures_are_from(ser
     start = service.start()
     assert len(start["answer"]["energy"]) == 13
     assert bin(int(start["answer"]["mask"], 16)).count("1") == 54
-    assert len(start["thumbs"]) == start["count"] == len(CARRIED)
+    assert len(start["gallery"]["thumbs"]) == start["gallery"]["total"] == len(CARRIED)
+    assert start["datasets"] == [{"name": CARRIED_GALLERY, "title": "scikit-image"}]
     assert "CIFAR-10 is not on this machine" in start["note"]
     assert start["models"][0] == {
         "name": "tiny",
@@ -279,7 +280,9 @@ def test_a_dataset_on_this_machine_is_used(tmp_path):
     np.savez(tmp_path / "cifar10.npz", train_images=images, train_labels=labels, test_images=images, test_labels=labels)
     pictures = load_pictures("cifar10", str(tmp_path), 32)
     assert pictures.caption(0) == "CIFAR-10 test image 0: cat"
-    assert pictures.highlights(3) == [2, 4, 0]
+    assert pictures.arranged() == [2, 4, 0, 3, 5, 1]  # airplane, automobile, cat, airplane, ...
+    assert pictures.arranged("cat") == [0, 1]
+    assert pictures.classes == ["airplane", "automobile", "cat"]
     assert galleries("cifar10", str(tmp_path)) == (["cifar10"], "")
     assert galleries("cifar100", str(tmp_path))[0] == [CARRIED_GALLERY, "cifar10"]
 

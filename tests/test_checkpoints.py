@@ -170,5 +170,10 @@ def test_table_row(saved, monkeypatch):
     checkpoints.write_card(saved, card | {"precision": "bf16-mixed"})
     assert "| a CPU, bf16-mixed |" in checkpoints.checkpoint_table()
     checkpoints.write_card(saved, card)
+    for damaged in (card | {"seconds": "long"}, {"name": "mine"}, card | {"metrics": {"test": [1]}}):
+        checkpoints.write_card(saved, damaged)
+        with pytest.raises(UsageError, match=r"card\.json of 'mine' lacks"):
+            checkpoints.checkpoint_table()
+    checkpoints.write_card(saved, card)
     row = checkpoints.checkpoint_table().splitlines()[2]
     assert row == "| `mine` | `et` | cifar10 | 1,234,567 | 50,000 | a CPU | 1.5 h | 0.03000 | 15.23 dB |"

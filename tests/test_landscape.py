@@ -116,6 +116,17 @@ def test_the_planes_energies_are_those_of_its_points(model, trace, normalized):
         assert plane.energy[row, column].item() == pytest.approx(expected, rel=1e-8)
 
 
+def test_any_state_has_a_place_on_the_plane(model, trace):
+    plane = analysis.energy_plane(model, trace, image=2, points=3)
+    torch.testing.assert_close(plane.project(trace.tokens[2]), plane.path)
+    normed = (trace.tokens - trace.tokens.mean(3, keepdim=True)) / trace.tokens.std(3, keepdim=True, correction=0)
+    strangers, mean = trace.tokens[:2], normed[2].mean(0)  # of other images: (2, T+1, N, D)
+    centred = normed[:2] - mean
+    axes = torch.linalg.lstsq(plane.path, (normed[2] - mean).flatten(1)).solution
+    expected = torch.linalg.lstsq(axes.T, centred.flatten(2).flatten(0, 1).T).solution.T.unflatten(0, (2, -1))
+    torch.testing.assert_close(plane.project(strangers), expected)
+
+
 def test_a_plane_is_of_one_block(images, mask):
     torch.manual_seed(0)
     model = etviz.create_model("et", **TINY | dict(depth=2)).double()

@@ -1,7 +1,9 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from etviz import UsageError, masks
 
@@ -98,6 +100,39 @@ def test_mask_to_pixels_covers_whole_patches():
     assert pixels.shape == (1, 1, 32, 32)
     assert pixels[0, 0, 4:8, 4:8].all()
     assert pixels.sum() == 16
+
+
+def test_a_mask_survives_its_picture_at_every_size(tmp_path):
+    for count, patch_size in ((64, 4), (64, 1), (16, 8), (256, 3)):
+        mask = masks.random_mask(1, 0.6, count, generator=torch.Generator().manual_seed(count))
+        picture = masks.mask_to_image(mask, patch_size)
+        assert picture.size == (patch_size * int(count**0.5),) * 2
+        picture.save(tmp_path / "mask.png")
+        assert torch.equal(masks.mask_from_image(Image.open(tmp_path / "mask.png"), count), mask)
+
+
+def test_a_mask_picture_is_white_where_hidden():
+    pixels = np.asarray(masks.mask_to_image(masks.half_mask(which="left")))
+    assert pixels.shape == (32, 32)
+    assert (pixels[:, :16] == 255).all()
+    assert (pixels[:, 16:] == 0).all()
+
+
+def test_a_picture_hides_where_it_is_white_or_transparent():
+    picture = Image.new("RGBA", (80, 80), "black")
+    picture.paste((255, 255, 255, 255), (0, 0, 10, 10))  # patch 0: white
+    picture.paste((0, 0, 0, 0), (10, 0, 20, 10))  # patch 1: black, but transparent
+    picture.paste((255, 255, 255, 255), (20, 0, 25, 10))  # patch 2: white by half exactly, which is not more than half
+    picture.paste((255, 255, 255, 255), (30, 0, 36, 10))  # patch 3: by six tenths
+    picture.paste((0, 255, 0, 255), (40, 0, 50, 10))  # patch 4: green is light
+    picture.paste((255, 0, 0, 255), (50, 0, 60, 10))  # patch 5: red is dark
+    assert masks.mask_to_hex(masks.mask_from_image(picture)) == "d8" + 14 * "0"
+
+
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_a_picture_of_any_size_is_a_mask(width, height):
+    assert masks.mask_from_image(Image.new("L", (width, height), "white")).all()
+    assert not masks.mask_from_image(Image.new("L", (width, height), "black")).any()
 
 
 def test_check_mask_names_what_is_wrong():

@@ -42,6 +42,9 @@ def test_shares_are_the_papers_terms_and_sum_to_the_traces_energy(double_model, 
         torch.testing.assert_close(of_token, expected[:, token], rtol=1e-10, atol=1e-12)
         total = double_trace.hopfield_energy[2, :, token]
         torch.testing.assert_close(of_token.sum(1), total, rtol=1e-10, atol=1e-12)
+    for memory in (0, 63):
+        by_token = analysis.memory_energy_by_token(double_model, double_trace, memory, image=2)
+        torch.testing.assert_close(by_token, expected[..., memory], rtol=1e-10, atol=1e-12)
 
 
 def test_each_state_is_evaluated_by_its_own_block(images, mask):
@@ -96,6 +99,7 @@ def test_places_that_do_not_exist_are_refused(tiny_model, images, mask):
         (lambda: analysis.memory_patches(tiny_model, block=1), "no block 1: they are numbered 0 to 0"),
         (lambda: analysis.memory_energy(tiny_model, trace, image=4), "no image 4"),
         (lambda: analysis.memory_energy_of_token(tiny_model, trace, 65), "no token 65"),
+        (lambda: analysis.memory_energy_by_token(tiny_model, trace, -1), "no memory -1"),
         (lambda: analysis.top_memories(tiny_model, trace, 0, count=0), "count must lie between 1 and"),
     ]:
         with pytest.raises(UsageError, match=message):

@@ -1,10 +1,8 @@
 """Metrics against scikit-image, torchmetrics and numpy; and the promises of a whole evaluation."""
 
 import math
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -246,37 +244,6 @@ def test_float_or_missing_images_are_refused(model, split):
 def test_everything_hidden_is_measured_over_all_pixels(model, split):
     result = metrics.evaluate_model(model, split, ratio=1.0)
     assert result["masked_mse"] == pytest.approx(result["completed_mse"], rel=1e-6)
-
-
-# ---- the visible-mean floor --------------------------------------------------------------------------------------
-
-
-def test_mean_fill_is_the_mean_of_what_is_seen(pair):
-    images, _ = pair
-    mask = mask_of(images, 0.7)
-    filled = metrics.mean_fill(images, mask)
-    hidden = np.kron(mask[2].numpy().reshape(8, 8), np.ones((4, 4))).astype(bool)
-    channel = images[2, 1].numpy()
-    assert np.allclose(filled[2, 1].numpy()[hidden], channel[~hidden].mean(), atol=1e-6)
-    assert np.array_equal(filled[2, 1].numpy()[~hidden], channel[~hidden])
-
-
-def test_mean_fill_with_nothing_to_see_is_grey_and_looks_at_nothing(pair):
-    images, _ = pair
-    everything = torch.ones(6, 64, dtype=torch.bool)
-    assert torch.equal(metrics.mean_fill(images, everything), torch.full_like(images, 0.5))
-    mask = mask_of(images)
-    poisoned = torch.where(metrics.mask_to_pixels(mask, 4), torch.nan, images)
-    assert torch.equal(metrics.mean_fill(poisoned, mask), metrics.mean_fill(images, mask))
-
-
-def test_the_visible_mean_floor_of_cifar10():
-    root = Path(os.environ.get("ETVIZ_DATA", "data"))
-    if not (root / "cifar10.npz").is_file():
-        pytest.skip("real CIFAR-10 is not there: set ETVIZ_DATA to a folder that holds cifar10.npz")
-    images = etviz.load_dataset("cifar10", root=root, download=False).test_images
-    values = metrics.measure(metrics.mean_fill, images, metrics.evaluation_masks(len(images)), include_ssim=False)
-    assert metrics.summarize(values)["masked_psnr"] == pytest.approx(13.18, abs=0.01)
 
 
 # ---- imports -----------------------------------------------------------------------------------------------------

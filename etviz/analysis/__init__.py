@@ -2,8 +2,22 @@
 
 from etviz.analysis.attention import AttentionEntropy, AttentionRoles, attention_entropy, attention_roles
 from etviz.analysis.band import EnergyBand, band_of, energies_in_chunks, energy_band
-from etviz.analysis.landscape import EnergyPlane, GradientLine, energy_along_gradient, energy_plane
-from etviz.analysis.memories import memory_energy, memory_energy_of_token, memory_patches, top_memories
+from etviz.analysis.landscape import (
+    EnergyPlane,
+    GradientLine,
+    PrincipalPlane,
+    energy_along_gradient,
+    energy_plane,
+    energy_rows,
+    principal_plane,
+)
+from etviz.analysis.memories import (
+    memory_energy,
+    memory_energy_by_token,
+    memory_energy_of_token,
+    memory_patches,
+    top_memories,
+)
 from etviz.analysis.perturbations import Perturbations, perturbed_descents
 from etviz.analysis.snapshots import SnapshotFrame, snapshot_frames
 
@@ -14,6 +28,7 @@ __all__ = [
     "EnergyPlane",
     "GradientLine",
     "Perturbations",
+    "PrincipalPlane",
     "SnapshotFrame",
     "attention_entropy",
     "attention_roles",
@@ -22,10 +37,13 @@ __all__ = [
     "energy_along_gradient",
     "energy_band",
     "energy_plane",
+    "energy_rows",
     "memory_energy",
+    "memory_energy_by_token",
     "memory_energy_of_token",
     "memory_patches",
     "perturbed_descents",
+    "principal_plane",
     "snapshot_frames",
     "top_memories",
 ]

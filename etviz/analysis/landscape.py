@@ -3,6 +3,7 @@
 Shapes: B images, T+1 states, N tokens (CLS first), D token width, P points. Energies have no unit.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -30,17 +31,36 @@ class GradientLine:
 
 
 @dataclass(kw_only=True)
-class EnergyPlane:
-    """The energy on the plane of the first two principal components of one block's states."""
+class PrincipalPlane:
+    """The plane of the first two principal components of one block's states, with a grid to look at the energy on."""
 
     first: Tensor  # (P,)  coordinates along the first component, in units of the (normalised) tokens
     second: Tensor  # (P,)  along the second
-    energy: Tensor  # (P, P)  [second, first], on the plane itself
     path: Tensor  # (S, 2)  the states' coordinates on the plane: their projections
     path_energy: Tensor  # (S,)  the energy of the states themselves, which lie off the plane
     steps: Tensor  # (S,)  which state of the trace each is
     variance: tuple[float, float]  # the components' shares of the states' variance, 0 to 1
+    mean: Tensor  # (N, D)  of the states: the plane's origin
+    components: Tensor  # (2, N, D)  orthonormal
+    block: int  # whose states, and whose energy
+    beta: float
     normalized: bool  # whether the states are layer-normed tokens
+
+    def project(self, tokens: Tensor) -> Tensor:
+        """The coordinates of any states on the plane: tokens (..., N, D) -> (..., 2)."""
+        tokens = _layer_normed(tokens) if self.normalized else tokens
+        return (tokens - self.mean).flatten(-2) @ self.components.flatten(1).T
+
+    def states(self, coordinates: Tensor) -> Tensor:
+        """The inverse on the plane itself: coordinates (..., 2) -> tokens (..., N, D)."""
+        return self.mean + (coordinates @ self.components.flatten(1)).unflatten(-1, self.mean.shape)
+
+
+@dataclass(kw_only=True)
+class EnergyPlane(PrincipalPlane):
+    """The energy on such a plane."""
+
+    energy: Tensor  # (P, P)  [second, first], on the plane itself
 
 
 @torch.no_grad()
@@ -95,7 +115,34 @@ def energy_plane(
     block: int = -1,
     normalized: bool = True,
 ) -> EnergyPlane:
-    """The energy on a grid over the plane of a descent, with its path.
+    """The energy on a grid over the plane of a descent, with its path. Arguments and errors as `principal_plane`."""
+    plane = principal_plane(model, trace, image, points, margin, block, normalized)
+    return EnergyPlane(**vars(plane), energy=torch.stack(list(energy_rows(model, plane))))
+
+
+@torch.no_grad()
+def energy_rows(model: MaskedImageModel, plane: PrincipalPlane) -> Iterator[Tensor]:
+    """The energy on a plane row by row, so that a server can let others have the model in between.
+
+    Yields:
+        (P,) for each coordinate along the second component: the energy along the first.
+    """
+    for second in plane.second:
+        row = torch.stack([plane.first, second.expand_as(plane.first)], dim=1)  # (P, 2)
+        yield model.descent.energy(plane.states(row), plane.block, plane.beta)
+
+
+@torch.no_grad()
+def principal_plane(
+    model: MaskedImageModel,
+    trace: Trace,
+    image: int = 0,
+    points: int = 25,
+    margin: float = 0.25,
+    block: int = -1,
+    normalized: bool = True,
+) -> PrincipalPlane:
+    """The plane that a descent's states span best, and a grid over it.
 
     The states of one block, as rows of N * D numbers about their mean, have principal components; the plane is that of
     the first two. The variance they hold says how much of the path the plane shows: the rest of it, and nearly all of
@@ -126,31 +173,29 @@ def energy_plane(
     block %= len(descent.blocks)
     steps = (trace.block == block).nonzero()[:, 0]
     states = trace.tokens[image][steps.to(trace.tokens.device)]  # (S, N, D)
-    if normalized:
-        states = F.layer_norm(states, states.shape[2:], eps=0.0)
-    mean, components, path, variance = _principal_plane(states)
+    mean, components, path, variance = _components(_layer_normed(states) if normalized else states)
     first, second = (_around(path[:, axis], points, margin) for axis in (0, 1))
-    grid = torch.cartesian_prod(second, first).flip(1)  # (P * P, 2): first runs fastest
-    energy = torch.cat(
-        [
-            descent.energy((mean + row @ components).unflatten(1, states.shape[1:]), block, trace.beta)
-            for row in grid.split(points)
-        ]
-    )
-    return EnergyPlane(
+    return PrincipalPlane(
         first=first,
         second=second,
-        energy=energy.reshape(points, points),
         path=path,
         path_energy=trace.energy[image][steps.to(trace.energy.device)],
         steps=steps,
         variance=variance,
+        mean=mean,
+        components=components,
+        block=block,
+        beta=trace.beta,
         normalized=normalized,
     )
 
 
-def _principal_plane(states: Tensor) -> tuple[Tensor, Tensor, Tensor, tuple[float, float]]:
-    """Mean (N * D,), first two components (2, N * D), coordinates (S, 2) and shares of variance of states (S, N, D)."""
+def _layer_normed(tokens: Tensor) -> Tensor:
+    return F.layer_norm(tokens, tokens.shape[-1:], eps=0.0)
+
+
+def _components(states: Tensor) -> tuple[Tensor, Tensor, Tensor, tuple[float, float]]:
+    """Mean (N, D), first two components (2, N, D), coordinates (S, 2), shares of variance of states (S, N, D)."""
     flat = states.flatten(1)
     if len(flat) < 3 or not torch.isfinite(flat).all():
         raise UsageError("A plane needs at least three finite states of one block: trace with two steps or more.")
@@ -159,8 +204,9 @@ def _principal_plane(states: Tensor) -> tuple[Tensor, Tensor, Tensor, tuple[floa
     shares = strengths.square() / strengths.square().sum()
     if not shares[1] > FLAT:
         raise UsageError("These states span no plane: the descent does not move, or moves on a straight line.")
-    components = components[:2]
-    return mean, components, (flat - mean) @ components.T, (shares[0].item(), shares[1].item())
+    path = (flat - mean) @ components[:2].T
+    shape = states.shape[1:]
+    return mean.unflatten(0, shape), components[:2].unflatten(1, shape), path, (shares[0].item(), shares[1].item())
 
 
 def _around(coordinates: Tensor, points: int, margin: float) -> Tensor:

@@ -11,6 +11,9 @@ from torch import Tensor
 from etviz.analysis.inputs import check_number, check_place, check_trace, descent_of
 from etviz.errors import UsageError
 from etviz.models import MaskedImageModel, Trace
+from etviz.models.energy import EnergyBlock
+
+TOKENS, MEMORIES = 0, 1  # axes of one state's energies
 
 
 @torch.no_grad()
@@ -58,7 +61,7 @@ def memory_energy(model: MaskedImageModel, trace: Trace, image: int = 0) -> Tens
     Raises:
         UsageError: the model has no energy, the trace is not its own, or there is no such image.
     """
-    return _by_state(model, trace, image, slice(None))
+    return _by_state(model, trace, image, over=TOKENS)
 
 
 def memory_energy_of_token(model: MaskedImageModel, trace: Trace, token: int, image: int = 0) -> Tensor:
@@ -71,7 +74,23 @@ def memory_energy_of_token(model: MaskedImageModel, trace: Trace, token: int, im
         UsageError: as `memory_energy`, or there is no such token.
     """
     check_number("token", token, trace.tokens.shape[2])
-    return _by_state(model, trace, image, slice(token, token + 1))
+    return _by_state(model, trace, image, over=TOKENS, tokens=slice(token, token + 1))
+
+
+def memory_energy_by_token(model: MaskedImageModel, trace: Trace, memory: int, image: int = 0) -> Tensor:
+    """The part of the Hopfield energy that one memory carries, by token: where on the image it fires.
+
+    Args:
+        memory: numbered from 0, in the block that a state is evaluated by. The others as `memory_energy`.
+
+    Returns:
+        (T+1, N), 0 or negative, CLS first; sums over N to column ``memory`` of `memory_energy`.
+
+    Raises:
+        UsageError: as `memory_energy`, or there is no such memory.
+    """
+    check_number("memory", memory, len(descent_of(model).blocks[0].memories))
+    return _by_state(model, trace, image, over=MEMORIES, memories=slice(memory, memory + 1))
 
 
 def top_memories(
@@ -96,15 +115,25 @@ def top_memories(
 
 
 @torch.no_grad()
-def _by_state(model: MaskedImageModel, trace: Trace, image: int, tokens: slice) -> Tensor:
-    """-(1/2) relu(xi . g)^2 summed over the chosen tokens, (T+1, M); a state at a time, which keeps memory small."""
+def _by_state(
+    model: MaskedImageModel,
+    trace: Trace,
+    image: int,
+    over: int,
+    tokens: slice = slice(None),
+    memories: slice = slice(None),
+) -> Tensor:
+    """-(1/2) relu(xi . g)^2 of the chosen tokens and memories, summed over the one or the other: (T+1, M) or (T+1, N).
+
+    A state at a time, which keeps memory small.
+    """
     blocks = check_trace(model, trace).blocks
     check_place(trace, image)
     states = trace.tokens[image][:, tokens]  # (T+1, n, D)
-    return torch.stack([_one_state(blocks[b], x) for b, x in zip(trace.block.tolist(), states, strict=True)])
+    parts = (_one_state(blocks[b], x, memories).sum(over) for b, x in zip(trace.block.tolist(), states, strict=True))
+    return torch.stack(list(parts))
 
 
-def _one_state(block, x: Tensor) -> Tensor:
-    """x (n, D) -> (M,)."""
-    overlaps = F.linear(block.norm(x), block.memories)  # (n, M)
-    return -0.5 * overlaps.relu().square().sum(dim=0)
+def _one_state(block: EnergyBlock, x: Tensor, memories: slice) -> Tensor:
+    """x (n, D) -> (n, m)."""
+    return -0.5 * F.linear(block.norm(x), block.memories[memories]).relu().square()

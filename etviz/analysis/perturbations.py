@@ -35,6 +35,7 @@ class Perturbations:
     same_basin: Tensor  # (S,) bool  barrier is at most BARRIER
     frames: Tensor  # (S, C, H, W)  final pictures in [0, 1]: the reconstruction, completed by the visible pixels
     reference_frame: Tensor  # (C, H, W)  the undisturbed one
+    tokens: Tensor  # (S, T+1, N, D)  the states on the way
     noise: float  # as asked for
 
 
@@ -89,6 +90,7 @@ def perturbed_descents(
         same_basin=barrier <= BARRIER,
         frames=completed[1:],
         reference_frame=completed[0],
+        tokens=trace.tokens[1:],
         noise=noise,
     )
 

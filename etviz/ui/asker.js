@@ -40,15 +40,22 @@ export function createAsker(ask, onBusy = () => {}) {
 
 /**
  * A view's questions about the descent on screen. `read(extra)` asks for a reading of this kind and hands it to `show`
- * unless another descent, or another question of the view's, came meanwhile. What is wrong is said on the page.
+ * unless another descent, or another question of the view's, came meanwhile. The same question twice in a row is asked
+ * once, so that a view may ask whenever it is drawn. What is wrong is said on the page, and may be asked again.
  */
 export function createReader(app, kind, show) {
   const ask = createAsker((question) => app.host.ask(question));
+  let last = { answer: null, extra: "" };
   return async (extra = {}) => {
     const { answer } = app;
+    const asked = { answer, extra: JSON.stringify(extra) };
+    if (asked.answer === last.answer && asked.extra === last.extra) return;
+    last = asked;
     const reading = await ask({ ...app.question(), ...extra, kind });
     if (reading === null || app.answer !== answer) return;
-    if (reading.error) app.say(reading.error);
-    else show(reading);
+    if (reading.error) {
+      last = { answer: null, extra: "" };
+      app.say(reading.error);
+    } else show(reading);
   };
 }

@@ -21,7 +21,7 @@ export function energies(answer, step) {
 }
 
 /** About `count` round numbers that cover low..high. */
-function niceTicks(low, high, count) {
+export function niceTicks(low, high, count) {
   const rough = (high - low || 1) / count;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 2.5, 5, 10].find((factor) => factor * power >= rough) * power;

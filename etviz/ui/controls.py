@@ -5,7 +5,7 @@ import math
 import ipywidgets
 import torch
 
-from etviz.masks import num_hidden, random_mask
+from etviz.masks import random_mask
 from etviz.ui.scene import own_settings
 
 DECADES = 2.0  # of a slider, to either side of the model's own value

@@ -4,7 +4,7 @@
  * ES modules without dependencies, for any host. `createExplorer(root, host)` draws into a DOM element; the host says
  * what to show first and answers questions:
  *
- *   host.start     {heading?, models?, thumbs?, count?, uploads?, note?, answer}: what is known at load
+ *   host.start     {heading?, models?, datasets?, gallery?, uploads?, most_steps?, note?, answer}: what is known at load
  *   host.ask       async ({kind, ...}) -> a reading | {error}: see etviz/ui/readings; without it, the first answer is
  *                  replayed and nothing else can be asked for
  *   host.readFile  async (File) -> {pixels, caption} | {error}: make a picture of an upload (optional)
@@ -22,21 +22,26 @@
 
 import { createAddress } from "./address.js";
 import { createAsker } from "./asker.js";
-import { countHidden, isMaskHex, maskFromHex, maskToHex, resizedMask } from "./masks.js";
+import { countHidden, isMaskHex, isSeed, maskFromHex, maskToHex, resizedMask } from "./masks.js";
 import { createPainter } from "./painter.js";
 import { createModelMenu, createPicker } from "./picker.js";
-import { draw, patchTable, rgb } from "./pixels.js";
+import { blanked, draw, patchTable, rgb } from "./pixels.js";
 import { createShare } from "./share.js";
 import { createTabs } from "./tabs.js";
 import { bytes, clamp, format, h } from "./tools.js";
 import { createToolbar } from "./toolbar.js";
 import { createTransport } from "./transport.js";
+import { createUploads } from "./uploads.js";
+import { createAttentionView } from "./view-attention.js";
 import { createExploreView } from "./view-explore.js";
+import { createGuideView } from "./view-guide.js";
+import { createLandscapeView } from "./view-landscape.js";
+import { createMemoriesView } from "./view-memories.js";
 
 const KEY_PAUSE_MS = 120; // after a key press, in case another follows
 const HINT = "Drag to hide patches or to show them again. Or arrow keys, space.";
 const TYPING = "input[type=number], input[type=text], select"; // where keys mean characters
-const VIEWS = [createExploreView];
+const VIEWS = [createExploreView, createAttentionView, createMemoriesView, createLandscapeView, createGuideView];
 const REPLAYED = [createExploreView]; // those that ask for nothing more than the descent
 const LOST = "This link was made with an uploaded picture, which stays with its owner: here is another one.";
 const OWN = {}; // the model's own settings
@@ -56,6 +61,8 @@ export function createExplorer(root, host) {
     seq: start.answer.seq ?? 0,
     tab: "explore",
     seed: 0, // of what is drawn at random
+    veil: null, // "all" keeps the original and the reconstruction off the page, "original" the original only
+    from: null, // the tab to lead back to
     past: [], // masks before and after the present one, as hexadecimal
     future: [],
     committed: start.answer.mask,
@@ -75,6 +82,9 @@ export function createExplorer(root, host) {
     get seed() {
       return state.seed;
     },
+    get veil() {
+      return state.veil;
+    },
     question,
     pixel,
     change,
@@ -82,27 +92,33 @@ export function createExplorer(root, host) {
     choosePatch,
     setSeed,
     setMask: replaceMask,
+    setVeil,
     openTab,
+    lead,
     say,
   };
 
   const painter = createPainter({ onPaint: showMask, onStroke: endStroke });
   const tools = createToolbar({
     mask: () => wanted.mask,
+    seed: () => state.seed,
+    patchSize: () => app.answer.size / Math.sqrt(wanted.mask.length),
     onMask: replaceMask,
+    onSeed: setSeed,
     onBrush: painter.setBrush,
     onUndo: undo,
     onRedo: redo,
     onProblem: say,
   });
-  const transport = createTransport({ onStep: showStep });
-  const picker = createPicker(start, { onPicture: pick, onFile: read });
+  const transport = createTransport({ onStep: showStep, onSteps: goOn, most: start.most_steps ?? start.answer.energy.length - 1 });
+  const uploads = start.uploads ? createUploads({ limit: start.uploads, readFile, onPicture: pick, onBusy: tellBusy, onProblem: say }) : null;
+  const picker = createPicker(start, { onPicture: pick, onProblem: say, ask: host.ask, extra: uploads?.controls });
   const models = createModelMenu(start, (model) => change({ model, snapshot: null, settings: OWN }));
   const views = (live ? VIEWS : REPLAYED).map((create) => create(app)).filter(({ name }) => host.views?.includes(name) ?? true);
   const tabs = createTabs(views, openTab);
   const address = createAddress(host.address ?? null, travelTo);
   const share = live ? createShare(app, host.address ? () => host.address.location.href : null) : null;
-  const askForDescent = createAsker(host.ask, (busy) => (root.dataset.busy = String(busy)));
+  const askForDescent = createAsker(host.ask, tellBusy);
   const ui = build();
   root.replaceChildren(ui.node);
 
@@ -115,6 +131,22 @@ export function createExplorer(root, host) {
     const caption = h("p", { class: "etviz-caption" });
     const notice = h("p", { class: "etviz-notice", role: "alert", hidden: true });
     const spoken = h("p", { class: "etviz-spoken", role: "status" });
+    const back = h("button", { type: "button", class: "etviz-back", hidden: true, click: () => openTab(state.from) });
+    const left = h(
+      "section",
+      { class: "etviz-left", "aria-label": "Mask", inert: !live },
+      h("div", { class: "etviz-head" }, h("h2", {}, live ? "Paint to hide" : "The mask"), counter),
+      painter.node,
+      live ? tools.bar : null,
+      h(
+        "div",
+        { class: "etviz-notes" },
+        caption,
+        start.note ? h("p", { class: "etviz-hint" }, start.note) : null,
+        live ? h("p", { class: "etviz-hint" }, HINT) : null,
+      ),
+      live ? tools.more : null,
+    );
     const side = h("div", { class: "etviz-side" }, models?.node ?? null, share?.node ?? null);
     const heading = start.heading
       ? h("header", { class: "etviz-top" }, h("h1", {}, start.heading.title), h("p", {}, start.heading.text), side)
@@ -124,36 +156,24 @@ export function createExplorer(root, host) {
       { class: "etviz-page" },
       heading,
       picker.node,
+      uploads?.note.node ?? null,
       notice,
       h(
         "div",
         { class: "etviz-main" },
-        h(
-          "section",
-          { class: "etviz-left", "aria-label": "Mask", inert: !live },
-          h("div", { class: "etviz-head" }, h("h2", {}, live ? "Paint to hide" : "The mask"), counter),
-          painter.node,
-          live ? tools.bar : null,
-          h(
-            "div",
-            { class: "etviz-notes" },
-            caption,
-            start.note ? h("p", { class: "etviz-hint" }, start.note) : null,
-            live ? h("p", { class: "etviz-hint" }, HINT) : null,
-          ),
-          live ? tools.more : null,
-        ),
+        left,
         h(
           "div",
           { class: "etviz-right" },
           views.length > 1 ? tabs.list : null,
+          back,
           ...tabs.panels,
           transport.node,
         ),
       ),
       spoken,
     );
-    return { node, counter, caption, notice, spoken };
+    return { node, counter, caption, notice, spoken, back, left };
   }
 
   function showMask(mask) {
@@ -199,16 +219,37 @@ export function createExplorer(root, host) {
     app.frames = Array.from({ length: frames.length / area }, (_, i) => frames.subarray(i * area, (i + 1) * area));
     app.original = bytes(answer.image);
     app.patches = patchTable(answer.size, Math.sqrt(4 * answer.mask.length));
+    veilPixels(maskFromHex(answer.mask));
     draw(painter.canvas, answer.size, rgb(app.original));
-    ui.caption.textContent = answer.caption;
+    ui.caption.textContent = state.veil ? "Which picture is this?" : answer.caption;
     picker.show(answer.picture);
+    if (!("pixels" in answer.picture)) uploads?.note.hide();
     models?.show(answer.model);
+    transport.offer(answer.settings);
     if (!painter.busy()) painter.show(wanted.mask);
     app.step = atEnd ? lastStep() : Math.min(app.step, lastStep());
     view().show(answer);
     showMask(wanted.mask);
     showStep(app.step);
     Object.assign(root.dataset, { steps: lastStep(), shown: answer.mask, seq: answer.seq, ready: "true" });
+  }
+
+  /** Under a veil the page does not hold what it must not show: no view can give it away. */
+  function veilPixels(mask) {
+    const hidden = (i) => mask[app.patches[i]] === 1;
+    if (state.veil) app.original = blanked(app.original, hidden);
+    if (state.veil === "all") app.frames = app.frames.map((frame) => blanked(frame, hidden));
+  }
+
+  /** Hide "all" or "original" of what lies under the mask, and what would show it; null shows everything again. */
+  function setVeil(veil) {
+    transport.stop();
+    state.veil = veil;
+    root.dataset.veil = veil ?? "";
+    if (picker.node) picker.node.style.visibility = veil === null ? "" : "hidden"; // its place stays
+    for (const part of [ui.left, tabs.list, models?.node].filter(Boolean)) part.inert = veil !== null;
+    transport.node.inert = veil === "all";
+    if (app.answer) show(app.answer);
   }
 
   function say(sentence) {
@@ -221,6 +262,9 @@ export function createExplorer(root, host) {
     state.tab = views.some((entry) => entry.name === name) ? name : views[0].name;
     root.dataset.tab = state.tab;
     tabs.open(state.tab);
+    if (state.tab === state.from) state.from = null;
+    ui.back.hidden = state.from === null;
+    ui.back.textContent = `← Back to the ${views.find((entry) => entry.name === state.from)?.title ?? ""} tab`;
     if (!app.answer) return;
     view().show(app.answer);
     view().choose?.(app.patch);
@@ -231,6 +275,21 @@ export function createExplorer(root, host) {
 
   function openTab(name) {
     showTab(name);
+    address.push(shareable());
+  }
+
+  /** Lead to another tab, mask, step, settings ...; a button leads back to the tab that was left. */
+  async function lead({ tab, mask = wanted.mask, step = null, ...part }) {
+    transport.stop();
+    const hex = maskToHex(mask);
+    if (hex !== state.committed) state.past.push(state.committed);
+    state.committed = hex;
+    painter.show(mask);
+    showMask(mask);
+    await change(part, { remember: false });
+    if (tab !== state.tab) state.from = state.tab;
+    showTab(tab);
+    if (step !== null) showStep(step);
     address.push(shareable());
   }
 
@@ -247,6 +306,7 @@ export function createExplorer(root, host) {
 
   function setSeed(seed) {
     state.seed = seed;
+    tools.showSeed(seed);
     address.replace(shareable());
   }
 
@@ -303,16 +363,21 @@ export function createExplorer(root, host) {
     change({ picture });
   }
 
-  async function read(file) {
-    if (file.size > start.uploads.bytes) {
-      say(`${file.name} is larger than ${start.uploads.bytes / 2 ** 20} MB: choose a smaller picture.`);
-      return;
-    }
-    root.dataset.busy = "true";
-    const answer = await host.readFile(file, wanted.model).catch(() => ({ error: "The picture did not reach the server: is the app still running?" }));
-    root.dataset.busy = "false";
-    if (answer.error) say(answer.error);
-    else pick({ pixels: answer.pixels, name: file.name });
+  function readFile(file) {
+    return host.readFile(file, wanted.model);
+  }
+
+  function tellBusy(busy) {
+    root.dataset.busy = String(busy);
+  }
+
+  /** A descent of another length, walked on from the step on screen. */
+  async function goOn(count) {
+    const from = app.step;
+    await change({ settings: { ...wanted.settings, steps: count } });
+    if (lastStep() !== count || count <= from) return; // refused, or shorter
+    showStep(from);
+    transport.start();
   }
 
   // -- asking
@@ -376,8 +441,10 @@ export function createExplorer(root, host) {
     const hex = mask ?? start.answer.mask;
     const readable = isMaskHex(hex, patches);
     wanted.mask = maskFromHex(readable ? hex : start.answer.mask);
-    Object.assign(state, { committed: maskToHex(wanted.mask), past: [], future: [], seed: seed ?? 0 });
+    Object.assign(state, { committed: maskToHex(wanted.mask), past: [], future: [], seed: isSeed(seed) ? seed : 0 });
+    tools.showSeed(state.seed);
     app.patch = Number.isInteger(patch) ? patch : null;
+    if (state.veil) setVeil(null);
     painter.show(wanted.mask);
     showTab(tab ?? "explore");
     await change({ picture: picture && !lost ? picture : start.answer.picture, model, snapshot, settings }, { remember: false });
@@ -387,20 +454,21 @@ export function createExplorer(root, host) {
   }
 
   root.addEventListener("keydown", (event) => {
-    if (!live) return;
+    if (state.veil) return;
     const plain = !(event.ctrlKey || event.metaKey || event.altKey);
-    if (plain && !event.target.matches(TYPING) && tools.press(event.key)) event.preventDefault();
-    if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z") return;
+    const ours = () => (live && tools.press(event.key)) || transport.press(event.key);
+    if (plain && !event.target.matches(TYPING) && ours()) event.preventDefault();
+    if (!live || !(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z") return;
     if (event.target.matches(TYPING)) return; // typing has an undo of its own
     event.preventDefault();
     if (event.shiftKey) redo();
     else undo();
   });
-  if (start.uploads) {
+  if (uploads) {
     root.addEventListener("dragover", (event) => event.preventDefault());
     root.addEventListener("drop", (event) => {
       event.preventDefault();
-      if (event.dataTransfer.files.length) read(event.dataTransfer.files[0]);
+      if (event.dataTransfer.files.length && !state.veil) uploads.take(event.dataTransfer.files[0]);
     });
   }
 

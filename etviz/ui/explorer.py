@@ -1,6 +1,7 @@
 """The explorer as a Gradio app: one page, the painter on it, and the service behind."""
 
 import os
+import threading
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # Gradio reads it at import: nothing leaves this machine
 
@@ -9,6 +10,7 @@ from gradio.utils import get_upload_folder
 
 from etviz.ui.api import add_endpoints
 from etviz.ui.bundle import bundle, styles
+from etviz.ui.readings.quality import warm_up
 from etviz.ui.service import Service
 from etviz.ui.uploads import MAX_BYTES
 
@@ -93,4 +95,5 @@ def launch(
         footer_links=[],
         app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
     )
+    threading.Thread(target=warm_up, daemon=True).start()
     return share_url or local_url

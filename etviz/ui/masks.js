@@ -1,6 +1,7 @@
 /**
  * Patch masks in the browser, a Uint8Array each: 1 = hidden. As etviz.masks has them: patches row by row from the top
- * left, patch 0 the highest bit of the hexadecimal, `Math.floor(N * share)` hidden by a share.
+ * left, patch 0 the highest bit of the hexadecimal, `Math.floor(N * share)` hidden by a share. A seed gives the mask that
+ * etviz gives for a `torch.Generator` of that seed.
  */
 
 export function maskFromHex(hex) {
@@ -28,16 +29,47 @@ function smallest(ranks, share) {
   return mask;
 }
 
-export function randomMask(count, share) {
-  return smallest(Array.from({ length: count }, Math.random), share);
+export const MAX_SEED = 2 ** 32 - 1;
+export const isSeed = (value) => Number.isInteger(value) && value >= 0 && value <= MAX_SEED;
+
+/** Whole numbers of 32 bits: the Mersenne twister (Matsumoto and Nishimura 1998), which PyTorch draws from on a CPU. */
+function createTwister(seed) {
+  const state = Uint32Array.of(seed, ...new Uint32Array(623));
+  for (let i = 1; i < 624; i++) state[i] = Math.imul(1812433253, state[i - 1] ^ (state[i - 1] >>> 30)) + i;
+  let next = 624;
+
+  function refill() {
+    for (let i = 0; i < 624; i++) {
+      const y = (state[i] & 0x80000000) | (state[(i + 1) % 624] & 0x7fffffff);
+      state[i] = state[(i + 397) % 624] ^ (y >>> 1) ^ (y & 1 ? 0x9908b0df : 0);
+    }
+    next = 0;
+  }
+
+  return () => {
+    if (next === 624) refill();
+    let y = state[next++];
+    y ^= y >>> 11;
+    y ^= (y << 7) & 0x9d2c5680;
+    y ^= (y << 15) & 0xefc60000;
+    return (y ^ (y >>> 18)) >>> 0;
+  };
+}
+
+const uniform = (draw) => (draw() & 0xffffff) / 2 ** 24; // the 24 bits that torch.rand takes
+
+export function randomMask(count, share, seed) {
+  const draw = createTwister(seed);
+  return smallest(Array.from({ length: count }, () => uniform(draw)), share);
 }
 
 /** A compact block: the patches nearest, in square rings, to a random one; the last ring drawn at random. */
-export function blockMask(count, share) {
-  const side = Math.sqrt(count);
-  const centre = [0, 0].map(() => Math.floor(Math.random() * side));
+export function blockMask(count, share, seed) {
+  const [draw, side] = [createTwister(seed), Math.sqrt(count)];
+  const centre = [0, 0].map(() => draw() % side);
   const ring = (row, column) => Math.max(Math.abs(row - centre[0]), Math.abs(column - centre[1]));
-  return smallest(Array.from({ length: count }, (_, i) => ring(Math.floor(i / side), i % side) + Math.random()), share);
+  const rank = (_, i) => Math.fround(ring(Math.floor(i / side), i % side) + uniform(draw)); // float32, as a tensor
+  return smallest(Array.from({ length: count }, rank), share);
 }
 
 const byPlace = (count, hides) => {
@@ -72,6 +104,15 @@ export function nextHalf(mask) {
   return halves[(now + 1) % halves.length];
 }
 
+/** The hidden patch nearest to the middle; where nothing is hidden, the nearest of all. */
+export function middlePatch(mask) {
+  const side = Math.sqrt(mask.length);
+  const off = (i) => Math.hypot(Math.floor(i / side) - (side - 1) / 2, (i % side) - (side - 1) / 2);
+  const all = Array.from(mask.keys());
+  const hidden = all.filter((i) => mask[i]);
+  return (hidden.length ? hidden : all).reduce((best, i) => (off(i) < off(best) ? i : best));
+}
+
 /** The same picture of a mask on a grid of `count` patches: each takes the nearest one's bit. */
 export function resizedMask(mask, count) {
   const [from, to] = [Math.sqrt(mask.length), Math.sqrt(count)];
@@ -89,3 +130,34 @@ export const BRUSHES = {
   row: (row, column, side) => Array.from({ length: side }, (_, i) => row * side + i),
   column: (row, column, side) => Array.from({ length: side }, (_, i) => i * side + column),
 };
+
+/** A picture of a mask as ImageData, so many pixels a patch: white = hidden, black = visible, as etviz.mask_to_image. */
+export function maskToPixels(mask, patchSize) {
+  const side = Math.sqrt(mask.length);
+  const size = side * patchSize;
+  const image = new ImageData(size, size);
+  for (let i = 0; i < size * size; i++) {
+    const [row, column] = [Math.floor(i / size), i % size].map((place) => Math.floor(place / patchSize));
+    image.data.set([...Array(3).fill(255 * mask[row * side + column]), 255], 4 * i);
+  }
+  return image;
+}
+
+/** The mask of `count` patches in a picture of any size: hidden where white or transparent, as etviz.mask_from_image. */
+export function maskFromPixels({ data, width, height }, count) {
+  const side = Math.sqrt(count);
+  const part = (i, length) => {
+    const start = Math.floor((i * length) / side);
+    return [start, Math.max(Math.floor(((i + 1) * length) / side), start + 1)];
+  };
+  const lightness = (i) => {
+    const luma = 299 * data[i] + 587 * data[i + 1] + 114 * data[i + 2];
+    return luma * data[i + 3] + 255000 * (255 - data[i + 3]);
+  };
+  return byPlace(count, (row, column) => {
+    const [[top, bottom], [left, right]] = [part(row, height), part(column, width)];
+    let sum = 0;
+    for (let y = top; y < bottom; y++) for (let x = left; x < right; x++) sum += lightness(4 * (y * width + x));
+    return 2 * sum > 255000 * 255 * (bottom - top) * (right - left);
+  });
+}

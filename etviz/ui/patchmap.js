@@ -3,7 +3,10 @@
 import { draw, viridis } from "./pixels.js";
 import { clamp, h } from "./tools.js";
 
-const COVER = 0.72; // how much of the picture a fully laid colour hides
+export const COVER = 0.72; // how much of the picture a colour laid over it hides
+
+/** A patch in words, on a grid of side x side. */
+export const patchName = (i, side) => `row ${Math.floor(i / side) + 1}, column ${(i % side) + 1}`;
 
 /**
  * `label` names it; `onPick(patch)` makes it a chooser (pointer, arrow keys); `tell(value)` says a value in words.
@@ -21,6 +24,7 @@ export function createPatchMap({ label, onPick = null, tell = String }) {
   let cells = [];
   let numbers = null;
   let chosen = null;
+  let hovered = -1;
 
   function build(count) {
     side = count;
@@ -32,10 +36,10 @@ export function createPatchMap({ label, onPick = null, tell = String }) {
     select(chosen);
   }
 
-  const place = (i) => `row ${Math.floor(i / side) + 1}, column ${(i % side) + 1}`;
-  const words = (i) => (numbers ? `${place(i)}: ${tell(numbers[i])}` : place(i));
+  const words = (i) => (numbers ? `${patchName(i, side)}: ${tell(numbers[i])}` : patchName(i, side));
 
   function nameCells() {
+    if (hovered >= 0) tip.textContent = words(hovered);
     if (onPick) cells.forEach((cell, i) => cell.setAttribute("aria-label", words(i)));
   }
 
@@ -59,6 +63,7 @@ export function createPatchMap({ label, onPick = null, tell = String }) {
 
   function hover(event) {
     const i = cells.indexOf(event.target);
+    hovered = i;
     tip.hidden = i < 0;
     if (i < 0) return;
     tip.textContent = words(i);
@@ -69,7 +74,10 @@ export function createPatchMap({ label, onPick = null, tell = String }) {
   }
 
   grid.addEventListener("pointermove", hover);
-  grid.addEventListener("pointerleave", () => (tip.hidden = true));
+  grid.addEventListener("pointerleave", () => {
+    hovered = -1;
+    tip.hidden = true;
+  });
   if (onPick) {
     grid.addEventListener("click", (event) => cells.includes(event.target) && onPick(cells.indexOf(event.target)));
     grid.addEventListener("keydown", (event) => {

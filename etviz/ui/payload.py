@@ -70,6 +70,11 @@ def decode_pixels(text: str, size: int) -> Tensor:
     return torch.frombuffer(bytearray(data), dtype=torch.uint8).reshape(size, size, 3).movedim(-1, 0)
 
 
+def encode_floats(values: Tensor) -> str:
+    """Any shape to base64 of its float32 in row-major order, little-endian."""
+    return base64.b64encode(values.detach().cpu().contiguous().numpy().astype("<f4").tobytes()).decode()
+
+
 def finite(values: Tensor) -> list[float | None]:
     """Numbers for JSON, which knows neither infinity nor NaN."""
     return [value if math.isfinite(value) else None for value in values.tolist()]

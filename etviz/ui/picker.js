@@ -1,46 +1,99 @@
 /** Choosing what to look at: a picture, a model. */
 
+import { createAsker } from "./asker.js";
 import { draw, rgb } from "./pixels.js";
 import { bytes, clamp, h } from "./tools.js";
 
-export function createPicker(start, { onPicture, onFile }) {
-  const thumbs = (start.thumbs ?? []).map((thumb) => {
-    const canvas = h("canvas", { "aria-hidden": "true" });
-    const pixels = bytes(thumb.image);
-    draw(canvas, Math.sqrt(pixels.length / 3), rgb(pixels));
-    const pick = () => onPicture({ index: thumb.index });
-    return h("button", { type: "button", class: "etviz-thumb", title: thumb.caption, "aria-label": thumb.caption, click: pick }, canvas);
+const ALL = ""; // the class menu's first entry
+
+/**
+ * Pages of thumbnails of a dataset or one of its classes. `onPicture({dataset, index})` when one is chosen;
+ * `ask(question)` answers for other pages than the first; `extra` are controls of somebody else's.
+ */
+export function createPicker(start, { onPicture, onProblem, ask, extra = [] }) {
+  const askForPage = createAsker(ask);
+  let page = start.gallery ?? null; // as etviz/ui/readings/gallery.py gives it
+  let shown = {}; // the picture on screen
+  let thumbs = [];
+
+  const option = (value, text) => h("option", { value }, text);
+  const datasets = h("select", { "aria-label": "Dataset" }, ...(start.datasets ?? []).map(({ name, title }) => option(name, title)));
+  datasets.addEventListener("change", async () => {
+    const turned = await turn({ dataset: datasets.value, label: null, page: 0 });
+    if (turned) pick(page.thumbs[0].index);
   });
-  const number = h("input", { type: "number", min: 0, max: (start.count ?? 1) - 1, step: 1, "aria-label": "Picture number", inputmode: "numeric" });
+  const classes = h("select", { class: "etviz-classes", "aria-label": "Class" });
+  classes.addEventListener("change", () => turn({ label: classes.value === ALL ? null : classes.value, page: 0 }));
+  const arrow = (text, name, by) =>
+    h("button", { type: "button", class: "etviz-icon", title: name, "aria-label": name, click: () => turn({ page: page.page + by }) }, text);
+  const [back, on] = [arrow("‹", "Earlier pictures", -1), arrow("›", "More pictures", 1)];
+  const strip = h("div", { class: "etviz-thumbs" });
+  const number = h("input", { type: "number", min: 0, step: 1, "aria-label": "Picture number", inputmode: "numeric" });
   number.addEventListener("change", () => {
-    const index = Math.round(Number(number.value));
-    if (number.value !== "") onPicture({ index: clamp(index, 0, start.count - 1) });
+    if (number.value !== "") pick(clamp(Math.round(Number(number.value)), 0, page.total - 1));
   });
-  const random = () => onPicture({ index: Math.floor(Math.random() * start.count) });
-  const file = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp", class: "etviz-file", tabindex: "-1", "aria-hidden": "true" });
-  file.addEventListener("change", () => {
-    if (file.files.length) onFile(file.files[0]);
-    file.value = ""; // so that the same file can be chosen again
-  });
-  const upload = h("button", { type: "button", click: () => file.click(), title: "PNG, JPEG or WebP, up to 2 MB" }, "Upload…");
+  const random = h("button", { type: "button", "aria-label": "Random picture", title: "Any picture of the chosen class", click: pickAny }, "Random");
   const node = h(
     "section",
     { class: "etviz-pick", "aria-label": "Choose a picture" },
-    h("div", { class: "etviz-thumbs" }, ...thumbs),
-    h(
-      "div",
-      { class: "etviz-choose" },
-      start.count > 1 ? h("label", { class: "etviz-number" }, "No.", number) : null,
-      start.count > 1 ? h("button", { type: "button", "aria-label": "Random picture", click: random }, "Random") : null,
-      start.uploads ? upload : null,
-      start.uploads ? file : null,
-    ),
+    datasets,
+    classes,
+    h("div", { class: "etviz-strip" }, back, strip, on),
+    h("div", { class: "etviz-choose" }, h("label", { class: "etviz-number" }, "No.", number), random, ...extra),
   );
+
+  const pick = (index) => onPicture({ dataset: page.dataset, index });
+
+  async function pickAny() {
+    const place = Math.floor(Math.random() * page.count);
+    const turned = await turn({ page: Math.floor(place / page.per_page) });
+    if (turned) pick(page.thumbs[place % page.per_page].index);
+  }
+
+  /** Show another page; whether it came. */
+  async function turn(changes) {
+    const { dataset, label } = page;
+    const answer = await askForPage({ kind: "gallery", model: start.answer.model, dataset, label, ...changes });
+    if (answer?.error) onProblem(answer.error);
+    if (answer && !answer.error) page = answer;
+    showPage();
+    return Boolean(answer && !answer.error);
+  }
+
+  function showPage() {
+    thumbs = page.thumbs.map(({ index, caption, image }) => {
+      const canvas = h("canvas", { "aria-hidden": "true" });
+      const pixels = bytes(image);
+      draw(canvas, Math.sqrt(pixels.length / 3), rgb(pixels));
+      return h("button", { type: "button", class: "etviz-thumb", title: caption, "aria-label": caption, click: () => pick(index) }, canvas);
+    });
+    strip.replaceChildren(...thumbs);
+    classes.replaceChildren(option(ALL, "All classes"), ...page.classes.map((name) => option(name, name)));
+    datasets.value = page.dataset;
+    classes.value = page.label ?? ALL;
+    number.max = page.total - 1;
+    back.disabled = page.page === 0;
+    on.disabled = page.page === page.pages - 1;
+    datasets.hidden = datasets.options.length < 2;
+    classes.hidden = page.classes.length < 2;
+    back.hidden = on.hidden = page.pages < 2;
+    mark();
+  }
+
+  function mark() {
+    const here = (i) => shown.dataset === page.dataset && page.thumbs[i].index === shown.index;
+    thumbs.forEach((thumb, i) => thumb.setAttribute("aria-pressed", here(i)));
+  }
+
+  if (page) showPage();
   return {
-    node: thumbs.length || start.uploads ? node : null,
+    node: page ? node : h("div", { class: "etviz-choose" }, ...extra),
     show(picture) {
+      shown = picture;
       number.value = picture.index ?? "";
-      thumbs.forEach((thumb, i) => thumb.setAttribute("aria-pressed", start.thumbs[i].index === picture.index));
+      if (!page) return;
+      mark();
+      if (picture.dataset && picture.dataset !== page.dataset) turn({ dataset: picture.dataset, label: null, page: 0 });
     },
   };
 }

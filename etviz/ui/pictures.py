@@ -1,6 +1,9 @@
 """Pictures to choose from: a dataset's test split, or what scikit-image carries where no dataset is at hand."""
 
+from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 import torch
 from PIL import Image
@@ -36,14 +39,29 @@ class Pictures:
         label = self.labels[index]
         return f"{self.source} {index:,}: {label}" if label else f"{self.source} {index:,}"
 
-    def highlights(self, count: int) -> list[int]:
-        """Indices of ``count`` pictures of as many kinds as possible: the first of each label, then the second, ..."""
-        seen: dict[str, int] = {}
+    @cached_property
+    def classes(self) -> list[str]:
+        """The words that occur, in alphabetical order."""
+        return sorted(set(self.labels))
+
+    def arranged(self, label: str | None = None) -> list[int]:
+        """Indices of the pictures of one class, or of all with the classes taking turns."""
+        return self._turns if label is None else [i for i, word in enumerate(self.labels) if word == label]
+
+    @cached_property
+    def _turns(self) -> list[int]:
+        """The first picture of each class, then the second of each, ..."""
+        seen: Counter[str] = Counter()
         rank = []
         for index, label in enumerate(self.labels):
-            seen[label] = seen.get(label, 0) + 1
+            seen[label] += 1
             rank.append((seen[label], label, index))
-        return [index for _, _, index in sorted(rank)[:count]]
+        return [index for _, _, index in sorted(rank)]
+
+
+def title(dataset: str) -> str:
+    """What the menu calls a gallery."""
+    return DOWNLOADABLE.get(dataset, Path(dataset).stem)
 
 
 def galleries(dataset: str, root: str | None) -> tuple[list[str], str]:

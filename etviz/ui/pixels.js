@@ -8,7 +8,7 @@ export const VIRIDIS = ["440154", "482878", "3e4a89", "31688e", "26828e", "1f9e8
 );
 
 export function viridis(share) {
-  const place = clamp(share, 0, 1) * (VIRIDIS.length - 1);
+  const place = clamp(share || 0, 0, 1) * (VIRIDIS.length - 1); // what is no number is drawn as nothing
   const i = Math.min(Math.floor(place), VIRIDIS.length - 2);
   return VIRIDIS[i].map((low, channel) => low + (place - i) * (VIRIDIS[i + 1][channel] - low));
 }
@@ -22,6 +22,22 @@ export function draw(canvas, size, pixel) {
     if (colour) image.data.set([...colour, 255], 4 * i);
   }
   canvas.getContext("2d").putImageData(image, 0, 0);
+}
+
+/** A copy of some pixels, grey where `hides(i)` says so. */
+export function blanked(pixels, hides) {
+  return pixels.map((value, i) => (hides(Math.floor(i / 3)) ? 128 : value));
+}
+
+/** Draw side x side square tiles of `size` pixels with a gap of one; `pixel(tile, i)` as in `draw`. */
+export function drawTiles(canvas, side, size, pixel) {
+  const whole = side * (size + 1) - 1;
+  draw(canvas, whole, (i) => {
+    const [row, column] = [Math.floor(i / whole), i % whole];
+    const [down, across] = [row % (size + 1), column % (size + 1)];
+    if (down === size || across === size) return null;
+    return pixel(Math.floor(row / (size + 1)) * side + Math.floor(column / (size + 1)), down * size + across);
+  });
 }
 
 export const rgb = (pixels) => (i) => pixels.subarray(3 * i, 3 * i + 3);

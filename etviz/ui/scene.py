@@ -22,6 +22,13 @@ def a_dict(given: object) -> dict:
     return given
 
 
+def a_number(given: object, name: str, count: int) -> int:
+    """What came from outside, once it is known to be a whole number below ``count``. Raises `UsageError` otherwise."""
+    if type(given) is not int or not 0 <= given < count:
+        raise UsageError(f"There is no {name} {str(given)[:20]}: they are numbered 0 to {count - 1}.")
+    return given
+
+
 @dataclass(frozen=True)
 class Settings:
     """How to descend; None stands for the model's own."""

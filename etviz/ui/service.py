@@ -2,7 +2,9 @@
 
 import os
 import threading
+import time
 from collections import OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -14,14 +16,14 @@ from etviz.errors import UsageError
 from etviz.masks import mask_from_hex, mask_to_hex, random_mask
 from etviz.models import MODELS, MaskedImageModel, Trace, model_options
 from etviz.ui.payload import decode_pixels, encode_pixels
-from etviz.ui.pictures import Pictures, galleries, load_pictures
+from etviz.ui.pictures import Pictures, galleries, load_pictures, title
 from etviz.ui.readings import READINGS
-from etviz.ui.scene import Scene, Settings, a_dict
-from etviz.ui.uploads import MAX_BYTES, read_upload
+from etviz.ui.scene import MAX_STEPS, Scene, Settings, a_dict
+from etviz.ui.uploads import MAX_BYTES, MAX_SIDE, read_upload
 
 MAX_WAITING = 32  # questions at once; more are turned away with a sentence
 MAX_TRACES = 6  # kept for the views that look closer at what is on screen
-THUMBS = 12
+TURN = 0.001  # seconds
 
 
 class Service:
@@ -122,25 +124,33 @@ class Service:
                 self._traces.popitem(last=False)
             return self._traces[key]
 
+    def in_turns(self, pieces: Iterator) -> list:
+        """All that ``pieces`` yields, with the models to itself for one piece at a time: others compute in between."""
+        found = []
+        while True:
+            with self.lock:
+                piece = next(pieces, None)
+            if piece is None:
+                return found
+            found.append(piece)
+            time.sleep(TURN)  # or this thread would take the lock again before anybody who waits for it
+
     # ---- what is asked -------------------------------------------------------------------------------------------
 
     def start(self) -> dict:
-        """What the page shows before anybody asks: the menus, thumbnails, and a first descent."""
+        """What the page shows before anybody asks: the menus, pictures to choose from, and a first descent."""
         model, dataset = self.model(self.first), self.galleries[0]
-        pictures = self.pictures(dataset, model.img_size)
-        chosen = pictures.highlights(THUMBS)
+        gallery = READINGS["gallery"](self, {"model": self.first, "dataset": dataset, "page": 0})
         mask = random_mask(1, num_patches=model.num_patches, generator=torch.Generator().manual_seed(0))
-        picture = {"dataset": dataset, "index": chosen[0]}
+        picture = {"dataset": dataset, "index": gallery["thumbs"][0]["index"]}
         question = {"seq": 0, "model": self.first, "picture": picture, "mask": mask_to_hex(mask)}
         return {
             "models": [self.menu_entry(name) for name in self.checkpoints],
-            "datasets": self.galleries,
-            "thumbs": [
-                {"index": i, "caption": pictures.caption(i), "image": encode_pixels(pictures.images[i])} for i in chosen
-            ],
-            "count": len(pictures.images),
+            "datasets": [{"name": name, "title": title(name)} for name in self.galleries],
+            "gallery": gallery,
             "note": self.note,
-            "uploads": {"bytes": MAX_BYTES},
+            "most_steps": MAX_STEPS,
+            "uploads": {"bytes": MAX_BYTES, "side": MAX_SIDE},
             "answer": READINGS["trace"](self, question),
         }
 

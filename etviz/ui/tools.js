@@ -22,6 +22,11 @@ export function bytes(base64) {
   return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }
 
+/** float32, little-endian, as etviz.ui.payload.encode_floats writes them. */
+export function floats(base64) {
+  return new Float32Array(bytes(base64).buffer);
+}
+
 export const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
 /** A number for reading: thousands separated, a true minus sign, about `digits` significant digits. */
@@ -35,9 +40,14 @@ export function decimalsFor(value, digits) {
   return clamp(digits - whole, 0, 6);
 }
 
-export function fixed(value, decimals) {
+// Made once: the views write hundreds of numbers a frame.
+const FORMATS = Array.from({ length: 7 }, (_, decimals) => {
   const digits = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
-  return value.toLocaleString("en-US", { ...digits, signDisplay: "negative" }).replace("-", "−");
+  return new Intl.NumberFormat("en-US", { ...digits, signDisplay: "negative" });
+});
+
+export function fixed(value, decimals) {
+  return FORMATS[decimals].format(value).replace("-", "−");
 }
 
 export const steps = (list) => `${list.length === 1 ? "step" : "steps"} ${list.join(", ")}`;

@@ -2,20 +2,58 @@
 
 import { h, svg } from "./tools.js";
 
-const PLAY_MS = 170; // a step while playing
+const PLAY_MS = 170; // a step while playing at full speed
+const SPEEDS = { "1×": ["Full speed", 1], "½×": ["Half speed", 1 / 2], "¼×": ["Quarter speed", 1 / 4] };
+const PLAY = "M6 4l12 8-12 8z";
+const PAUSE = "M6 4h4v16H6zM14 4h4v16h-4z";
+const BACK = "M16 4L6 12l10 8zM4 4h2v16H4z";
+const ON = "M8 4l10 8-10 8zM18 4h2v16h-2z";
 
-/** Play button and slider; the slider's track lies under the chart's axis. */
-export function createTransport({ onStep }) {
-  const play = h("button", { type: "button", class: "etviz-play", click: toggle });
+const drawing = (path) => svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: path }));
+
+/**
+ * Play button and slider, whose track lies under the chart's axis, and below them single steps and slow motion.
+ * `onStep(step)` when it moves, `onSteps(count)` when the reader wants a longer or shorter descent; `most` is the longest.
+ */
+export function createTransport({ onStep, onSteps, most }) {
+  const play = h("button", { type: "button", class: "etviz-play", "aria-keyshortcuts": "p", click: toggle });
   const slider = h("input", { type: "range", min: 0, max: 12, step: 1, value: 12, "aria-label": "Descent step" });
   const ticks = h("div", { class: "etviz-ticks", "aria-hidden": "true" });
-  const node = h("div", { class: "etviz-transport" }, play, h("div", { class: "etviz-track" }, slider, ticks));
+  const single = (path, title, key, by) => {
+    const attributes = { type: "button", class: "etviz-single", title: `${title} (${key})`, "aria-label": title, "aria-keyshortcuts": key };
+    return h("button", { ...attributes, click: () => move(by) }, drawing(path));
+  };
+  const [back, on] = [single(BACK, "Step back", ",", -1), single(ON, "Step on", ".", 1)];
+  const speeds = Object.entries(SPEEDS).map(([name, [title, factor]]) => {
+    const chosen = h("button", { type: "button", title, "aria-label": title, "aria-pressed": String(factor === 1), click: () => setSpeed(chosen, factor) }, name);
+    return chosen;
+  });
+  const longer = h("button", { type: "button", class: "etviz-longer" });
+  const node = h(
+    "div",
+    { class: "etviz-transport", role: "group", "aria-label": "Steps of the descent" },
+    play,
+    h("div", { class: "etviz-track" }, slider, ticks),
+    h("div", { class: "etviz-motion" }, back, on, h("div", { class: "etviz-switch", role: "group", "aria-label": "Speed" }, ...speeds), longer),
+  );
   let timer = null;
+  let speed = 1;
 
   slider.addEventListener("input", () => {
     stop();
     onStep(Number(slider.value));
   });
+
+  function move(by) {
+    stop();
+    onStep(Number(slider.value) + by);
+  }
+
+  function setSpeed(chosen, factor) {
+    speeds.forEach((other) => other.setAttribute("aria-pressed", other === chosen));
+    speed = factor;
+    if (timer !== null) start();
+  }
 
   function tick() {
     const next = Number(slider.value) + 1;
@@ -26,7 +64,7 @@ export function createTransport({ onStep }) {
   function start() {
     stop();
     if (slider.value === slider.max) onStep(0);
-    timer = setInterval(tick, PLAY_MS);
+    timer = setInterval(tick, PLAY_MS / speed);
     label();
   }
 
@@ -42,17 +80,32 @@ export function createTransport({ onStep }) {
   }
 
   function label() {
-    const path = timer === null ? "M6 4l12 8-12 8z" : "M6 4h4v16H6zM14 4h4v16h-4z";
-    play.replaceChildren(svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: path })));
-    play.setAttribute("aria-label", timer === null ? "Play the descent" : "Pause");
-    play.title = play.getAttribute("aria-label");
+    const name = timer === null ? "Play the descent" : "Pause";
+    play.replaceChildren(drawing(timer === null ? PLAY : PAUSE));
+    play.setAttribute("aria-label", name);
+    play.title = `${name} (P)`;
   }
+
+  const keys = { p: toggle, ",": () => move(-1), ".": () => move(1) };
 
   label();
   return {
     node,
     start,
     stop,
+    /** Act on a key; whether it was one of these. */
+    press(key) {
+      keys[key.toLowerCase()]?.();
+      return key.toLowerCase() in keys;
+    },
+    /** What there is beyond the last step: `settings` are those in effect. */
+    offer({ steps, own, settle }) {
+      const count = steps < most ? most : own.steps;
+      longer.hidden = settle || count === steps;
+      longer.textContent = steps < most ? `Go on to step ${most}` : `Back to ${own.steps} steps`;
+      longer.title = `The model was trained with ${own.steps} steps`;
+      longer.onclick = () => onSteps(count);
+    },
     step(value, last) {
       if (Number(slider.max) !== last || !ticks.childElementCount) {
         slider.max = last;
@@ -64,6 +117,8 @@ export function createTransport({ onStep }) {
       slider.value = value;
       slider.style.setProperty("--share", value / Math.max(last, 1));
       slider.setAttribute("aria-valuetext", `step ${value} of ${last}`);
+      back.disabled = value === 0;
+      on.disabled = value === last;
       [...ticks.children].forEach((mark, i) => mark.classList.toggle("is-now", i === value));
     },
   };

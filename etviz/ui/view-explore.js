@@ -1,11 +1,22 @@
-/** The first view: original, masked input, reconstruction and error side by side, and the energy over the steps. */
+/** The first view: original, masked input, reconstruction and error side by side, how good it is, and the energy. */
 
+import { createReader } from "./asker.js";
 import { createChart, energies, LINES } from "./chart.js";
+import { createComparison } from "./comparison.js";
 import { maskFromHex } from "./masks.js";
 import { draw, rgb, viridis, VIRIDIS } from "./pixels.js";
+import { createTerm } from "./term.js";
 import { format, h, steps } from "./tools.js";
 
 const ERROR_CEILING = 0.5; // absolute error drawn in the brightest colour
+const REST_MS = 120; // without a new descent, before the reading of quality is asked for
+const UNKNOWN = { mse: null, psnr: null, ssim: null };
+const EXPLAINED = {
+  energy: "Energy of the whole state: attention and Hopfield together. Any sign, no unit. The descent lowers it.",
+  attention_energy: "The part of the energy that falls as tokens agree with the keys of others. Any sign, no unit.",
+  hopfield_energy: "The part of the energy that falls as tokens agree with the learned memories. At most 0, no unit.",
+  gradient_norm: "Length of the energy's gradient: how steep it is here. From 0, flat, without an upper end; no unit.",
+};
 
 /** A badge that says whether every step went down. */
 export function createBadge() {
@@ -38,9 +49,11 @@ export function createExploreView(app) {
   const badge = createBadge();
   const mean = h("span");
   const chart = createChart({ onStep: app.setStep });
-  const readout = Object.fromEntries(
-    [...LINES.map((line) => line.key), "gradient_norm", "psnr", "mse"].map((key) => [key, h("dd")]),
-  );
+  const readout = Object.fromEntries(Object.keys(EXPLAINED).map((key) => [key, h("dd")]));
+  const comparison = createComparison();
+  const readQuality = createReader(app, "quality", showQuality);
+  let measured = { answer: null, quality: null }; // of which descent it was asked, and what came
+  let resting = null;
   const node = h(
     "div",
     { class: "etviz-explore" },
@@ -51,8 +64,12 @@ export function createExploreView(app) {
       h("label", { class: "etviz-check" }, keep, "Keep the visible pixels as given"),
       createColourBar("0", `≥ ${ERROR_CEILING}`, "Absolute error, mean of the three channels", mean),
     ),
-    h("div", { class: "etviz-head" }, h("h2", {}, "Energy"), badge.node, scaleSwitch()),
-    readouts(),
+    h(
+      "div",
+      { class: "etviz-numbers" },
+      h("div", { class: "etviz-energy" }, h("div", { class: "etviz-head" }, h("h2", {}, "Energy"), badge.node, scaleSwitch()), readouts()),
+      comparison.node,
+    ),
     chart.node,
   );
 
@@ -74,22 +91,39 @@ export function createExploreView(app) {
       change.setAttribute("aria-pressed", relative);
       value.setAttribute("aria-pressed", !relative);
     };
-    const change = h("button", { type: "button", "aria-pressed": "true", click: choose(true) }, "Change since step 0");
-    const value = h("button", { type: "button", "aria-pressed": "false", click: choose(false) }, "Value");
+    const side = (name, title, relative) =>
+      h("button", { type: "button", title, "aria-label": title, "aria-pressed": String(relative), click: choose(relative) }, name);
+    const change = side("Change", "Change since step 0", true);
+    const value = side("Value", "Value of the energy", false);
     return h("div", { class: "etviz-switch", role: "group", "aria-label": "Energy axis" }, change, value);
   }
 
   function readouts() {
-    const item = (name, cell, mark = "", title = null) =>
-      h("div", { class: mark && `is-${mark}`, title }, h("dt", {}, mark ? h("i", { class: "etviz-key" }) : null, name), cell);
-    return h(
-      "dl",
-      { class: "etviz-readout" },
-      ...LINES.map((line) => item(line.name, readout[line.key], line.mark)),
-      item("Slope ‖∂E/∂g‖", readout.gradient_norm, "", "Length of the energy's gradient: how steep it is here"),
-      item("Hidden PSNR", readout.psnr, "", "Peak signal-to-noise ratio over the hidden pixels: higher is better"),
-      item("Hidden MSE", readout.mse, "", "Mean squared error over the hidden pixels, of values in 0..1: lower is better"),
-    );
+    const item = (key, name, mark = "") =>
+      h("div", { class: mark && `is-${mark}` }, h("dt", {}, mark ? h("i", { class: "etviz-key" }) : null, createTerm(name, EXPLAINED[key])), readout[key]);
+    const lines = LINES.map((line) => item(line.key, line.name, line.mark));
+    return h("dl", { class: "etviz-readout" }, ...lines, item("gradient_norm", "Slope ‖∂E/∂g‖"));
+  }
+
+  /** Ask once for each descent, and only when no other follows at once: painting comes first. */
+  function measure(answer) {
+    if (measured.answer === answer) return;
+    measured = { answer, quality: null };
+    comparison.wait(true);
+    clearTimeout(resting);
+    resting = setTimeout(readQuality, REST_MS);
+  }
+
+  function showQuality(quality) {
+    measured.quality = quality;
+    comparison.wait(false);
+    compare(app.step);
+  }
+
+  function compare(step) {
+    const { mse, psnr } = app.answer;
+    const { ssim, mean_fill = UNKNOWN, navier_stokes = UNKNOWN } = measured.quality ?? {};
+    comparison.show(step, { now: { mse: mse[step], psnr: psnr[step], ssim: ssim?.[step] ?? null }, mean_fill, navier_stokes });
   }
 
   function showFrame() {
@@ -114,11 +148,13 @@ export function createExploreView(app) {
   return {
     name: "explore",
     title: "Explore",
+    text: "The picture, what the model sees of it, what it makes of that, and the error. Below, the energy it descends.",
     node,
     show(answer) {
       draw(tiles.original.canvas, answer.size, rgb(app.original));
       badge.show(answer);
       chart.show(answer);
+      measure(answer);
       showMask(app.mask);
     },
     step(step) {
@@ -127,8 +163,7 @@ export function createExploreView(app) {
       tiles.reconstruction.value.textContent = `step ${step}`;
       for (const line of energies(answer, step)) readout[line.key].textContent = line.value;
       readout.gradient_norm.textContent = format(answer.gradient_norm[step], 4);
-      readout.psnr.textContent = answer.psnr[step] === null ? "–" : `${answer.psnr[step].toFixed(2)} dB`;
-      readout.mse.textContent = answer.mse[step] === null ? "–" : answer.mse[step].toFixed(4);
+      compare(step);
       showFrame();
     },
     paint: showMask,

@@ -152,17 +152,24 @@ def test_the_random_share_hides_as_many_as_python_does(visit):
     assert visit.read("hidden") == str(num_hidden(0.8))
 
 
+def seeded(draw, count, share, seed):
+    return etviz.mask_to_hex(draw(1, share, count, generator=torch.Generator().manual_seed(seed)))
+
+
 def test_masks_of_the_module_follow_python_on_every_grid(visit):
-    """Grids of other models, and blocks: a compact set of rings around some patch, as etviz.block_mask makes."""
+    """On grids of other models too; what is drawn at random is what PyTorch draws by that seed."""
     script = """async (code) => {
         const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
         const masks = await import(url);
-        const { maskToHex: hex, gridMask, centerMask, halfMask, blockMask, resizedMask } = masks;
+        const { maskToHex: hex, gridMask, centerMask, halfMask, blockMask, randomMask, resizedMask } = masks;
         return [16, 36, 64, 256].map((count) => ({
             count,
             fixed: [gridMask(count), centerMask(count)].map(hex),
             halves: ["left", "right", "top", "bottom"].map((which) => hex(halfMask(count, which))),
-            blocks: Array.from({ length: 20 }, () => hex(blockMask(count, 0.4))),
+            drawn: [0, 1, 2, 7, 12345, 4294967295].map((seed) => ({
+                seed,
+                masks: [0.05, 0.4, 0.85].map((share) => [randomMask, blockMask].map((draw) => hex(draw(count, share, seed)))),
+            })),
             resized: hex(resizedMask(centerMask(count), 4 * count)),
         }));
     }"""
@@ -172,22 +179,18 @@ def test_masks_of_the_module_follow_python_on_every_grid(visit):
         fixed = [etviz.grid_mask(1, count), etviz.center_mask(1, count)]
         assert found["halves"] == [etviz.mask_to_hex(mask) for mask in halves]
         assert found["fixed"] == [etviz.mask_to_hex(mask) for mask in fixed]
-        place = torch.stack(torch.meshgrid(*[torch.arange(int(count**0.5))] * 2, indexing="ij"), -1).reshape(-1, 2)
-        for hexadecimal in found["blocks"]:
-            block = etviz.mask_from_hex(hexadecimal, count)[0]
-            assert block.sum() == num_hidden(0.4, count)
-            rings = (place[:, None] - place).abs().amax(-1)  # (centre, patch)
-            inside = torch.where(block, rings, 0).amax(1)
-            outside = torch.where(block, 99, rings).amin(1)
-            assert (inside <= outside).any()
-        assert len(set(found["blocks"])) > 5
+        for drawn in found["drawn"]:
+            for share, shown in zip((0.05, 0.4, 0.85), drawn["masks"], strict=True):
+                assert shown == [
+                    seeded(draw, count, share, drawn["seed"]) for draw in (etviz.random_mask, etviz.block_mask)
+                ]
         if count in (16, 64):  # whose centre stays in the middle when every patch becomes four
             assert found["resized"] == etviz.mask_to_hex(etviz.center_mask(1, 4 * count))
 
 
 def test_brushes(visit):
     visit.press("Clear")
-    visit.page.get_by_text("More masks and brushes").click()
+    visit.page.get_by_text("More masks").click()
     brush = visit.page.get_by_role("button", name="Two by two patches")
     expect(visit.page.get_by_role("button", name="One patch")).to_have_attribute("aria-pressed", "true")
     brush.click()
@@ -210,7 +213,7 @@ def test_brushes(visit):
 def test_a_brush_shows_what_it_would_cover_on_hidden_patches_too(visit):
     visit.press("Clear")
     visit.press("Invert")
-    visit.page.get_by_text("More masks and brushes").click()
+    visit.page.get_by_text("More masks").click()
     visit.page.get_by_role("button", name="Two by two patches").click()
 
     def edges(patches):
@@ -230,7 +233,7 @@ def test_a_brush_shows_what_it_would_cover_on_hidden_patches_too(visit):
 
 
 def test_the_mask_is_read_and_written_in_hexadecimal(visit):
-    visit.page.get_by_text("More masks and brushes").click()
+    visit.page.get_by_text("More masks").click()
     field = visit.page.get_by_role("textbox", name="Mask in hexadecimal")
     expect(field).to_have_value(visit.read("mask"))
     field.fill(" FF00FF00FF00FF07 ")
@@ -285,7 +288,7 @@ def test_another_model_answers_and_a_broken_one_is_one_sentence(visit):
 
 def test_an_upload_becomes_the_picture_and_stays_in_its_session(visit, browser, address, tmp_path):
     Image.new("RGB", (90, 60), (200, 30, 40)).save(tmp_path / "mine.png")
-    visit.page.locator("input[type=file]").set_input_files(tmp_path / "mine.png")
+    visit.page.locator("input[type=file]").first.set_input_files(tmp_path / "mine.png")
     expect(visit.page.get_by_text("Your mine.png")).to_be_visible()
     assert visit.pixels("Original").unique(dim=2).flatten().tolist() == [200] * 32 + [30] * 32 + [40] * 32
     visit.stroke(0, 1)
@@ -304,7 +307,7 @@ def test_an_upload_becomes_the_picture_and_stays_in_its_session(visit, browser, 
 def test_a_bad_upload_is_one_sentence_and_loses_nothing(visit, tmp_path, content, words):
     (tmp_path / "bad.png").write_bytes(content)
     original, mask = visit.pixels("Original"), visit.read("mask")
-    visit.page.locator("input[type=file]").set_input_files(tmp_path / "bad.png")
+    visit.page.locator("input[type=file]").first.set_input_files(tmp_path / "bad.png")
     notice = visit.page.get_by_role("alert")
     expect(notice).to_contain_text(words)
     assert torch.equal(visit.pixels("Original"), original)
@@ -362,26 +365,6 @@ def test_text_has_contrast(browser, address, scheme):
     """WCAG AA: 4.5 to 1 for every text on its own background."""
     context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
     visit = Visit(context, address)
-    poor = visit.page.evaluate(
-        """() => {
-        const probe = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-        const rgb = (colour) => { probe.clearRect(0, 0, 1, 1); probe.fillStyle = colour; probe.fillRect(0, 0, 1, 1);
-                                  return [...probe.getImageData(0, 0, 1, 1).data]; };
-        const linear = (v) => v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4;
-        const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
-        const fill = (node) => rgb(getComputedStyle(node).backgroundColor);
-        const behind = (node) => { while (fill(node)[3] < 255) node = node.parentElement; return fill(node); };
-        const poor = [];
-        for (const node of document.querySelectorAll(".etviz *")) {
-            const own = [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
-            if (!own || !node.checkVisibility()) continue;
-            const style = getComputedStyle(node);
-            const [a, b] = [light(rgb(node.tagName === "text" ? style.fill : style.color)), light(behind(node))];
-            const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-            if (ratio < 4.5) poor.push(`${node.textContent.trim()}: ${ratio.toFixed(2)}`);
-        }
-        return poor;
-    }"""
-    )
+    poor = visit.poor_contrast()
     context.close()
     assert poor == []

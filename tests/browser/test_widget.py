@@ -32,7 +32,7 @@ seen = []
 explorer.observe(lambda change: seen.append(etviz.mask_to_hex(change.new)), "mask")
 explorer
 """
-READ = 'print("READ", etviz.mask_to_hex(explorer.mask), explorer.image_index, explorer.trace.energy[0, -1].item(), len(seen))'
+READ = "print(etviz.mask_to_hex(explorer.mask), explorer.image_index, explorer.trace.energy[0, -1].item(), len(seen))"
 SET = 'explorer.image_index = 2; explorer.mask = etviz.half_mask(1); explorer.settings = {"steps": 5}'
 
 
@@ -73,7 +73,7 @@ def wait_for(address, server, log, patience=120):
 
 
 class Notebook:
-    """An open notebook: a cell a source, all run in order by `run`."""
+    """An open notebook: a cell a source, run one by one by `run`."""
 
     def __init__(self, page, address, folder, *sources):
         self.page, self.complaints = page, []
@@ -87,7 +87,7 @@ class Notebook:
         self.root = page.locator(".etviz").first
 
     def run(self, index):
-        """Run one cell and wait for its end; what it printed."""
+        """Run a cell for the first time and wait for its end; what it printed."""
         cell = self.page.locator(".jp-Notebook .jp-CodeCell").nth(index)
         cell.locator(".cm-content").click()
         before = self.count(cell)
@@ -97,10 +97,6 @@ class Notebook:
         )
         outputs = cell.locator(".jp-OutputArea-output pre").all_inner_texts()
         return "\n".join(outputs)
-
-    @staticmethod
-    def count(cell):
-        return re.sub(r"\D", "", cell.locator(".jp-InputArea-prompt").first.inner_text()) or "-"
 
     def settle(self):
         expect(self.root).to_have_attribute("data-shown", self.root.get_attribute("data-mask"), timeout=20_000)
@@ -136,7 +132,7 @@ def test_painting_reaches_python_and_python_reaches_the_page(notebook, lab):
     painted = root.get_attribute("data-mask")
     flipped = etviz.mask_from_hex(before) ^ etviz.mask_from_hex(painted)
     assert flipped[0].nonzero().flatten().tolist() == [9]
-    _, mask, index, energy, count = notebook.run(1).split()
+    mask, index, energy, count = notebook.run(1).split()
     assert (mask, index, count) == (painted, "0", "1")
     assert float(energy) == pytest.approx(energy_of(lab[1], painted, 0), rel=1e-6)
     shown = json.loads(root.evaluate("(root) => JSON.stringify({...root.dataset})"))
@@ -148,7 +144,7 @@ def test_painting_reaches_python_and_python_reaches_the_page(notebook, lab):
     expect(root).to_have_attribute("data-steps", "5", timeout=20_000)
     expect(root.locator(".etviz-caption")).to_have_text("Image 2: third")
     assert root.get_attribute("data-mask") == half
-    _, mask, index, energy, _ = notebook.run(3).split()
+    mask, index, energy, _ = notebook.run(3).split()
     assert (mask, index) == (half, "2")
     assert float(energy) == pytest.approx(energy_of(lab[1], half, 2, steps=5), rel=1e-6)
 

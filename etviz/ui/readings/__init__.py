@@ -1,9 +1,26 @@
 """What the page can ask of a scene. One file a view; each reading takes (service, question) and gives plain data."""
 
+from etviz.ui.readings.attention import read_attention
 from etviz.ui.readings.descent import read_descent
 from etviz.ui.readings.export import read_export
+from etviz.ui.readings.gallery import read_gallery
+from etviz.ui.readings.guide import read_choices, read_memory_sheet
+from etviz.ui.readings.landscape import read_energy_plane, read_gradient_lines, read_perturbations
+from etviz.ui.readings.memories import read_memories, read_memories_of_patch, read_memory_places
+from etviz.ui.readings.quality import read_quality
 
 READINGS = {
     "trace": read_descent,
     "export": read_export,
+    "gallery": read_gallery,
+    "quality": read_quality,
+    "attention": read_attention,
+    "memories": read_memories,
+    "memories_of_patch": read_memories_of_patch,
+    "memory_places": read_memory_places,
+    "gradient_lines": read_gradient_lines,
+    "energy_plane": read_energy_plane,
+    "perturbations": read_perturbations,
+    "memory_sheet": read_memory_sheet,
+    "choices": read_choices,
 }

@@ -7,9 +7,10 @@ import zipfile
 
 import numpy as np
 import torch
+from PIL import Image
 
 from etviz.errors import UsageError
-from etviz.masks import mask_to_hex
+from etviz.masks import mask_to_hex, mask_to_image
 from etviz.plots.film import complete_frames, film_bytes, film_strip
 from etviz.plots.grids import hide_patches
 from etviz.ui.payload import to_bytes
@@ -65,7 +66,7 @@ def make_zip(service, scene: Scene, question: dict) -> bytes:
         "config.json": json.dumps(describe(scene), indent=2).encode(),
         "mask.txt": f"{mask_to_hex(scene.mask)}\n".encode(),
         "arrays.npz": npz_bytes(image=scene.image.numpy(), **arrays),
-        "mask.png": png_bytes(mask_picture(scene)),
+        "mask.png": picture_bytes(mask_to_image(scene.mask, scene.model.patch_size)),
         "original.png": png_bytes(scene.image),
         "masked.png": png_bytes(hidden),
         "reconstruction.png": png_bytes(completed),
@@ -92,21 +93,15 @@ def describe(scene: Scene) -> dict:
     }
 
 
-def mask_picture(scene: Scene) -> torch.Tensor:
-    """The mask as a black and white image (1, S, S): black where hidden."""
-    side = int(scene.mask.shape[1] ** 0.5)
-    patch = scene.image.shape[-1] // side
-    grid = (~scene.mask).float().reshape(1, side, side)
-    return grid.repeat_interleave(patch, 1).repeat_interleave(patch, 2)
-
-
 def png_bytes(image: torch.Tensor) -> bytes:
-    """(C, H, W) in [0, 1] as a PNG of its own pixels."""
-    from PIL import Image
+    """(3, H, W) in [0, 1] as a PNG of its own pixels."""
+    return picture_bytes(Image.fromarray(to_bytes(image).permute(1, 2, 0).numpy()))
 
-    pixels = to_bytes(image).permute(1, 2, 0).squeeze(-1).numpy()
+
+def picture_bytes(picture: Image.Image) -> bytes:
+    """A picture as a PNG."""
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
+    picture.save(file, "PNG")
     return file.getvalue()
 
 

@@ -1,0 +1,32 @@
+/** A mask as a PNG file, out of the page and into it. */
+
+import { maskFromPixels, maskToHex, maskToPixels } from "./masks.js";
+import { h } from "./tools.js";
+
+const UNREADABLE = "This file is no picture that the browser can read: choose a black and white PNG.";
+
+/** Hand the reader a PNG of the mask, so many pixels a patch. */
+export async function downloadMask(mask, patchSize) {
+  const image = maskToPixels(mask, patchSize);
+  const canvas = h("canvas", { width: image.width, height: image.height });
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  const url = URL.createObjectURL(await new Promise((resolve) => canvas.toBlob(resolve, "image/png")));
+  h("a", { href: url, download: `mask-${maskToHex(mask)}.png` }).click();
+  setTimeout(URL.revokeObjectURL, 1000, url); // the download has begun by then
+}
+
+/** The mask of `count` patches in a picture file, as {mask} or {error: a sentence}; `limit` is {bytes, side}. */
+export async function readMask(file, count, limit) {
+  if (file.size > limit.bytes) return { error: `${file.name} is larger than ${limit.bytes / 2 ** 20} MB: choose a smaller picture.` };
+  const options = { colorSpaceConversion: "none", premultiplyAlpha: "none" }; // the numbers as the file has them
+  const bitmap = await createImageBitmap(file, options).catch(() => null);
+  if (!bitmap) return { error: UNREADABLE };
+  const { width, height } = bitmap;
+  if (Math.max(width, height) > limit.side) {
+    return { error: `This picture has ${width}x${height} pixels: ${limit.side}x${limit.side} is the most.` };
+  }
+  const context = h("canvas", { width, height }).getContext("2d", { willReadFrequently: true });
+  context.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  return { mask: maskFromPixels(context.getImageData(0, 0, width, height), count) };
+}

@@ -1,0 +1,37 @@
+"""Attention of one patch at every step: the view scrubs through it without asking again."""
+
+from etviz.analysis import attention_entropy, attention_roles
+from etviz.ui.payload import encode_floats
+from etviz.ui.scene import a_number
+
+
+def read_attention(service, question: dict) -> dict:
+    """What a patch attends to, and who attends to it.
+
+    Args:
+        question: as `Service.scene` takes it, and patch: from 0, row by row.
+
+    Returns:
+        patch; states, heads, tokens: T + 1, H and N; as_query, as_key: base64 of float32 (T+1, H, N), CLS first;
+        entropy: base64 of float32 (T+1, H), in bits, the mean over queries; entropy_maximum: in bits;
+        decoder: whether this is the descent of a decoder, after an encoder's.
+
+    Raises:
+        UsageError: there is no such patch, or as `Service.scene`.
+    """
+    scene = service.scene(question)
+    patch = a_number(question.get("patch"), "patch", scene.model.num_patches)
+    trace = service.trace(scene, keep_attention=True)
+    roles, entropy = attention_roles(trace, patch), attention_entropy(trace)
+    states, heads, tokens = roles.as_query.shape
+    return {
+        "patch": patch,
+        "states": states,
+        "heads": heads,
+        "tokens": tokens,
+        "as_query": encode_floats(roles.as_query),
+        "as_key": encode_floats(roles.as_key),
+        "entropy": encode_floats(entropy.bits),
+        "entropy_maximum": entropy.maximum,
+        "decoder": trace.encoder is not None,
+    }
