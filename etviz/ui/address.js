@@ -1,13 +1,14 @@
 /** The page's state in its address, so that a link shows what its sender saw. */
 
 const NUMBERS = ["steps", "step_size", "beta"];
+const LINKED = ["columns", "run", "epoch"]; // texts of views
 
 /** The state as a query string; what is null is left out. */
-export function toQuery({ picture, model, snapshot, mask, settings, seed, step, tab, patch }) {
+export function toQuery({ picture, model, snapshot, mask, settings, seed, step, tab, patch, linked = {} }) {
   const source = "pixels" in picture ? { dataset: "upload" } : { dataset: picture.dataset, image: picture.index };
   const { steps, step_size, beta, rule, settle } = settings;
   const rules = { rule: rule === "fixed" ? null : rule, settle: settle ? 1 : null };
-  const all = { ...source, mask, model, snapshot, steps, step_size, beta, ...rules, seed, step, tab, patch };
+  const all = { ...source, mask, model, snapshot, steps, step_size, beta, ...rules, seed, step, tab, patch, ...linked };
   return new URLSearchParams(Object.entries(all).filter(([, value]) => value !== null && value !== undefined)).toString();
 }
 
@@ -27,6 +28,8 @@ export function fromQuery(query, known = null) {
   if (given.has("rule")) settings.rule = given.get("rule");
   if (given.has("settle")) settings.settle = given.get("settle") === "1";
   if (Object.keys(settings).length) state.settings = settings;
+  state.linked = Object.fromEntries(LINKED.filter((name) => given.has(name)).map((name) => [name, given.get(name)]));
+  if (!Object.keys(state.linked).length) state.linked = null;
   return Object.fromEntries(Object.entries(state).filter(([, value]) => value !== null && value !== undefined));
 }
 

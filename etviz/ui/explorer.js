@@ -21,7 +21,7 @@
  */
 
 import { createAddress } from "./address.js";
-import { createAsker } from "./asker.js";
+import { createAsker, patiently } from "./asker.js";
 import { countHidden, isMaskHex, isSeed, maskFromHex, maskToHex, resizedMask } from "./masks.js";
 import { createPainter } from "./painter.js";
 import { createModelMenu, createPicker } from "./picker.js";
@@ -33,15 +33,25 @@ import { createToolbar } from "./toolbar.js";
 import { createTransport } from "./transport.js";
 import { createUploads } from "./uploads.js";
 import { createAttentionView } from "./view-attention.js";
+import { createCompareView } from "./view-compare.js";
 import { createExploreView } from "./view-explore.js";
 import { createGuideView } from "./view-guide.js";
 import { createLandscapeView } from "./view-landscape.js";
 import { createMemoriesView } from "./view-memories.js";
+import { createTrainingView } from "./view-training.js";
 
 const KEY_PAUSE_MS = 120; // after a key press, in case another follows
 const HINT = "Drag to hide patches or to show them again. Or arrow keys, space.";
 const TYPING = "input[type=number], input[type=text], select"; // where keys mean characters
-const VIEWS = [createExploreView, createAttentionView, createMemoriesView, createLandscapeView, createGuideView];
+const VIEWS = [
+  createExploreView,
+  createAttentionView,
+  createMemoriesView,
+  createLandscapeView,
+  createCompareView,
+  createTrainingView,
+  createGuideView,
+];
 const REPLAYED = [createExploreView]; // those that ask for nothing more than the descent
 const LOST = "This link was made with an uploaded picture, which stays with its owner: here is another one.";
 const OWN = {}; // the model's own settings
@@ -63,6 +73,7 @@ export function createExplorer(root, host) {
     seed: 0, // of what is drawn at random
     veil: null, // "all" keeps the original and the reconstruction off the page, "original" the original only
     from: null, // the tab to lead back to
+    linked: {}, // what views keep in the address, by name, as text
     past: [], // masks before and after the present one, as hexadecimal
     future: [],
     committed: start.answer.mask,
@@ -96,6 +107,9 @@ export function createExplorer(root, host) {
     openTab,
     lead,
     say,
+    linked: (name) => state.linked[name] ?? null,
+    link,
+    offer,
   };
 
   const painter = createPainter({ onPaint: showMask, onStroke: endStroke });
@@ -224,7 +238,7 @@ export function createExplorer(root, host) {
     ui.caption.textContent = state.veil ? "Which picture is this?" : answer.caption;
     picker.show(answer.picture);
     if (!("pixels" in answer.picture)) uploads?.note.hide();
-    models?.show(answer.model);
+    models?.show(answer.model, answer.snapshot);
     transport.offer(answer.settings);
     if (!painter.busy()) painter.show(wanted.mask);
     app.step = atEnd ? lastStep() : Math.min(app.step, lastStep());
@@ -308,6 +322,25 @@ export function createExplorer(root, host) {
     state.seed = seed;
     tools.showSeed(seed);
     address.replace(shareable());
+  }
+
+  /** Keep a text of a view's in the address; while `passing`, as when scrubbing, it is no step to go back to. */
+  function link(name, text, { passing = false } = {}) {
+    if ((state.linked[name] ?? null) === text) return;
+    state.linked[name] = text;
+    if (passing) address.replace(shareable());
+    else address.push(shareable());
+  }
+
+  /** A model that was not in the menu at the start, such as a run in training. */
+  function offer({ name, patches }) {
+    if (start.models && !start.models.some((entry) => entry.name === name)) start.models.push({ name, patches, facts: "" });
+  }
+
+  async function learn(name) {
+    const { runs = [] } = await patiently(host.ask({ kind: "runs" }));
+    const run = runs.find((entry) => entry.name === name && !entry.problem);
+    if (run) offer(run);
   }
 
   let keyTimer = null;
@@ -394,7 +427,7 @@ export function createExplorer(root, host) {
     const { picture, model, snapshot, settings } = wanted;
     const { step, patch, answer } = app;
     const shown = { ...(answer?.settings ?? {}), ...settings };
-    return { picture, model, snapshot, mask: maskToHex(wanted.mask), settings: shown, seed: state.seed, step, tab: state.tab, patch };
+    return { picture, model, snapshot, mask: maskToHex(wanted.mask), settings: shown, seed: state.seed, step, tab: state.tab, patch, linked: state.linked };
   }
 
   /** Ask for the descent under the present mask with some of picture, model, snapshot and settings replaced. */
@@ -433,9 +466,11 @@ export function createExplorer(root, host) {
   // -- the address
 
   /** Take on the state of an address, as far as it says; the rest stays. */
-  async function travelTo({ picture, mask, step, tab, patch, seed, settings = OWN, ...rest }) {
+  async function travelTo({ picture, mask, step, tab, patch, seed, settings = OWN, linked = {}, ...rest }) {
     transport.stop();
     const { model = start.answer.model, snapshot = null } = rest;
+    state.linked = linked;
+    if (start.models && !start.models.some((entry) => entry.name === model)) await learn(model);
     const lost = picture === "lost";
     const patches = start.models?.find((entry) => entry.name === model)?.patches ?? wanted.mask.length;
     const hex = mask ?? start.answer.mask;

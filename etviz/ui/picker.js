@@ -107,9 +107,14 @@ export function createModelMenu(start, onModel) {
   const name = models.length > 1 ? menu : h("b", {}, models[0].name);
   return {
     node: h("div", { class: "etviz-model" }, name, facts),
-    show(model) {
+    show(model, snapshot = null) {
+      if (![...menu.options].some((option) => option.value === model)) {
+        menu.append(h("option", { value: model }, model)); // a run, which no menu knew at the start
+        name.replaceWith(menu);
+      }
       menu.value = model;
-      facts.textContent = models.find((entry) => entry.name === model)?.facts ?? "";
+      const known = models.find((entry) => entry.name === model)?.facts ?? "";
+      facts.textContent = snapshot ? `As it was in training, at ${snapshot.replace(".safetensors", "")}` : known;
     },
   };
 }

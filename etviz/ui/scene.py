@@ -86,10 +86,15 @@ class Scene:
     mask: Tensor  # (1, N) bool, True = hidden
     settings: Settings
 
+    @property
+    def has_energy(self) -> bool:
+        """Whether the model descends on an energy; others rebuild a picture at once."""
+        return hasattr(self.model, "trace")
+
     def key(self) -> tuple:
-        """What tells two scenes apart, hashable."""
+        """What tells two scenes apart, hashable. The model itself: a training may write a name's weights anew."""
         pixels = hashlib.sha256(self.image.numpy().tobytes()).hexdigest()
-        return self.model_name, self.snapshot, pixels, mask_to_hex(self.mask), self.settings
+        return self.model, pixels, mask_to_hex(self.mask), self.settings
 
     def effective_settings(self) -> dict:
         """The settings with the model's own filled in, and those own ones under "own"."""

@@ -10,7 +10,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from etviz.checkpoints import list_checkpoints, list_snapshots, load_card, load_config, load_model
+from etviz.checkpoints import (
+    SNAPSHOTS,
+    WEIGHTS,
+    find_checkpoint,
+    list_checkpoints,
+    list_snapshots,
+    load_card,
+    load_config,
+    load_model,
+)
 from etviz.data import to_float
 from etviz.errors import UsageError
 from etviz.masks import mask_from_hex, mask_to_hex, random_mask
@@ -18,10 +27,12 @@ from etviz.models import MODELS, MaskedImageModel, Trace, model_options
 from etviz.ui.payload import decode_pixels, encode_pixels
 from etviz.ui.pictures import Pictures, galleries, load_pictures, title
 from etviz.ui.readings import READINGS
+from etviz.ui.runs import list_runs
 from etviz.ui.scene import MAX_STEPS, Scene, Settings, a_dict
 from etviz.ui.uploads import MAX_BYTES, MAX_SIDE, read_upload
 
 MAX_WAITING = 32  # questions at once; more are turned away with a sentence
+MAX_MODELS = 40  # kept in memory: the snapshots of some runs
 MAX_TRACES = 6  # kept for the views that look closer at what is on screen
 TURN = 0.001  # seconds
 
@@ -41,7 +52,7 @@ class Service:
         self.checkpoints = self.find_models(checkpoint)
         self.root = root
         self.lock = threading.RLock()  # held while a model computes
-        self._models: dict[tuple, MaskedImageModel] = {}
+        self._models: OrderedDict[tuple, tuple[int, MaskedImageModel]] = OrderedDict()
         self._pictures: dict[tuple, Pictures] = {}
         self._traces: OrderedDict[tuple, Trace] = OrderedDict()
         self._places = threading.BoundedSemaphore(MAX_WAITING)
@@ -66,17 +77,26 @@ class Service:
 
     # ---- what is shared ------------------------------------------------------------------------------------------
 
-    def model(self, name: str, snapshot: str | None = None) -> MaskedImageModel:
-        """A model by its name in the menu, loaded when first asked for; names from outside never become paths."""
-        if not isinstance(name, str) or name not in self.checkpoints:
+    def place(self, name: str) -> str:
+        """Where a model of the menu or a training run lies; names from outside never become paths."""
+        places = self.checkpoints if isinstance(name, str) and name in self.checkpoints else list_runs()
+        if not isinstance(name, str) or name not in places:
             raise UsageError(f"There is no model {str(name)[:60]!r} here: choose one from the menu.")
-        place = self.checkpoints[name]
+        return places[name]
+
+    def model(self, name: str, snapshot: str | None = None) -> MaskedImageModel:
+        """A model by its name, loaded when first asked for, and again once a training has written it anew."""
+        place = self.place(name)
         if snapshot is not None and snapshot not in list_snapshots(place):
             raise UsageError(f"{name} has no snapshot {str(snapshot)[:60]!r}: reload the page.")
+        written = _time_written(place, snapshot)
         with self.lock:
-            if (name, snapshot) not in self._models:
-                self._models[name, snapshot] = load_model(place, snapshot)
-            return self._models[name, snapshot]
+            if self._models.get((name, snapshot), (None,))[0] != written:
+                self._models[name, snapshot] = written, load_model(place, snapshot)
+            self._models.move_to_end((name, snapshot))
+            if len(self._models) > MAX_MODELS:
+                self._models.popitem(last=False)
+            return self._models[name, snapshot][1]
 
     def pictures(self, dataset: str, size: int) -> Pictures:
         """A gallery's pictures at a model's size, loaded when first asked for."""
@@ -88,12 +108,13 @@ class Service:
                 self._pictures[dataset, size] = load_pictures(dataset, self.root, size)
             return self._pictures[dataset, size]
 
-    def scene(self, question: dict) -> Scene:
+    def scene(self, question: dict, energy: bool = True) -> Scene:
         """What a question is about.
 
         Args:
             question: {model: a name, snapshot: of the model, or null, picture: {dataset, index} or {pixels, name},
                 mask: hexadecimal, settings: as `Settings.read` takes them}, from outside.
+            energy: whether the model must have one to descend.
 
         Raises:
             UsageError: anything in it is not what it should be.
@@ -101,7 +122,7 @@ class Service:
         question = a_dict(question)
         model = self.model(question.get("model"), question.get("snapshot"))
         pixels, picture, caption = self._picture(question.get("picture"), model.img_size)
-        return Scene(
+        scene = Scene(
             model=model,
             model_name=question["model"],
             snapshot=question.get("snapshot"),
@@ -111,6 +132,9 @@ class Service:
             mask=mask_from_hex(question.get("mask"), model.num_patches),
             settings=Settings.read(question.get("settings")),
         )
+        if energy and not scene.has_energy:
+            raise UsageError(f"{scene.model_name} has no energy to descend: choose an Energy Transformer.")
+        return scene
 
     def trace(self, scene: Scene, keep_attention: bool = False) -> Trace:
         """The scene's descent; the last few are kept, so that looking closer costs no second descent."""
@@ -231,6 +255,13 @@ def _is_sound(checkpoint: str) -> bool:
         return _has_energy(checkpoint)
     except UsageError:
         return False
+
+
+def _time_written(checkpoint: str, snapshot: str | None) -> int:
+    """When the weights were written, in nanoseconds; 0 where they are gone, for the loading to say so."""
+    folder = find_checkpoint(checkpoint)
+    weights = folder / WEIGHTS if snapshot is None else folder / SNAPSHOTS / snapshot
+    return weights.stat().st_mtime_ns if weights.is_file() else 0
 
 
 def count_patches(checkpoint: str) -> int:

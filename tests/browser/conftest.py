@@ -8,7 +8,8 @@ import torch
 from playwright.sync_api import expect, sync_playwright
 
 import etviz
-from etviz.checkpoints import save_checkpoint
+from etviz.checkpoints import save_checkpoint, save_snapshot, write_text
+from etviz.training import history_csv
 from etviz.ui.payload import decode_pixels
 from tests.browser.app import CHROMIUM, FLAGS, serving
 
@@ -41,8 +42,38 @@ def model():
     return etviz.create_model("et", **SIZES).eval()
 
 
+def history_row(epoch):
+    """A validation as a training writes it."""
+    counts = {"step": 100 * epoch, "epoch": float(epoch), "images": 6400 * epoch, "seconds": 60.0 * epoch}
+    rates = {
+        "lr": 0.005 / epoch,
+        "train_loss": 0.6 - 0.1 * epoch,
+        "gradient_norm": 0.5,
+        "images_per_second": 90.5 + epoch,
+    }
+    return counts | rates | {"masked_mse": 0.04, "masked_psnr": 13.0 + epoch}
+
+
 @pytest.fixture(scope="session")
-def address(model, browser, tmp_path_factory):
+def epochs():
+    """Models of a training: two snapshots, then the final weights."""
+    torch.manual_seed(1)
+    return [etviz.create_model("et", **SIZES).eval() for _ in range(3)]
+
+
+@pytest.fixture(scope="session")
+def run(epochs, tmp_path_factory):
+    """A training of four epochs, after two of them."""
+    folder = tmp_path_factory.mktemp("home") / "outputs" / "begun"
+    save_checkpoint(epochs[2], folder, {"model": "et", "epochs": 2.0, "planned_epochs": 4}, {"train": {"epochs": 4}})
+    save_snapshot(epochs[0], folder, 10, 0.1, 640)
+    save_snapshot(epochs[1], folder, 100, 1.0, 6400)
+    write_text(folder / "history.csv", history_csv([history_row(1), history_row(2)]))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def address(model, run, browser, tmp_path_factory):
     """The app as a user starts it, on a free port, with untrained models (one of them cut short) and no dataset."""
     folder = tmp_path_factory.mktemp("app")
     for name in ("cut", "tiny", "twin"):
@@ -50,7 +81,8 @@ def address(model, browser, tmp_path_factory):
     save_checkpoint(etviz.create_model("et", **SIZES, patch_size=8), folder / "coarse", {})
     weights = folder / "cut" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    with serving("--checkpoint", "tiny", "--data-root", str(folder), ETVIZ_CHECKPOINTS=str(folder)) as address:
+    places = {"ETVIZ_CHECKPOINTS": str(folder), "ETVIZ_RUNS": str(run.parent)}
+    with serving("--checkpoint", "tiny", "--data-root", str(folder), **places) as address:
         yield address
 
 

@@ -1,6 +1,7 @@
 """What the page can ask of a scene. One file a view; each reading takes (service, question) and gives plain data."""
 
 from etviz.ui.readings.attention import read_attention
+from etviz.ui.readings.compare import read_compare
 from etviz.ui.readings.descent import read_descent
 from etviz.ui.readings.export import read_export
 from etviz.ui.readings.gallery import read_gallery
@@ -8,6 +9,7 @@ from etviz.ui.readings.guide import read_choices, read_memory_sheet
 from etviz.ui.readings.landscape import read_energy_plane, read_gradient_lines, read_perturbations
 from etviz.ui.readings.memories import read_memories, read_memories_of_patch, read_memory_places
 from etviz.ui.readings.quality import read_quality
+from etviz.ui.readings.training import read_epochs, read_runs, read_training
 
 READINGS = {
     "trace": read_descent,
@@ -23,4 +25,8 @@ READINGS = {
     "perturbations": read_perturbations,
     "memory_sheet": read_memory_sheet,
     "choices": read_choices,
+    "compare": read_compare,
+    "runs": read_runs,
+    "training": read_training,
+    "epochs": read_epochs,
 }

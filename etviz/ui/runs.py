@@ -1,0 +1,160 @@
+"""Training runs by name, finished or still being written: whatever lies in their folders, the page stays whole."""
+
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from etviz.checkpoints import (
+    CONFIG,
+    HISTORY,
+    SNAPSHOTS,
+    WEIGHTS,
+    find_checkpoint,
+    list_snapshots,
+    load_card,
+    load_config,
+    snapshot_metadata,
+)
+from etviz.errors import UsageError
+from etviz.models import MODELS, model_options
+from etviz.training import LAST, read_history
+
+SIGNS = (WEIGHTS, HISTORY, SNAPSHOTS, LAST)  # a folder that holds one of these is a run
+QUIET = 900  # seconds without a write after which a run counts as stopped, or three validations if that is longer
+CURVES = ("epoch", "train_loss", "masked_psnr", "lr", "images_per_second")  # of history.csv
+
+
+def runs_root() -> Path:
+    """The folder of training runs: ETVIZ_RUNS, else outputs/ here, where the training command puts them."""
+    return Path(os.environ.get("ETVIZ_RUNS") or "outputs").expanduser()
+
+
+def list_runs() -> dict[str, str]:
+    """Runs under `runs_root`, the one begun last first: "outputs/NAME" -> its folder. No shipped name has a slash."""
+    root = runs_root()
+    folders = [p for p in root.glob("*") if any((p / sign).exists() for sign in SIGNS)]
+    folders.sort(key=lambda p: p.name, reverse=True)  # the command's names end in the time
+    return {f"{root.name}/{p.name}": str(p) for p in folders}
+
+
+def describe_run(name: str, place: str) -> dict:
+    """What menus need to know of a checkpoint or run, without loading its weights.
+
+    Returns:
+        name; energy: whether its model descends on one; patches, size: N and the image's side; step_size, beta: the
+        model's own, null where it has none; snapshots: [{file, epoch}], the oldest first; epoch: of the final weights,
+        or null; or else name and problem, a sentence, where nothing can be loaded (yet).
+    """
+    try:
+        config = load_config(place)["model"]
+        options = model_options(config["name"]) | config
+        return {
+            "name": name,
+            "energy": hasattr(MODELS[config["name"]], "trace"),
+            "patches": (options["img_size"] // options["patch_size"]) ** 2,
+            "size": options["img_size"],
+            "step_size": options.get("step_size"),
+            "beta": options.get("beta"),
+            "snapshots": list(_snapshots(place)),
+            "epoch": _card(place).get("epochs"),
+        }
+    except (UsageError, TypeError, ValueError, KeyError, ArithmeticError):
+        whose = f"a whole {CONFIG}" if (_folder(place) / WEIGHTS).is_file() else "its first validation"
+        return {"name": name, "problem": f"{name} has no weights that can be loaded yet: it waits for {whose}."}
+
+
+def _folder(place: str) -> Path:
+    """Of a shipped name or a path, with weights in it or none yet."""
+    try:
+        return find_checkpoint(place)
+    except UsageError:
+        return Path(place)
+
+
+def _snapshots(place: str) -> Iterable[dict]:
+    """Each that can be read."""
+    for file in list_snapshots(place):
+        try:
+            yield {"file": file, "epoch": float(snapshot_metadata(place, file)["epoch"])}
+        except (UsageError, KeyError, ValueError):
+            continue
+
+
+def _card(place: str) -> dict:
+    """card.json, or nothing where it cannot be read."""
+    try:
+        card = load_card(place)
+    except UsageError:
+        return {}
+    return card if isinstance(card, dict) else {}
+
+
+def read_run(name: str, place: str, shipped: bool) -> dict:
+    """How a training went, or goes.
+
+    Returns:
+        curves: a list of numbers for each of `CURVES`, null where not finite; a value for each validation.
+        facts: card.json's own, as far as it says: {model, dataset, parameters, images_seen, seconds, device, epochs,
+            planned_epochs, validation, test}, the last two masked PSNR in dB.
+        state: finished, running or stopped; written: seconds since it last wrote, null for a shipped checkpoint.
+        problem: a sentence where the history cannot be read, else empty.
+    """
+    rows, problem = _history(place)
+    return {
+        "curves": {key: [_number(row.get(key)) for row in rows] for key in CURVES},
+        "facts": _facts(_card(place)),
+        "problem": problem,
+        **({"state": "finished", "written": None} if shipped else _progress(place, rows)),
+    }
+
+
+def _history(place: str) -> tuple[list[dict], str]:
+    try:
+        rows = read_history(_folder(place))
+    except (OSError, ValueError, TypeError, AttributeError):  # a row cut short, bytes that are no text
+        return [], f"{HISTORY} cannot be read just now: it may be half written."
+    return rows, "" if rows else "There is no validation yet: the curves begin with the first."
+
+
+def _number(value: object) -> float | int | None:
+    return value if isinstance(value, int | float) and abs(value) < float("inf") else None
+
+
+def _facts(card: dict) -> dict:
+    names = ("model", "dataset", "parameters", "images_seen", "seconds", "device", "epochs", "planned_epochs")
+    facts = {key: card[key] for key in names if isinstance(card.get(key), str | int | float)}
+    metrics = card.get("metrics") if isinstance(card.get("metrics"), dict) else {}
+    scores = {split: (metrics.get(split) or {}).get("masked_psnr") for split in ("validation", "test")}
+    return facts | {split: psnr for split, psnr in scores.items() if isinstance(psnr, float)}
+
+
+def _progress(place: str, rows: list[dict]) -> dict:
+    """Whether a run under `runs_root` is still being written."""
+    done = bool(rows) and rows[-1].get("epoch", 0) >= _planned_epochs(place)
+    written = max(0.0, time.time() - _last_write(Path(place)))
+    state = "finished" if done else "running" if written < _patience(rows) else "stopped"
+    return {"state": state, "written": round(written, 1)}
+
+
+def _planned_epochs(place: str) -> float:
+    try:
+        return float(load_config(place)["train"]["epochs"])
+    except (UsageError, KeyError, TypeError, ValueError):
+        return float("inf")
+
+
+def _patience(rows: list[dict]) -> float:
+    seconds = [row.get("seconds") or 0.0 for row in rows[-2:]]
+    return max(QUIET, 3 * (seconds[-1] - seconds[0])) if len(seconds) == 2 else QUIET
+
+
+def _last_write(folder: Path) -> float:
+    """The newest modification time, in seconds since 1970, of a run's files; 0 where there are none."""
+    times = [0.0]
+    for path in (*folder.glob("*"), *folder.glob(f"{LAST}/*"), *folder.glob(f"{SNAPSHOTS}/*")):
+        try:
+            times.append(path.stat().st_mtime)
+        except OSError:  # a temporary file, renamed meanwhile
+            continue
+    return max(times)
