@@ -76,6 +76,16 @@ def galleries(dataset: str, root: str | None) -> tuple[list[str], str]:
     return [CARRIED_GALLERY, *others], note
 
 
+def example_pictures(dataset: str = "cifar10", root: str | None = None, size: int = 32) -> Pictures:
+    """A dataset's test images where it is on this machine, else pictures that scikit-image carries; no download.
+
+    Raises:
+        UsageError: the dataset cannot be read, or neither is there.
+    """
+    (first, *_), _ = galleries(dataset, root)
+    return load_pictures(first, root, size)
+
+
 def load_pictures(dataset: str, root: str | None, size: int) -> Pictures:
     """A dataset's test images, or scikit-image's pictures, at ``size``. Never downloads.
 
