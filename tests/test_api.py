@@ -16,7 +16,8 @@ from PIL import Image
 
 import etviz
 from etviz.checkpoints import save_checkpoint
-from etviz.metrics import masked_mse, mean_fill, ssim
+from etviz.inpainting import mean_fill
+from etviz.metrics import masked_mse, ssim
 from etviz.ui.payload import to_bytes
 from etviz.ui.pictures import carried_pictures
 from tests.browser.app import serving

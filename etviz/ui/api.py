@@ -12,7 +12,8 @@ import gradio as gr
 import torch
 
 from etviz.errors import UsageError
-from etviz.metrics import image_metrics, masked_mse, mean_fill, psnr_of_mse
+from etviz.inpainting import mean_fill
+from etviz.metrics import image_metrics, masked_mse, psnr_of_mse
 from etviz.models import Trace, complete
 from etviz.ui.payload import encode_pixels, finite, payload
 from etviz.ui.readings.export import png_bytes

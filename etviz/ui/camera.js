@@ -16,7 +16,7 @@ export function createCamera({ onFile, onProblem }) {
   const dialog = h(
     "dialog",
     { class: "etviz-camera", "aria-label": "Take a picture", close: stop },
-    h("div", { class: "etviz-canvas" }, video),
+    h("div", { class: "etviz-viewfinder" }, video),
     h(
       "div",
       { class: "etviz-choose" },

@@ -26,9 +26,9 @@ export function createCurve({ label, onNumber }) {
   const node = h("div", { class: "etviz-curve" }, plot, slider);
   let curves = [];
   let number = 1;
+  let [width, height] = [0, 0]; // kept, because asking for them makes a browser lay the page out
 
   function drawAll() {
-    const [width, height] = [plot.clientWidth, plot.clientHeight];
     if (!curves.length || width < 60) return;
     const all = curves[0].shares.length - 1;
     const x = (n) => CURVE_MARGIN.left + (n / all) * (width - CURVE_MARGIN.left - CURVE_MARGIN.right);
@@ -70,7 +70,11 @@ export function createCurve({ label, onNumber }) {
     point(event);
   });
   plot.addEventListener("pointermove", point);
-  new ResizeObserver(drawAll).observe(plot);
+  const observer = new ResizeObserver(() => {
+    [width, height] = [plot.clientWidth, plot.clientHeight];
+    drawAll();
+  });
+  observer.observe(plot);
 
   return {
     node,

@@ -23,9 +23,11 @@ SYSTEM_FONTS = ["system-ui", "sans-serif"]  # by name: Gradio's default would be
 SYSTEM_MONO = ["ui-monospace", "monospace"]
 PAGE, PAGE_DARK = "#faf9f6", "#141518"  # --page in painter.css
 
-# Gradio's own padding and width, and the colour scheme that its .dark class stands for.
+# Gradio's own padding, width and scrolling (nothing inside could stick to the window), and the colour scheme that its
+# .dark class stands for.
 PAGE_STYLE = """
 .gradio-container, .gradio-container :is(.main, .wrap) { max-width: none !important; padding: 0 !important; }
+.gradio-container { overflow: clip !important; }
 .etviz { color-scheme: light; }
 .dark .etviz { color-scheme: dark; }
 """

@@ -21,10 +21,10 @@ export function createMemoryGrid({ onPick, tell }) {
   let chosen = null;
   let layout = { columns: 1, scale: 1, cell: 1 };
   let hovered = null; // a rank
+  let room = 0; // the width there is, kept because asking for it makes a browser lay the page out
 
   /** How large the pictures are drawn and how many to a row, by the room there is. */
   function arrange() {
-    const room = node.clientWidth;
     const sizes = PICTURE_SIDES.map((wanted) => {
       const scale = Math.max(1, Math.round(wanted / now.side));
       const cell = scale * now.side + PICTURE_GAP;
@@ -35,7 +35,7 @@ export function createMemoryGrid({ onPick, tell }) {
   }
 
   function drawAll() {
-    if (!now.order.length || node.clientWidth < 40) return;
+    if (!now.order.length || room < 40) return;
     arrange();
     const { columns, cell } = layout;
     const [width, height] = [columns * cell - PICTURE_GAP, Math.ceil(now.order.length / columns) * cell - PICTURE_GAP];
@@ -85,7 +85,7 @@ export function createMemoryGrid({ onPick, tell }) {
     const [row, column] = [Math.floor(hovered / columns), hovered % columns];
     tip.textContent = tell(now.order[hovered], hovered);
     tip.style.left = column < columns / 2 ? `${(column + 1) * cell}px` : "auto";
-    tip.style.right = column < columns / 2 ? "auto" : `${node.clientWidth - column * cell}px`;
+    tip.style.right = column < columns / 2 ? "auto" : `${room - column * cell}px`;
     tip.style.top = `${row * cell}px`;
   }
 
@@ -109,7 +109,11 @@ export function createMemoryGrid({ onPick, tell }) {
     event.preventDefault();
     onPick(now.order[clamp(moves[event.key], 0, last)]);
   });
-  new ResizeObserver(drawAll).observe(node);
+  const observer = new ResizeObserver(() => {
+    room = node.clientWidth;
+    drawAll();
+  });
+  observer.observe(node);
 
   return {
     node,

@@ -13,6 +13,7 @@ const ALL = ""; // the class menu's first entry
 export function createPicker(start, { onPicture, onProblem, ask, extra = [] }) {
   const askForPage = createAsker(ask);
   let page = start.gallery ?? null; // as etviz/ui/readings/gallery.py gives it
+  let asked = page; // the newest page asked for, perhaps still under way
   let shown = {}; // the picture on screen
   let thumbs = [];
 
@@ -25,7 +26,7 @@ export function createPicker(start, { onPicture, onProblem, ask, extra = [] }) {
   const classes = h("select", { class: "etviz-classes", "aria-label": "Class" });
   classes.addEventListener("change", () => turn({ label: classes.value === ALL ? null : classes.value, page: 0 }));
   const arrow = (text, name, by) =>
-    h("button", { type: "button", class: "etviz-icon", title: name, "aria-label": name, click: () => turn({ page: page.page + by }) }, text);
+    h("button", { type: "button", class: "etviz-icon", title: name, "aria-label": name, click: () => turn({ page: clamp(asked.page + by, 0, page.pages - 1) }) }, text);
   const [back, on] = [arrow("‹", "Earlier pictures", -1), arrow("›", "More pictures", 1)];
   const strip = h("div", { class: "etviz-thumbs" });
   const number = h("input", { type: "number", min: 0, step: 1, "aria-label": "Picture number", inputmode: "numeric" });
@@ -52,12 +53,14 @@ export function createPicker(start, { onPicture, onProblem, ask, extra = [] }) {
 
   /** Show another page; whether it came. */
   async function turn(changes) {
-    const { dataset, label } = page;
-    const answer = await askForPage({ kind: "gallery", model: start.answer.model, dataset, label, ...changes });
-    if (answer?.error) onProblem(answer.error);
-    if (answer && !answer.error) page = answer;
+    asked = { dataset: asked.dataset, label: asked.label, page: asked.page, ...changes };
+    const answer = await askForPage({ kind: "gallery", model: start.answer.model, ...asked });
+    if (answer === null) return false; // a newer question is under way
+    if (answer.error) onProblem(answer.error);
+    else page = answer;
+    asked = page;
     showPage();
-    return Boolean(answer && !answer.error);
+    return !answer.error;
   }
 
   function showPage() {

@@ -17,9 +17,12 @@ export function viridis(share) {
 export function draw(canvas, size, pixel) {
   if (canvas.width !== size) canvas.width = canvas.height = size;
   const image = new ImageData(size, size);
+  const { data } = image;
   for (let i = 0; i < size * size; i++) {
     const colour = pixel(i);
-    if (colour) image.data.set([...colour, 255], 4 * i);
+    if (!colour) continue;
+    for (let channel = 0; channel < 3; channel++) data[4 * i + channel] = colour[channel]; // scrubbing draws many
+    data[4 * i + 3] = 255;
   }
   canvas.getContext("2d").putImageData(image, 0, 0);
 }

@@ -3,7 +3,7 @@
 import { createAsker } from "./asker.js";
 import { bytes, h } from "./tools.js";
 
-const FORMATS = {
+const SAVED_AS = {
   html: ["Page that replays it (HTML)", "One file that replays the descent in any browser, offline"],
   gif: ["Film (GIF)", "Every state in turn"],
   zip: ["Everything (ZIP)", "Settings, mask, arrays (.npz), pictures, film strip and GIF"],
@@ -51,7 +51,7 @@ export function createShare(app, link) {
       "div",
       { class: "etviz-menu" },
       link ? h("button", { type: "button", title: COPY, click: copy }, "Copy link") : null,
-      ...Object.entries(FORMATS).map(button),
+      ...Object.entries(SAVED_AS).map(button),
       done,
     ),
   );

@@ -109,8 +109,8 @@ export function createCompareView(app) {
     const { answer } = app;
     const reading = await ask({ kind: "compare", picture: answer.picture, columns: missing.map(asked) });
     if (reading === null || app.answer !== answer) return; // asked anew meanwhile
-    if (reading.error) return app.say(reading.error);
-    reading.columns.forEach((given, i) => known.set(keyOf(missing[i]), given.error ? given : unpacked(given)));
+    const given = reading.columns ?? missing.map(() => reading); // an error is then each one's
+    given.forEach((found, i) => known.set(keyOf(missing[i]), found.error ? found : unpacked(found)));
     drawAll();
   }
 
@@ -140,7 +140,8 @@ export function createCompareView(app) {
 
   // -- drawing
 
-  const readings = () => columns.map((entry) => known.get(keyOf(entry)) ?? stale.get(keyOf(entry)) ?? null);
+  const readingOf = (entry) => known.get(keyOf(entry)) ?? stale.get(keyOf(entry)) ?? null;
+  const readings = () => columns.map(readingOf);
   const usable = (reading) => (reading && !reading.error ? reading : null);
   const frameAt = (reading) => Math.min(app.step, reading.frames.length - 1); // fewer steps: the last one stays
 
@@ -219,7 +220,7 @@ export function createCompareView(app) {
 
   async function show(answer) {
     const now = JSON.stringify([answer.picture, answer.mask, answer.energy.length]);
-    if (now !== descent) [stale, known] = [new Map([...stale, ...known]), new Map()];
+    if (now !== descent) [stale, known] = [new Map(columns.map((entry) => [keyOf(entry), readingOf(entry)])), new Map()];
     descent = now;
     const runs = await catalogue.list();
     if (app.answer !== answer) return; // a newer descent has come

@@ -8,7 +8,6 @@ import etviz
 from etviz.metrics import masked_mse, masked_psnr, ssim
 from etviz.ui.payload import decode_pixels, to_bytes
 from tests.browser.conftest import Visit
-from tests.browser.contrast import poor_contrast
 from tests.browser.test_address import parameters, resting
 
 DASH = "\N{EN DASH}"
@@ -35,6 +34,16 @@ def rows(visit):
 
     found = visit.page.locator(".etviz-table tbody tr")
     return [[number(cell) for cell in row.locator("td").all_text_contents()] for row in found.all()]
+
+
+def asked_columns(visit, found, patience=200):
+    """The columns of each comparison asked for, once `found` says that the one waited for is there."""
+    for _ in range(patience):
+        asked = [question["columns"] for question in visit.questions() if question["kind"] == "compare"]
+        if found(asked):
+            return asked
+        visit.page.wait_for_timeout(100)
+    raise AssertionError(f"not asked: {asked}")
 
 
 def scene(visit):
@@ -131,10 +140,9 @@ def test_columns_are_in_the_address(visit, browser, epochs):
 def test_only_what_changed_is_asked_for(visit):
     open_compare(visit)
     visit.page.get_by_role("combobox", name="Step rule of column C").select_option("backtracking")
-    expect(visit.page.locator(".etviz")).to_have_attribute("data-tab", "compare")
-    visit.page.wait_for_timeout(600)
-    asked = [question for question in visit.questions() if question["kind"] == "compare"]
-    assert [len(question["columns"]) for question in asked] == [4, 1]
+    asked = asked_columns(visit, lambda asked: len(asked) > 1)
+    assert [len(columns) for columns in asked] == [4, 1]
+    assert asked[1][0]["settings"]["rule"] == "backtracking"
 
 
 def test_another_grid_takes_the_painted_mask_along(visit):
@@ -142,10 +150,9 @@ def test_another_grid_takes_the_painted_mask_along(visit):
     visit.page.keyboard.press("4")  # the centre
     visit.settle()
     visit.page.get_by_role("combobox", name="Model of column B").select_option("coarse")
-    visit.page.wait_for_timeout(600)
-    settled(visit)
-    asked = [question for question in visit.questions() if question["kind"] == "compare"][-1]["columns"]
-    assert asked[0]["mask"] == etviz.mask_to_hex(etviz.center_mask(1, 16))
+    asked = asked_columns(visit, lambda asked: any(column["model"] == "coarse" for column in asked[-1]))
+    (coarse,) = [column for column in asked[-1] if column["model"] == "coarse"]
+    assert coarse["mask"] == etviz.mask_to_hex(etviz.center_mask(1, 16))
 
 
 def test_a_broken_model_is_a_sentence_in_its_column(visit):
@@ -195,6 +202,18 @@ def test_text_has_contrast(browser, address, scheme):
     context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
     visit = Visit(context, f"{address}?tab=compare")
     settled(visit)
-    poor = poor_contrast(visit.page)
+    poor = visit.poor_contrast()
     context.close()
     assert poor == []
+
+
+def test_columns_that_the_server_refuses_say_so(visit):
+    def refuse(route):
+        crowded = route.request.post_data_json["data"]["kind"] == "compare"
+        route.fulfill(json={"error": "Too many people are asking at once."}) if crowded else route.continue_()
+
+    open_compare(visit)
+    visit.page.route("**/component_server/", refuse)
+    visit.stroke(0, 1)
+    expect(visit.page.get_by_label("Column A", exact=True)).to_contain_text("Too many people")
+    assert [row[0] for row in rows(visit)] == [None] * 4  # nor are the last picture's numbers left standing

@@ -97,9 +97,10 @@ def start_game(visit):
 
 
 def everything_drawn(visit):
-    """All pixels on every canvas of the page, seen or not: [(3, S, S)], with nothing drawn as black."""
-    script = """() => [...document.querySelectorAll(".etviz canvas")].filter((c) => c.checkVisibility({visibilityProperty: true}))
-        .map((c) => [...c.getContext("2d").getImageData(0, 0, c.width, c.height).data])"""
+    """All pixels on every visible canvas of the page: [(pixels, 3)]."""
+    script = """() => [...document.querySelectorAll(".etviz canvas")]
+        .filter((canvas) => canvas.checkVisibility({ visibilityProperty: true }))
+        .map((canvas) => [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data])"""
     return [torch.tensor(data).reshape(-1, 4)[:, :3] for data in visit.page.evaluate(script)]
 
 

@@ -92,7 +92,12 @@ def test_pointing_at_the_plane_says_its_energy_and_a_click_goes_to_a_state(visit
     first = visit.page.locator("circle[data-step='0']").bounding_box()
     visit.page.mouse.click(first["x"] + first["width"] / 2, first["y"] + first["height"] / 2)
     assert visit.read("step") == "0"
-    assert numbers(tip.inner_text())[:2] == pytest.approx([0, trace.energy[0, 0].item()], abs=0.06)
+    state, own, beneath, *place = numbers(tip.inner_text())
+    assert (state, own) == pytest.approx((0, trace.energy[0, 0].item()), abs=0.06)
+    reach = (plane.first[-1] - plane.first[0]).item()
+    assert place == pytest.approx(plane.path[0].tolist(), abs=0.01 * reach)  # the colours lie as the path does
+    expected = model.descent.energy(plane.states(plane.path[:1]), beta=trace.beta).item()
+    assert beneath == pytest.approx(expected, abs=0.02 * (plane.energy.max() - plane.energy.min()).item())
 
 
 def test_pointing_at_the_line_says_its_energy(visit, model):

@@ -55,7 +55,7 @@ def test_the_table_equals_the_python_api_at_every_step(visit, model):
 def test_nothing_hidden_has_nothing_to_compare(visit):
     visit.press("Clear")
     shown = table(visit)
-    assert set(shown["mse"].values()) == set(shown["psnr"].values()) == {"–"}
+    assert set(shown["mse"].values()) == set(shown["psnr"].values()) == {"\N{EN DASH}"}
     assert set(shown["ssim"].values()) == {"1.000"}
     assert visit.page.locator("tr[data-metric=mse] .is-best").count() == 0
 
@@ -90,8 +90,9 @@ def test_painting_does_not_wait_for_it(visit):
         visit.stroke(patch)
         visit.settle()
     assert visit.read("hidden") == "2"
+    while held:
+        held.pop().continue_()
     visit.page.unroute("**/component_server/")
-    held.pop().continue_()
     assert number(table(visit)["mse"]["mean_fill"]) > 0  # of the newest mask, not of the empty one
 
 

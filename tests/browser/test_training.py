@@ -13,7 +13,6 @@ from etviz.metrics import masked_psnr
 from etviz.training import history_csv
 from etviz.ui.payload import decode_pixels, to_bytes
 from tests.browser.conftest import Visit, history_row
-from tests.browser.contrast import poor_contrast
 from tests.browser.test_address import parameters, resting
 
 RUN = "outputs/begun"
@@ -151,6 +150,6 @@ def test_text_has_contrast(browser, address, scheme):
     context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
     visit = Visit(context, f"{address}?tab=training&run={RUN}")
     expect(visit.page.locator(".etviz-strip button")).to_have_count(3, timeout=30_000)
-    poor = poor_contrast(visit.page)
+    poor = visit.poor_contrast()
     context.close()
     assert poor == []

@@ -11,14 +11,14 @@ from etviz.ui.payload import decode_pixels, to_bytes
 
 def test_single_steps_by_button_and_by_key(visit):
     press = visit.page.keyboard.press
-    visit.press("Step back")
+    visit.page.get_by_role("button", name="Step back").click()
     assert visit.read("step") == "11"
     visit.page.locator(".etviz-cell").first.focus()
     for key, step in ((",", "10"), (",", "9"), (".", "10")):
         press(key)
         assert visit.read("step") == step
-    visit.press("Step on")
-    visit.press("Step on")
+    visit.page.get_by_role("button", name="Step on").click()
+    visit.page.get_by_role("button", name="Step on").click()
     expect(visit.page.get_by_role("button", name="Step on")).to_be_disabled()
     press(".")
     assert visit.read("step") == "12"
@@ -44,9 +44,14 @@ def test_p_plays_and_pauses(visit):
     expect(visit.page.get_by_role("button", name="Play the descent")).to_be_visible()
 
 
+def stop_the_clock(visit):
+    visit.page.clock.install(time=0)
+    visit.page.clock.pause_at(1_000)
+
+
 def test_slow_motion_is_as_slow_as_it_says(visit):
     """The page's clock is the test's: a step takes 170 ms at full speed."""
-    visit.page.clock.install()
+    stop_the_clock(visit)
     for name, duration in (("Quarter speed", 680), ("Half speed", 340), ("Full speed", 170)):
         visit.page.get_by_role("button", name=name).click()
         expect(visit.page.get_by_role("button", name=name)).to_have_attribute("aria-pressed", "true")
@@ -58,7 +63,7 @@ def test_slow_motion_is_as_slow_as_it_says(visit):
 
 
 def test_a_change_of_speed_while_playing_holds_at_once(visit):
-    visit.page.clock.install()
+    stop_the_clock(visit)
     visit.page.get_by_role("button", name="Play the descent").click()
     visit.page.get_by_role("button", name="Quarter speed").click()
     visit.page.clock.run_for(2 * 680 + 100)

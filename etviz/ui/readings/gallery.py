@@ -14,8 +14,8 @@ def read_gallery(service, question: dict) -> dict:
         question: {dataset, model: whose size the pictures take, label: a class's name, or null for all, page: from 0}.
 
     Returns:
-        dataset, label, page; pages, per_page: how many; count: pictures of this class; total: of all; classes: their names;
-        thumbs: [{index, caption, image: base64 of bytes}].
+        dataset, label, page; pages, per_page: how many; count: pictures of this class; total: of all; classes: their
+        names; thumbs: [{index, caption, image: base64 of bytes}].
 
     Raises:
         UsageError: there is no such dataset, class or page.

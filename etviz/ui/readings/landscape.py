@@ -74,8 +74,8 @@ def read_energy_plane(service, question: dict) -> dict:
 
     Returns:
         `etviz.analysis.EnergyPlane`: first, second: P coordinates each; energy: base64 of P * P float32, row by row
-        along second; path: S pairs; path_energy, steps: S numbers; variance: two shares; block, blocks: which one of how
-        many.
+        along second; path: S pairs; path_energy, steps: S numbers; variance: two shares; block, blocks: which one of
+        how many.
 
     Raises:
         UsageError: the descent spans no plane.
