@@ -178,14 +178,14 @@ def test_descents_are_compared_by_their_mean_energies(model, images, mask):
 
 
 def test_a_comparison_shows_every_fill_and_its_psnr(images, mask):
-    fills = {"black": torch.zeros_like(images), "white": torch.ones_like(images)}
+    fills = {"black as a starless night": torch.zeros_like(images), "white": torch.ones_like(images)}
     axes = np.array(plots.comparison_grid(images, mask, fills).axes).reshape(3, 4)
     psnr = masked_psnr(images, fills["white"], mask)
     for row, image, value in zip(axes, images, psnr, strict=True):
         assert torch.allclose(drawn(row[3]), image)
         assert row[2].get_xlabel() == f"{value:.1f} dB"
-    assert torch.allclose(drawn(axes[0, 1]), etviz.complete(images, fills["black"], mask)[0])
-    assert [cell.get_title() for cell in axes[0]] == ["masked", "black", "white", "original"]
+    assert torch.allclose(drawn(axes[0, 1]), etviz.complete(images, fills["black as a starless night"], mask)[0])
+    assert [cell.get_title() for cell in axes[0]] == ["masked", "black as a\nstarless night", "white", "original"]
 
 
 def test_a_notebook_shows_a_figure_as_a_picture(model):

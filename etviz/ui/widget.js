@@ -8,6 +8,11 @@ import { h } from "./tools.js";
 
 const SETTINGS = ["steps", "step_size", "beta", "rule", "settle"];
 
+/** In JupyterLab plain keys are commands too: what the painter is told, the notebook must not hear. */
+function keepPlainKeys(event) {
+  if (!event.ctrlKey && !event.metaKey && !event.altKey) event.stopPropagation();
+}
+
 export default {
   async render({ model, el }) {
     const me = Math.random(); // every view of the widget hears every answer
@@ -37,8 +42,8 @@ export default {
       model.save_changes();
     }
 
-    el.dataset.lmSuppressShortcuts = "true"; // or JupyterLab would take the painter's keys for its own
     el.replaceChildren(root);
+    el.addEventListener("keydown", keepPlainKeys);
     model.on("msg:custom", hear);
     const start = await ask({ kind: "start" });
     const explorer = createExplorer(root, { start, ask, views: model.get("views"), onAnswer: tell });
@@ -51,6 +56,7 @@ export default {
     const traits = ["mask", "image_index", "settings"];
     traits.forEach((name) => model.on(`change:${name}`, follow));
     return () => {
+      el.removeEventListener("keydown", keepPlainKeys);
       model.off("msg:custom", hear);
       traits.forEach((name) => model.off(`change:${name}`, follow));
     };

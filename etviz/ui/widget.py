@@ -1,4 +1,4 @@
-"""The explorer as a Jupyter widget, by anywidget: in JupyterLab, VS Code, Colab and marimo."""
+"""What a notebook shows live: the explorer, by anywidget (JupyterLab, VS Code, Colab, marimo), and a training."""
 
 import base64
 import copy
@@ -16,10 +16,13 @@ from etviz.models import MaskedImageModel, Trace
 from etviz.plots.film import film_strip
 from etviz.ui.bundle import bundle, styles
 from etviz.ui.held import HeldService
+from etviz.ui.monitor import NotebookProgress, TrainingMonitor
 from etviz.ui.payload import to_bytes
 from etviz.ui.pictures import Pictures
 from etviz.ui.readings.export import figure_bytes
 from etviz.ui.scene import Scene, Settings, own_settings
+
+__all__ = ["Explorer", "NotebookProgress", "TrainingMonitor"]
 
 VIEWS = ("explore", "energy", "attention", "memories", "landscape")  # those that ask about the one model alone
 SOURCE = "Image"  # what the captions call a picture
