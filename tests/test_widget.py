@@ -157,7 +157,13 @@ def test_controls_descend_and_follow(explorer):
 
 
 def row(epoch):
-    return {"step": 10 * epoch, "epoch": float(epoch), "train_loss": 1.0 / epoch, "masked_psnr": 10.0 + epoch}
+    return {
+        "step": 10 * epoch,
+        "epoch": float(epoch),
+        "train_loss": 1.0 / epoch,
+        "masked_psnr": 10.0 + epoch,
+        "masked_mse": 0.1,
+    }
 
 
 def write_history(folder, epochs):

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from etviz.checkpoints import find_checkpoint, list_checkpoints, load_history
 from etviz.errors import UsageError
 from etviz.plots.training import training_curves
-from etviz.training import Callback, State
+from etviz.training import Callback, State, read_history
 from etviz.ui.readings.export import figure_bytes
 from etviz.ui.runs import read_run
 
@@ -32,6 +32,8 @@ class TrainingMonitor(ipywidgets.VBox):
     """
 
     def __init__(self, run: str | os.PathLike, every: float = 2.0):
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, args=(every,), daemon=True)
         self.run = str(run)
         self.shipped = self.run in list_checkpoints()
         if not os.path.isdir(self.run):
@@ -39,8 +41,6 @@ class TrainingMonitor(ipywidgets.VBox):
         self.picture, self.line = ipywidgets.Image(format="png"), ipywidgets.Label()
         self.rows = -1
         super().__init__([self.line, self.picture])
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._watch, args=(every,), daemon=True)
         if not self.refresh():
             self._thread.start()
 
@@ -49,10 +49,14 @@ class TrainingMonitor(ipywidgets.VBox):
         found = read_run(self.run, self.run, self.shipped)
         rows = len(found["curves"]["epoch"])
         if rows > self.rows and rows > 0:
-            show_figure(self.picture, training_curves(load_history(self.run)))
+            show_figure(self.picture, training_curves(self._history()))
         self.rows = max(rows, self.rows)
         self.line.value = found["problem"] or describe(found)
         return found["state"] != "running"
+
+    def _history(self) -> list[dict]:
+        """Of a run that may have no weights yet."""
+        return load_history(self.run) if self.shipped else read_history(self.run)
 
     def stop(self) -> None:
         """Stop looking; the last curves stay."""
