@@ -11,7 +11,7 @@ from PIL import Image
 
 import etviz
 from etviz import UsageError, training
-from etviz.checkpoints import write_config
+from etviz.checkpoints import save_checkpoint, write_config
 from etviz.training import history_csv
 from tests.conftest import TINY
 
@@ -180,6 +180,7 @@ def until(condition, patience=20):
 
 
 def test_the_monitor_follows_a_run_to_its_end(model, tmp_path):
+    save_checkpoint(model, tmp_path, {})
     write_config(model, tmp_path, {"train": {"epochs": 3}})
     write_history(tmp_path, 1)
     monitor = TrainingMonitor(tmp_path, every=0.05)

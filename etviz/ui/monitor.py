@@ -20,8 +20,8 @@ DPI, CSS_DPI = 144, 96
 class TrainingMonitor(ipywidgets.VBox):
     """The curves of a run, drawn anew when its history grows; it ends by itself with the run.
 
-    A thread looks at the run's history.csv, so that the curves move while a cell of the same notebook trains. In a saved
-    notebook the curves of the moment stand in.
+    A thread looks at the run's history.csv, so that the curves move while a cell of the same notebook trains. In a
+    saved notebook the curves of the moment stand in.
 
     Args:
         run: a run's folder, or a shipped checkpoint's name.
@@ -100,7 +100,7 @@ def show_figure(picture: ipywidgets.Image, figure: Figure) -> None:
 
 
 class NotebookProgress(Callback):
-    """For `etviz.training.fit` in a notebook: a progress bar, and the curves so far, both of which stay when it is saved.
+    """For `etviz.training.fit` in a notebook: a progress bar, and the curves so far, which stay when it is saved.
 
     In a terminal, use `etviz.callbacks.ProgressBar`.
     """
