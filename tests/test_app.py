@@ -439,3 +439,13 @@ def test_no_two_modules_declare_one_name():
     names = re.findall(r"^(?:export )?(?:async )?(?:const|let|function|class) (\w+)", bundle("widget.js"), re.MULTILINE)
     assert len(names) > 30
     assert len(names) == len(set(names))
+
+
+def test_no_two_sheets_style_one_class():
+    """A rule that begins with a bare class is for every view: only one sheet may have it."""
+    owners = {}
+    for sheet in UI.glob("*.css"):
+        for name in set(re.findall(r"^\s*\.(etviz-[\w-]+)", sheet.read_text(), re.MULTILINE)):
+            owners.setdefault(name, []).append(sheet.name)
+    assert len(owners) > 50
+    assert {name: sheets for name, sheets in owners.items() if len(sheets) > 1} == {}

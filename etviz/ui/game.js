@@ -38,7 +38,7 @@ export function createGame(app, onPlaying) {
   );
   const invitation = h(
     "article",
-    { class: "etviz-card is-game" },
+    { class: "etviz-lesson is-game" },
     h("h2", {}, "Predict, then reveal"),
     h("p", {}, "For a class: say what a hidden picture shows, then reveal the descent step by step or at once, and at last the original. The page keeps the score."),
     button("Start the game →", () => begin()),

@@ -41,9 +41,9 @@ export function createGuideView(app) {
     const lead = () => app.lead({ settings: OWN_SETTINGS, ...where() });
     return h(
       "article",
-      { class: `etviz-card is-${name}` },
+      { class: `etviz-lesson is-${name}` },
       h("h2", {}, title),
-      h("div", { class: "etviz-card-picture" }, ...images),
+      h("div", { class: "etviz-lesson-picture" }, ...images),
       words[name],
       h("button", { type: "button", click: lead }, `${label} →`),
     );

@@ -96,8 +96,8 @@ export function createLandscapeView(app) {
   const line = createGradientChart();
   const plane = createPlaneChart({ onStep: app.setStep });
   const held = h("span", { class: "etviz-count" });
-  const [first, second] = [h("p", { class: "etviz-axis" }), h("p", { class: "etviz-axis is-upright" })];
-  const scale = h("div", { class: "etviz-scale" });
+  const [first, second] = [h("p", { class: "etviz-axis-name" }), h("p", { class: "etviz-axis-name is-upright" })];
+  const scale = h("div", { class: "etviz-plane-scale" });
   const [low, high] = [h("span"), h("span")];
   const onPlane = h("section", { class: "etviz-scene", "aria-label": "On the plane of the path" });
   const alongLine = h("section", { class: "etviz-scene", "aria-label": "Along minus the gradient" });

@@ -38,12 +38,12 @@ export function createTrainingView(app) {
   const title = h("b");
   const score = h("span", { title: "Peak signal-to-noise ratio over the hidden pixels of this picture" });
   const slider = h("input", { type: "range", min: 0, max: 0, step: 1, value: 0, "aria-label": "Training epoch", input: () => choose(Number(slider.value)) });
-  const strip = h("div", { class: "etviz-strip" });
+  const strip = h("div", { class: "etviz-snapshots" });
   const everywhere = h("button", { type: "button", click: openEverywhere }, "Open this epoch everywhere");
   const node = h(
     "div",
     { class: "etviz-training" },
-    h("div", { class: "etviz-run" }, h("label", { class: "etviz-number" }, "Run", menu), badge, facts),
+    h("div", { class: "etviz-which" }, h("label", { class: "etviz-number" }, "Run", menu), badge, facts),
     problem,
     h(
       "div",

@@ -56,7 +56,7 @@ def test_the_plots_numbers_are_those_of_the_python_api(visit, model):
     assert (here, after) == pytest.approx((line.energy_here, line.energy_next), abs=0.06)
     held = visit.page.locator("[aria-label='On the plane of the path'] .etviz-count").inner_text()
     assert number(held.split()[0]) == pytest.approx(100 * sum(plane.variance), abs=0.06)
-    low, high = visit.page.locator(".etviz-scale span").all_inner_texts()[-2:]
+    low, high = visit.page.locator(".etviz-plane-scale span").all_inner_texts()[-2:]
     assert number(low) == pytest.approx(plane.energy.min().item(), rel=1e-3)
     assert number(high) == pytest.approx(plane.energy.max().item(), rel=1e-3)
 

@@ -21,7 +21,7 @@ RUN = "outputs/begun"
 def open_run(visit):
     visit.page.get_by_role("tab", name="Training").click()
     visit.page.get_by_role("combobox", name="Run").select_option(RUN)
-    expect(visit.page.locator(".etviz-strip button")).to_have_count(3, timeout=30_000)
+    expect(visit.page.locator(".etviz-snapshots button")).to_have_count(3, timeout=30_000)
 
 
 def epochs_asked(visit):
@@ -61,7 +61,7 @@ def test_each_epoch_s_picture_equals_the_python_api(opened, epochs):
             frame = model.trace(image, mask).frames[:, step]
             shown = opened.pixels("Completed picture at this epoch")
             assert (shown.int() - to_bytes(etviz.complete(image, frame, mask))[0].int()).abs().max() <= 1
-            psnr = opened.page.locator(".etviz-strip button i").nth(index).inner_text()
+            psnr = opened.page.locator(".etviz-snapshots button i").nth(index).inner_text()
             assert float(psnr) == pytest.approx(masked_psnr(image, frame, mask).item(), abs=0.02)
     assert len(opened.requests) == asked
 
@@ -71,11 +71,11 @@ def test_the_epoch_is_scrubbed_by_keyboard_and_kept_in_the_address(opened, brows
     slider.focus()
     slider.press("ArrowLeft")
     assert re.match(r"Epoch 1, [\d.]+ dB", slider.get_attribute("aria-valuetext"))
-    expect(opened.page.locator(".etviz-strip button").nth(1)).to_have_attribute("aria-pressed", "true")
+    expect(opened.page.locator(".etviz-snapshots button").nth(1)).to_have_attribute("aria-pressed", "true")
     assert resting(opened) | {"run": RUN, "epoch": "step-00000100.safetensors"} == parameters(opened)
     context = browser.new_context(reduced_motion="reduce")
     other = Visit(context, opened.page.url)
-    expect(other.page.locator(".etviz-strip button").nth(1)).to_have_attribute("aria-pressed", "true")
+    expect(other.page.locator(".etviz-snapshots button").nth(1)).to_have_attribute("aria-pressed", "true")
     assert torch.equal(
         other.pixels("Completed picture at this epoch"), opened.pixels("Completed picture at this epoch")
     )
@@ -83,7 +83,7 @@ def test_the_epoch_is_scrubbed_by_keyboard_and_kept_in_the_address(opened, brows
 
 
 def test_an_epoch_is_opened_everywhere(opened, epochs, browser):
-    opened.page.locator(".etviz-strip button").first.click()
+    opened.page.locator(".etviz-snapshots button").first.click()
     opened.page.get_by_role("button", name="Open this epoch everywhere").click()
     expect(opened.page.get_by_role("button", name="This epoch is open everywhere")).to_be_disabled()
     assert parameters(opened)["snapshot"] == "step-00000010.safetensors"
@@ -101,10 +101,10 @@ def test_an_epoch_is_opened_everywhere(opened, epochs, browser):
 
 
 def test_a_stroke_rebuilds_every_epoch(opened):
-    before = opened.page.locator(".etviz-strip button i").all_text_contents()
+    before = opened.page.locator(".etviz-snapshots button i").all_text_contents()
     opened.stroke(0, 1, 2, 3)
     opened.settle()
-    expect(opened.page.locator(".etviz-strip button i").first).not_to_have_text(before[0])
+    expect(opened.page.locator(".etviz-snapshots button i").first).not_to_have_text(before[0])
 
 
 def test_a_running_training_refreshes_by_itself(opened, run, epochs):
@@ -115,7 +115,7 @@ def test_a_running_training_refreshes_by_itself(opened, run, epochs):
         save_snapshot(epochs[2], run, 200, 2.0, 12800)
         loss = opened.page.get_by_role("group", name="Training loss")
         expect(loss.locator("circle")).to_have_count(3, timeout=15_000)
-        expect(opened.page.locator(".etviz-strip button")).to_have_count(4, timeout=15_000)
+        expect(opened.page.locator(".etviz-snapshots button")).to_have_count(4, timeout=15_000)
         history.write_text("step,epoch\n1,")
         expect(opened.page.get_by_text("may be half written")).to_be_visible(timeout=15_000)
         write_text(history, history_csv([history_row(epoch) for epoch in (1, 2, 3, 4)]))
@@ -149,7 +149,7 @@ def test_a_phone_shows_it_all(phone):
 def test_text_has_contrast(browser, address, scheme):
     context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
     visit = Visit(context, f"{address}?tab=training&run={RUN}")
-    expect(visit.page.locator(".etviz-strip button")).to_have_count(3, timeout=30_000)
+    expect(visit.page.locator(".etviz-snapshots button")).to_have_count(3, timeout=30_000)
     poor = visit.poor_contrast()
     context.close()
     assert poor == []
