@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 ARGS ?=
 
-.PHONY: app test lint screenshots clean
+.PHONY: app test notebooks lint screenshots clean
 
 app: $(VENV)/.app
 	$(VENV)/bin/python app.py $(ARGS)
 
 test: $(VENV)/.dev
 	$(VENV)/bin/python -m pytest $(ARGS)
+
+# Runs every notebook on small budgets; leaves the files as they are.
+notebooks: $(VENV)/.dev
+	ETVIZ_NOTEBOOK_BUDGET=small $(VENV)/bin/python -m pytest --nbmake --nbmake-timeout=180 notebooks $(ARGS)
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .

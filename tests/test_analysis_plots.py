@@ -1,5 +1,6 @@
 """What the figures of an analysis draw, read back from them and held against other computations."""
 
+import io
 import subprocess
 import sys
 from dataclasses import replace
@@ -123,6 +124,77 @@ def test_memories_without_energies_keep_their_order(model):
     patches = analysis.memory_patches(model)
     (grid,) = plots.memory_grid(patches).axes
     assert torch.equal(cell(drawn(grid), 33, 32), patches[33])
+
+
+def test_memory_places_are_the_energies_of_each_patch(model, trace, images):
+    patches = analysis.memory_patches(model)
+    energy = torch.stack([analysis.memory_energy_by_token(model, trace, memory)[-1] for memory in (5, 90)])
+    axes = plots.memory_places(images[0], patches, energy, [5, 90]).axes
+    above, below = axes[1:3], axes[4:6]
+    g = model.descent.normalized(trace.tokens[0, -1])[1:]  # (N, D)
+    for memory, shown, place in zip((5, 90), above, below, strict=True):
+        assert torch.equal(drawn(shown), patches[memory])
+        expected = -0.5 * (g @ model.descent.blocks[0].memories[memory]).relu().square()
+        assert torch.allclose(torch.from_numpy(map_of(place)).flatten().float(), expected, atol=1e-5)
+        assert shown.get_title() == f"memory {memory}"
+        assert place.get_xlabel() == f"down to {expected.min():,.0f}"
+    with pytest.raises(UsageError, match="2 memories need as many rows"):
+        plots.memory_places(images[0], patches, energy[:1], [5, 90])
+
+
+def test_ratios_are_measured_on_the_same_masks_and_drawn(model, images):
+    nothing, ratios = torch.zeros_like, (0.25, 0.5)
+    fills = {"model": model.reconstruct, "black": lambda given, _: nothing(given)}
+    psnr = analysis.psnr_by_ratio(fills, images, ratios, seed=3)
+    for i, ratio in enumerate(ratios):
+        its_mask = etviz.random_mask(3, ratio, generator=torch.Generator().manual_seed(3))
+        hidden = np.stack([np.kron(m.numpy().reshape(8, 8), np.ones((4, 4), bool)) for m in its_mask])[:, None]
+        for name, filled in (("black", nothing(images)), ("model", model.reconstruct(images, its_mask))):
+            errors = ((images - filled).numpy() ** 2 * hidden).sum((1, 2, 3)) / (3 * hidden.sum((1, 2, 3)))
+            assert psnr[name][i].item() == pytest.approx(-10 * np.log10(errors.mean()), abs=1e-4)
+    (axes,) = plots.ratio_curves(ratios, psnr).axes
+    for line, values in zip(axes.get_lines(), psnr.values(), strict=True):
+        assert np.array_equal(line.get_xdata(), ratios)
+        assert np.allclose(line.get_ydata(), values)
+    with pytest.raises(UsageError, match="hides none"):
+        analysis.psnr_by_ratio(fills, images, [0.001])
+    with pytest.raises(UsageError, match="2 ratios need as many"):
+        plots.ratio_curves(ratios, {"short": torch.zeros(1)})
+    with pytest.raises(UsageError, match="One to 7 lines"):
+        plots.ratio_curves(ratios, {})
+
+
+def test_descents_are_compared_by_their_mean_energies(model, images, mask):
+    traces = {"slow": model.trace(images, mask), "fast": model.trace(images, mask, step_size=3.0, steps=7)}
+    figure = plots.compare_descents(traces)
+    (axes,) = figure.axes
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    for line, (name, trace), words in zip(axes.get_lines(), traces.items(), legend, strict=True):
+        assert np.allclose(line.get_ydata(), trace.energy.double().mean(0))
+        ups = int((trace.energy[:, 1:] > trace.energy[:, :-1]).sum())
+        assert words == f"{name}: rose in {ups} of {3 * (len(trace) - 1)} steps"
+    with pytest.raises(UsageError, match="One to 7 descents"):
+        plots.compare_descents({})
+
+
+def test_a_comparison_shows_every_fill_and_its_psnr(images, mask):
+    fills = {"black as a starless night": torch.zeros_like(images), "white": torch.ones_like(images)}
+    axes = np.array(plots.comparison_grid(images, mask, fills).axes).reshape(3, 4)
+    psnr = masked_psnr(images, fills["white"], mask)
+    for row, image, value in zip(axes, images, psnr, strict=True):
+        assert torch.allclose(drawn(row[3]), image)
+        assert row[2].get_xlabel() == f"{value:.1f} dB"
+    assert torch.allclose(drawn(axes[0, 1]), etviz.complete(images, fills["black as a starless night"], mask)[0])
+    assert [cell.get_title() for cell in axes[0]] == ["masked", "black as a\nstarless night", "white", "original"]
+
+
+def test_a_notebook_shows_a_figure_as_a_picture(model):
+    """With no magic: a PNG, and the size to show it at."""
+    figure = plots.memory_grid(analysis.memory_patches(model))
+    data, shown = figure._repr_png_()
+    width, height = Image.open(io.BytesIO(data)).size
+    assert (width, height) == tuple(int(144 * inches) for inches in figure.get_size_inches())
+    assert shown["width"] == pytest.approx(width * 96 / 144, abs=1)
 
 
 def test_memories_that_do_not_fit_are_refused(model):

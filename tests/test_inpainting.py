@@ -10,7 +10,13 @@ import torch
 import etviz
 from etviz import inpainting, metrics
 
-FLOORS = [inpainting.mean_fill, inpainting.navier_stokes_fill]
+FLOORS = [
+    inpainting.mean_fill,
+    inpainting.nearest_fill,
+    inpainting.biharmonic_fill,
+    inpainting.telea_fill,
+    inpainting.navier_stokes_fill,
+]
 
 
 def pixels_of(mask):
@@ -24,16 +30,36 @@ def test_mean_fill_is_the_mean_of_what_is_seen(images, mask):
     assert np.allclose(filled[2, 1].numpy()[hidden], channel[~hidden].mean(), atol=1e-6)
 
 
-def test_navier_stokes_is_opencvs(images, mask):
+@pytest.mark.parametrize(("fill", "method"), [("navier_stokes_fill", "INPAINT_NS"), ("telea_fill", "INPAINT_TELEA")])
+def test_navier_stokes_and_telea_are_opencvs(images, mask, fill, method):
     cv2 = pytest.importorskip("cv2", reason="the app's extra is not installed")
-    filled = inpainting.navier_stokes_fill(images, mask)
+    filled = getattr(inpainting, fill)(images, mask)
     for image, its_mask, result in zip(images, mask, filled, strict=True):
         hidden = pixels_of(its_mask)
         pixels = np.rint(image.permute(1, 2, 0).numpy() * 255).astype(np.uint8)
         pixels[hidden] = 128
-        expected = cv2.inpaint(pixels, hidden.astype(np.uint8), 3, cv2.INPAINT_NS)
+        expected = cv2.inpaint(pixels, hidden.astype(np.uint8), 3, getattr(cv2, method))
         assert np.array_equal(np.rint(result.permute(1, 2, 0).numpy() * 255)[hidden], expected[hidden])
         assert expected[hidden].std() > 0
+
+
+def test_nearest_is_the_nearest_by_brute_force(images, mask):
+    filled = inpainting.nearest_fill(images, mask)
+    places = np.stack(np.meshgrid(np.arange(32), np.arange(32), indexing="ij"), -1).reshape(-1, 2)
+    hidden = pixels_of(mask[1]).reshape(-1)
+    image, result = (picture[1].flatten(1).numpy() for picture in (images, filled))
+    for pixel in np.flatnonzero(hidden)[::50]:
+        distance = np.square(places[~hidden] - places[pixel]).sum(1)
+        ties = image[:, ~hidden][:, distance == distance.min()]
+        assert (ties == result[:, [pixel]]).all(0).any()
+
+
+def test_biharmonic_goes_on_with_a_slope():
+    """A plane solves the biharmonic equation: what is hidden inside it comes back."""
+    rows, columns = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
+    image = (0.2 + 0.01 * rows + 0.008 * columns).expand(1, 3, 32, 32)
+    filled = inpainting.biharmonic_fill(image, etviz.center_mask(1))
+    assert torch.allclose(filled, image, atol=1e-3)
 
 
 def test_navier_stokes_carries_an_edge_on():

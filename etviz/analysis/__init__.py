@@ -19,6 +19,7 @@ from etviz.analysis.memories import (
     top_memories,
 )
 from etviz.analysis.perturbations import Perturbations, perturbed_descents
+from etviz.analysis.ratios import psnr_by_ratio
 from etviz.analysis.snapshots import SnapshotFrame, snapshot_frames
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "memory_patches",
     "perturbed_descents",
     "principal_plane",
+    "psnr_by_ratio",
     "snapshot_frames",
     "top_memories",
 ]

@@ -1,19 +1,22 @@
 """Matplotlib figures from tensors, a Trace, an analysis or a run, each a Figure of its own. None touches pyplot."""
 
 from etviz.plots.attention import attention_heads, attention_maps
-from etviz.plots.energy import energy_curves, gradient_norm
+from etviz.plots.energy import compare_descents, energy_curves, gradient_norm
 from etviz.plots.error import energy_and_error
 from etviz.plots.film import complete_frames, film_bytes, film_gif, film_strip
-from etviz.plots.grids import hide_patches, reconstruction_grid
+from etviz.plots.grids import comparison_grid, hide_patches, reconstruction_grid
 from etviz.plots.landscape import landscape_line, landscape_plane
 from etviz.plots.maps import token_energy_maps
-from etviz.plots.memories import memory_grid
+from etviz.plots.memories import memory_grid, memory_places
 from etviz.plots.perturbations import perturbations
+from etviz.plots.ratios import ratio_curves
 from etviz.plots.training import epoch_strip, training_curves
 
 __all__ = [
     "attention_heads",
     "attention_maps",
+    "compare_descents",
+    "comparison_grid",
     "complete_frames",
     "energy_and_error",
     "energy_curves",
@@ -26,7 +29,9 @@ __all__ = [
     "landscape_line",
     "landscape_plane",
     "memory_grid",
+    "memory_places",
     "perturbations",
+    "ratio_curves",
     "reconstruction_grid",
     "token_energy_maps",
     "training_curves",

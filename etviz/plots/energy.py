@@ -10,7 +10,7 @@ from torch import Tensor
 
 from etviz.errors import UsageError
 from etviz.models import Trace
-from etviz.plots.style import BLUE, FAINT, GREEN, INK, ORANGE, SMALL, TEXT, new_figure, plain
+from etviz.plots.style import BLUE, FAINT, GREEN, INK, LINES, ORANGE, SMALL, TEXT, new_figure, plain
 
 LOW, HIGH = 0.1, 0.9  # quantiles that bound the band
 
@@ -41,6 +41,34 @@ def energy_curves(traces: Trace | Sequence[Trace]) -> Figure:
         axes.set_title(name, fontsize=TEXT, color=INK, loc="left")
     panels[0].set_title(f"total energy, {_rises(traces)}", fontsize=TEXT, color=INK, loc="left")
     panels[0].legend(fontsize=SMALL, frameon=False)
+    return figure
+
+
+def compare_descents(traces: dict[str, Trace]) -> Figure:
+    """Total energy against the step, a line for each of several descents of the same images: the means over them.
+
+    Energies have no unit, and compare between descents on one energy function only: another beta is another one. The
+    legend says in how many of its steps a descent went up.
+
+    Args:
+        traces: by name, of one energy function (depth 1); lengths may differ. Seven at most.
+
+    Raises:
+        UsageError: no trace, or more than there are colours for.
+    """
+    if not 1 <= len(traces) <= len(LINES):
+        raise UsageError(f"One to {len(LINES)} descents can be told apart in a figure, not {len(traces)}.")
+    figure = new_figure(7.4, 3.0)
+    axes = figure.subplots()
+    for (name, trace), color in zip(traces.items(), LINES, strict=False):
+        energy = trace.energy.double().mean(dim=0).cpu()
+        label = f"{name}: {_rises([trace])}"
+        axes.plot(range(len(trace)), energy, color=color, linewidth=1.6, marker="o", markersize=2.5, label=label)
+    axes.set_xlabel("step", fontsize=SMALL, color=INK)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_title(f"total energy, mean of {len(trace.energy)} images", fontsize=TEXT, color=INK, loc="left")
+    figure.legend(loc="outside right upper", fontsize=SMALL, frameon=False)
+    plain(axes)
     return figure
 
 

@@ -1,5 +1,7 @@
 """Images side by side: what was given, what the model saw, what it made of it."""
 
+from textwrap import fill
+
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -10,6 +12,7 @@ from etviz.plots.style import INK, SMALL, TEXT, new_figure, show_image
 
 HIDDEN_GREY = 0.5
 CELL = 0.95  # inches
+LETTERS = 15  # that fit over a picture
 
 
 def hide_patches(images: Tensor, mask: Tensor) -> Tensor:
@@ -48,4 +51,31 @@ def reconstruction_grid(images: Tensor, mask: Tensor, reconstruction: Tensor) ->
         cell.set_xlabel(f"{value:.1f} dB", fontsize=SMALL, color=INK)
     below = {"xycoords": "axes fraction", "textcoords": "offset points"}
     axes[-1][0].annotate("masked PSNR", (0, 0), (-6, -4), **below, fontsize=SMALL, color=INK, ha="right", va="top")
+    return figure
+
+
+def comparison_grid(images: Tensor, mask: Tensor, fills: dict[str, Tensor]) -> Figure:
+    """A row an image: masked, filled in by each way, original; beneath, the PSNR of the hidden pixels, in dB.
+
+    Args:
+        images: (B, C, H, W) in [0, 1].
+        mask: (B, N) bool, True = hidden.
+        fills: by name, (B, C, H, W) in [0, 1]; the given pixels are shown where visible.
+
+    Raises:
+        UsageError: shapes that do not fit.
+    """
+    columns = [("masked", hide_patches(images, mask), None)]
+    columns += [
+        (name, complete(images, filled, mask), masked_psnr(images, filled, mask)) for name, filled in fills.items()
+    ]
+    columns += [("original", images, None)]
+    figure = new_figure(CELL * len(columns), (CELL + 0.17) * len(images) + 0.25)
+    axes = figure.subplots(len(images), len(columns), squeeze=False)
+    for cells, (name, pictures, psnr) in zip(axes.T, columns, strict=True):
+        cells[0].set_title(fill(name, LETTERS), fontsize=SMALL, color=INK, pad=3)
+        for row, cell in enumerate(cells):
+            show_image(cell, pictures[row])
+            if psnr is not None:
+                cell.set_xlabel(f"{psnr[row]:.1f} dB", fontsize=SMALL, color=INK, labelpad=2)
     return figure

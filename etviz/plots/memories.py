@@ -1,12 +1,15 @@
 """The Hopfield memories as pictures, in the order of their use."""
 
+from collections.abc import Sequence
+
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from etviz.errors import UsageError
-from etviz.plots.style import FAINT, GREEN, INK, SMALL, TEXT, new_figure, plain, show_image
+from etviz.masks import grid_side
+from etviz.plots.style import COOL, FAINT, GREEN, INK, SMALL, TEXT, bare, new_figure, plain, show_image
 
 CELL = 0.2  # inches
 GAP = 1  # pixels between two memories
@@ -36,6 +39,37 @@ def memory_grid(patches: Tensor, energy: Tensor | None = None, columns: int = CO
     energy, order = energy.double().cpu().sort()
     figure = _draw_all(patches[order.to(patches.device)], columns, beside=2.4)
     _draw_shares(figure.axes[1], energy.cumsum(0) / energy.sum())
+    return figure
+
+
+def memory_places(picture: Tensor, patches: Tensor, energy: Tensor, memories: Sequence[int]) -> Figure:
+    """Where on a picture some memories fire: the picture, then under each memory its energy in every patch.
+
+    Every map has a scale of its own, written under it as its lowest energy: dark is low, where the memory fires most.
+    Energies have no unit.
+
+    Args:
+        picture: (C, H, W) in [0, 1].
+        patches: (M, C, P, P) in [0, 1], from `etviz.analysis.memory_patches`.
+        energy: (len(memories), N), 0 or negative, CLS first, as a row of `etviz.analysis.memory_energy_by_token` each.
+        memories: which of the M.
+
+    Raises:
+        UsageError: no memory, or not one row of energies each.
+    """
+    if not len(memories) or len(energy) != len(memories):
+        raise UsageError(f"{len(memories)} memories need as many rows of energies, at least one, not {len(energy)}.")
+    side = grid_side(energy.shape[1] - 1)
+    figure = new_figure(1.15 * (len(memories) + 1), 2.1)
+    axes = figure.subplots(2, len(memories) + 1, height_ratios=[0.5, 1], squeeze=False)
+    show_image(axes[1, 0], picture)
+    axes[0, 0].set_visible(False)
+    for (above, below), memory, row in zip(axes.T[1:], memories, energy, strict=True):
+        show_image(above, patches[memory])
+        above.set_title(f"memory {memory}", fontsize=SMALL, color=INK, pad=3)
+        below.imshow(row[1:].reshape(side, side).double().cpu().numpy(), cmap=COOL, vmax=0, interpolation="nearest")
+        bare(below)
+        below.set_xlabel(f"down to {row[1:].min():,.0f}", fontsize=SMALL, color=INK, labelpad=2)
     return figure
 
 

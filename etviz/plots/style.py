@@ -1,5 +1,7 @@
 """One look for every figure: sizes, colours, and how an image sits on its axes."""
 
+import io
+
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -8,16 +10,29 @@ from torch import Tensor
 
 # Okabe and Ito's palette, told apart by readers of any colour vision.
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+PURPLE, SKY = "#CC79A7", "#56B4E9"
+LINES = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, "#000000")  # of curves to tell apart, in this order
 INK, FAINT = "#222222", "#BBBBBB"
 HEAT, COOL = "viridis", "cividis"  # of weights; of energies
 
 TEXT, SMALL = 9, 7.5  # font sizes in points
 DPI = 200
+NOTEBOOK_DPI, CSS_DPI = 144, 96  # pixels in the file, and on the page, for every inch
+
+
+class NotebookFigure(Figure):
+    """A Figure that a notebook shows without any magic, sharp on dense screens and small in the file."""
+
+    def _repr_png_(self) -> tuple[bytes, dict]:
+        file = io.BytesIO()
+        self.savefig(file, format="png", dpi=NOTEBOOK_DPI)
+        width, height = (round(CSS_DPI * inches) for inches in self.get_size_inches())
+        return file.getvalue(), {"width": width, "height": height}
 
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure of ``width`` by ``height`` inches that keeps its own layout tight."""
-    return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    return NotebookFigure(figsize=(width, height), dpi=DPI, layout="constrained")
 
 
 def show_image(axes: Axes, image: Tensor) -> None:

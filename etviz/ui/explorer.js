@@ -9,6 +9,8 @@
  *                  replayed and nothing else can be asked for
  *   host.readFile  async (File) -> {pixels, caption} | {error}: make a picture of an upload (optional)
  *   host.onMask    (hex) -> nothing: told of every new mask (optional)
+ *   host.onAnswer  (answer) -> nothing: told of every descent that comes on screen (optional)
+ *   host.views     names of the views to show; all where left out
  *   host.address   the window whose address holds the state (optional)
  *
  * An answer holds all states of one descent (see etviz/ui/payload.py), so that scrubbing asks nobody. A mask is
@@ -130,10 +132,10 @@ export function createExplorer(root, host) {
   const picker = createPicker(start, { onPicture: pick, onProblem: say, ask: host.ask, extra: uploads?.controls });
   const models = createModelMenu(start, (model) => change({ model, snapshot: null, settings: OWN }));
   const chip = createSettingsChip({ onReset: () => change({ settings: OWN }) });
-  const views = (live ? VIEWS : REPLAYED).map((create) => create(app));
+  const views = (live ? VIEWS : REPLAYED).map((create) => create(app)).filter(({ name }) => host.views?.includes(name) ?? true);
   const tabs = createTabs(views, openTab);
   const address = createAddress(host.address ?? null, travelTo);
-  const share = live ? createShare(app, () => host.address.location.href) : null;
+  const share = live ? createShare(app, host.address ? () => host.address.location.href : null) : null;
   const askForDescent = createAsker(host.ask, tellBusy);
   const ui = build();
   root.replaceChildren(ui.node);
@@ -460,6 +462,7 @@ export function createExplorer(root, host) {
     say("");
     wanted.picture = answer.picture; // a link may have left its dataset out
     show(answer);
+    host.onAnswer?.(answer);
     if (remember) address.push(shareable());
     const end = answer.energy[lastStep()];
     ui.spoken.textContent = `Reconstructed with ${ui.counter.textContent}. Energy ${format(end)}.`;
@@ -518,5 +521,5 @@ export function createExplorer(root, host) {
     show(start.answer);
     if (!matchMedia("(prefers-reduced-motion: reduce)").matches) transport.start(); // shows what this is about
   }
-  return { change, setMask: replaceMask, setStep: scrub, openTab };
+  return { change, setMask: replaceMask, setStep: scrub, openTab, travelTo };
 }

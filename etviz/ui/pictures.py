@@ -31,12 +31,13 @@ class Pictures:
     """Square pictures with a word for each."""
 
     images: Tensor  # (n, 3, S, S) uint8
-    labels: list[str]  # n words
+    labels: list[str]  # n words; empty where there is none
     source: str  # what the captions call them
 
     def caption(self, index: int) -> str:
         """One picture in words."""
-        return f"{self.source} {index:,}: {self.labels[index]}"
+        label = self.labels[index]
+        return f"{self.source} {index:,}: {label}" if label else f"{self.source} {index:,}"
 
     @cached_property
     def classes(self) -> list[str]:
@@ -73,6 +74,16 @@ def galleries(dataset: str, root: str | None) -> tuple[list[str], str]:
         return [dataset, *others], ""
     note = f"{DOWNLOADABLE[dataset]} is not on this machine: these come with scikit-image."
     return [CARRIED_GALLERY, *others], note
+
+
+def example_pictures(dataset: str = "cifar10", root: str | None = None, size: int = 32) -> Pictures:
+    """A dataset's test images where it is on this machine, else pictures that scikit-image carries; no download.
+
+    Raises:
+        UsageError: the dataset cannot be read, or neither is there.
+    """
+    (first, *_), _ = galleries(dataset, root)
+    return load_pictures(first, root, size)
 
 
 def load_pictures(dataset: str, root: str | None, size: int) -> Pictures:

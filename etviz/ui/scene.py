@@ -104,7 +104,12 @@ class Scene:
 
     def effective_settings(self) -> dict:
         """The settings with the model's own filled in, and those own ones under "own"."""
-        descent = self.model.descent
-        own = dict(steps=descent.steps, step_size=descent.step_size, beta=descent.blocks[-1].beta)
+        own = own_settings(self.model)
         chosen = {key: value for key, value in vars(self.settings).items() if value is not None}
         return own | chosen | {"own": own}
+
+
+def own_settings(model: MaskedImageModel) -> dict:
+    """What a model's own descent takes: steps (of each block), step_size and beta."""
+    descent = model.descent
+    return dict(steps=descent.steps, step_size=descent.step_size, beta=descent.blocks[-1].beta)

@@ -51,7 +51,7 @@ class Service:
     """
 
     def __init__(self, checkpoint: str, dataset: str = "cifar10", root: str | None = None):
-        self.checkpoints = explorable(checkpoint)
+        self.checkpoints = self.find_models(checkpoint)
         self.root = root
         self.lock = threading.RLock()  # held while a model computes
         self._models: OrderedDict[tuple, tuple[int, MaskedImageModel]] = OrderedDict()
@@ -60,8 +60,23 @@ class Service:
         self.bands = Kept(MAX_BANDS)
         self._places = threading.BoundedSemaphore(MAX_WAITING)
         self.first = next(name for name, place in self.checkpoints.items() if place == checkpoint)
-        self.galleries, self.note = galleries(dataset, root)
+        self.galleries, self.note = self.find_galleries(dataset)
         self.pictures(self.galleries[0], self.model(self.first).img_size)
+
+    # ---- where models and pictures come from -----------------------------------------------------------------------
+
+    def find_models(self, checkpoint: str) -> dict[str, str]:
+        """Names for the menu, and where each model lies."""
+        return explorable(checkpoint)
+
+    def find_galleries(self, dataset: str) -> tuple[list[str], str]:
+        """Names of the galleries, the first to begin with, and a sentence where that is not the one asked for."""
+        return galleries(dataset, self.root)
+
+    def menu_entry(self, name: str) -> dict:
+        """A model of the menu, which need not be loaded for it."""
+        place = self.checkpoints[name]
+        return {"name": name, "facts": facts(place), "patches": count_patches(place)}
 
     # ---- what is shared ------------------------------------------------------------------------------------------
 
@@ -156,10 +171,7 @@ class Service:
         picture = {"dataset": dataset, "index": gallery["thumbs"][0]["index"]}
         question = {"seq": 0, "model": self.first, "picture": picture, "mask": mask_to_hex(mask)}
         return {
-            "models": [
-                {"name": name, "facts": facts(place), "patches": count_patches(place)}
-                for name, place in self.checkpoints.items()
-            ],
+            "models": [self.menu_entry(name) for name in self.checkpoints],
             "datasets": [{"name": name, "title": title(name)} for name in self.galleries],
             "gallery": gallery,
             "note": self.note,

@@ -9,7 +9,9 @@ const SAVED_AS = {
   zip: ["Everything (ZIP)", "Settings, mask, arrays (.npz), pictures, film strip and GIF"],
 };
 
-/** A menu that opens. `link()` gives the address to share, or null where there is none. */
+const COPY = "The address holds picture, mask, model, settings, step and tab";
+
+/** A menu that opens. `link()` gives the address to share; null in place of it where there is none. */
 export function createShare(app, link) {
   const ask = createAsker((question) => app.host.ask(question));
   const done = h("span", { class: "etviz-hint", role: "status" });
@@ -48,7 +50,7 @@ export function createShare(app, link) {
     h(
       "div",
       { class: "etviz-menu" },
-      h("button", { type: "button", title: "The address holds picture, mask, model, settings, step and tab", click: copy }, "Copy link"),
+      link ? h("button", { type: "button", title: COPY, click: copy }, "Copy link") : null,
       ...Object.entries(SAVED_AS).map(button),
       done,
     ),

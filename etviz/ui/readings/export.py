@@ -105,10 +105,10 @@ def picture_bytes(picture: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def figure_bytes(figure) -> bytes:
-    """A matplotlib Figure as a PNG."""
+def figure_bytes(figure, dpi: float | None = None) -> bytes:
+    """A matplotlib Figure as a PNG, at ``dpi`` or its own."""
     file = io.BytesIO()
-    figure.savefig(file, format="png")
+    figure.savefig(file, format="png", dpi=dpi or "figure")
     return file.getvalue()
 
 

@@ -1,0 +1,184 @@
+"""What a notebook shows live: the explorer, by anywidget (JupyterLab, VS Code, Colab, marimo), and a training."""
+
+import base64
+import copy
+from collections.abc import Sequence
+
+import anywidget
+import torch
+import traitlets
+from torch import Tensor
+
+from etviz.analysis.inputs import check_number
+from etviz.errors import UsageError
+from etviz.masks import check_mask, mask_from_hex, mask_to_hex, random_mask
+from etviz.models import MaskedImageModel, Trace
+from etviz.plots.film import film_strip
+from etviz.ui.bundle import bundle, styles
+from etviz.ui.held import HeldService
+from etviz.ui.monitor import NotebookProgress, TrainingMonitor
+from etviz.ui.payload import to_bytes
+from etviz.ui.pictures import Pictures
+from etviz.ui.readings.export import figure_bytes
+from etviz.ui.scene import Scene, Settings, own_settings
+
+__all__ = ["Explorer", "NotebookProgress", "TrainingMonitor"]
+
+VIEWS = ("explore", "energy", "attention", "memories", "landscape")  # those that ask about the one model alone
+SOURCE = "Image"  # what the captions call a picture
+FALLBACK_DPI = 100
+
+
+class Explorer(anywidget.AnyWidget):
+    """Paint a mask on an image, walk through the descent, and have both in Python.
+
+    ``mask``, ``image_index`` and ``settings`` can be read, set and observed; setting one descends anew at once, with or
+    without a page. Assign a new mask: changes inside the tensor go unseen. In a saved notebook, and wherever no widget
+    runs, the film strip of the last descent stands in.
+
+    Args:
+        model: with an energy, for colour images. The explorer takes a copy to the CPU: train on, and make a new one.
+        images: (B, 3, S, S) uint8, or float in [0, 1], which is rounded to 8 bits as the page shows it.
+        labels: B words.
+        mask: to begin with, (1, N) bool, True = hidden; 85% at random where None.
+        views: names of the page's tabs.
+        settings: steps, step_size, beta, rule and settle as `etviz.ui.scene.Settings.read` takes them; the model's own
+            where left out.
+
+    Raises:
+        UsageError: a model without an energy, images or labels that do not fit it, or as the traits below.
+    """
+
+    _esm = bundle("widget.js")
+    _css = styles()
+
+    mask = traitlets.Instance(
+        Tensor, help="(1, N) bool, True = hidden. Raises UsageError where it does not fit the model."
+    ).tag(
+        sync=True,
+        to_json=lambda mask, _: mask_to_hex(mask),
+        from_json=lambda text, explorer: mask_from_hex(text, explorer.model.num_patches),
+    )
+    image_index = traitlets.Int(0, help="Which of the images, from 0. Raises UsageError beyond them.").tag(sync=True)
+    settings = traitlets.Dict(help="How to descend; what is left out is the model's own.").tag(sync=True)
+    trace = traitlets.Instance(Trace, read_only=True, help="The descent of this image under this mask, attention kept.")
+    views = traitlets.List(traitlets.Unicode()).tag(sync=True)
+
+    def __init__(
+        self,
+        model: MaskedImageModel,
+        images: Tensor,
+        labels: Sequence[object] | None = None,
+        mask: Tensor | None = None,
+        views: Sequence[str] = VIEWS,
+        **settings,
+    ):
+        check_model(model)
+        pictures = Pictures(as_bytes(images, model.img_size), as_words(labels, len(images)), SOURCE)
+        self.model = copy.deepcopy(model).cpu().eval()
+        self.service = HeldService(self.model, pictures)
+        if mask is None:
+            mask = random_mask(1, num_patches=model.num_patches, generator=torch.Generator().manual_seed(0))
+        check_mask(mask, 1, model.num_patches)
+        super().__init__(mask=mask.cpu(), settings=effective(model, settings), views=list(views))
+        self.on_msg(self._hear)
+
+    @property
+    def image(self) -> Tensor:
+        """The image descended from, (1, 3, S, S) float in [0, 1]: what `etviz.plots` takes beside ``trace``."""
+        return self._scene().image[None]
+
+    def controls(self):
+        """Sliders for the step size, beta and the share to hide, for ipywidgets to show: the explorer follows them."""
+        from etviz.ui.controls import make_controls
+
+        return make_controls(self)
+
+    # ---- what may be set, and what follows from it ---------------------------------------------------------------
+
+    @traitlets.validate("mask")
+    def _check_mask(self, proposal: dict) -> Tensor:
+        check_mask(proposal["value"], 1, self.model.num_patches)
+        return proposal["value"].cpu()
+
+    @traitlets.validate("image_index")
+    def _check_index(self, proposal: dict) -> int:
+        check_number("image_index", proposal["value"], len(self.service.pictures(SOURCE).images))
+        return proposal["value"]
+
+    @traitlets.validate("settings")
+    def _check_settings(self, proposal: dict) -> dict:
+        return effective(self.model, proposal["value"])
+
+    @traitlets.observe("mask", "image_index", "settings")
+    def _descend(self, _change: dict) -> None:
+        if not self.trait_has_value("mask") or not self.settings:
+            return  # the first of several that are being set
+        trace = self.service.trace(self._scene(), keep_attention=True)
+        if not self.trait_has_value("trace") or trace is not self.trace:
+            self.set_trait("trace", trace)
+
+    def _question(self) -> dict:
+        picture = {"dataset": SOURCE, "index": self.image_index}
+        settings = {"model": self.service.first, "settings": self.settings}
+        return {"seq": 0, "picture": picture, "mask": mask_to_hex(self.mask), **settings}
+
+    def _scene(self) -> Scene:
+        return self.service.scene(self._question())
+
+    # ---- the page ------------------------------------------------------------------------------------------------
+
+    def _hear(self, _widget: object, message: dict, _buffers: list) -> None:
+        """Answer one question of a page."""
+        question = message["question"]
+        act = self._start if question.get("kind") == "start" else self.service.ask
+        self.send({"id": message["id"], "answer": self.service.politely(act, question)})
+
+    def _start(self, _question: dict) -> dict:
+        """What a page shows first: the present state, and no uploads, since the images are the notebook's."""
+        start = self.service.start() | {"answer": self.service.ask(self._question())}
+        start.pop("uploads")
+        return start
+
+    def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
+        """The widget, and a picture for wherever it does not run."""
+        data, metadata = super()._repr_mimebundle_(**kwargs)
+        strip = figure_bytes(film_strip(self.trace, self.image), dpi=FALLBACK_DPI)
+        return data | {"image/png": base64.b64encode(strip).decode()}, metadata
+
+
+def check_model(model: MaskedImageModel) -> None:
+    """Raise `UsageError` unless the page can show the model's descent."""
+    if not hasattr(model, "trace"):
+        raise UsageError("This model has no energy to descend: the explorer takes an Energy Transformer.")
+    if model.in_chans != 3:
+        raise UsageError(f"The explorer paints on colour images, and this model takes {model.in_chans} channels.")
+
+
+def as_bytes(images: Tensor, size: int) -> Tensor:
+    """(B, 3, S, S) uint8 on the CPU. Raises `UsageError` where images are none of the model's ``size``."""
+    if images.ndim != 4 or len(images) == 0 or images.shape[1:] != (3, size, size):
+        raise UsageError(f"The explorer takes images of shape (B, 3, {size}, {size}), not {tuple(images.shape)}.")
+    if images.dtype == torch.uint8:
+        return images.cpu()
+    if not images.is_floating_point() or images.min() < 0 or images.max() > 1:
+        raise UsageError("The explorer takes images as uint8, or as floating point between 0 and 1.")
+    return to_bytes(images).cpu()
+
+
+def as_words(labels: Sequence[object] | None, count: int) -> list[str]:
+    """One word an image. Raises `UsageError` where there are more or fewer."""
+    words = [""] * count if labels is None else [str(label) for label in labels]
+    if len(words) != count:
+        raise UsageError(f"There are {count} images and {len(words)} labels: give one for each.")
+    return words
+
+
+def effective(model: MaskedImageModel, settings: dict) -> dict:
+    """Settings as they take effect, the model's own filled in. Raises `UsageError` for one that there is not."""
+    known = Settings.__dataclass_fields__
+    unknown = [name for name in settings if name not in known]
+    if unknown:
+        raise UsageError(f"There is no setting {unknown[0]!r}: there are {', '.join(known)}.")
+    chosen = {name: value for name, value in vars(Settings.read(settings)).items() if value is not None}
+    return own_settings(model) | chosen
