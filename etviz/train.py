@@ -16,7 +16,7 @@ from etviz.commands import load_config, run
 from etviz.data import Dataset, load_dataset, to_float
 from etviz.errors import UsageError
 from etviz.metrics import evaluate_model
-from etviz.models import MaskedImageModel, create_model
+from etviz.models import MODELS, MaskedImageModel, create_model
 from etviz.training import LAST, TrainConfig, fit, train_config, validation_split
 
 OUTPUTS = Path("outputs")
@@ -53,8 +53,30 @@ def build_model(options: dict, dataset: Dataset, seed: int) -> MaskedImageModel:
         sample = to_float(dataset.train_images[:10_000])
         options["mean"] = [round(v, 4) for v in sample.mean(dim=(0, 2, 3)).tolist()]
         options["std"] = [round(max(v, 1e-3), 4) for v in sample.std(dim=(0, 2, 3)).tolist()]
+    name = options.pop("name")
+    options |= trained_parts(name, options)
     torch.manual_seed(seed)
-    return create_model(options.pop("name"), **options)
+    return create_model(name, **options)
+
+
+def trained_parts(name: str, options: dict) -> dict:
+    """The options that take another trained model, with that model loaded.
+
+    A resumed run gives such a part's configuration instead: its weights are among the run's own.
+
+    Raises:
+        UsageError: none was named.
+    """
+    parts = {}
+    for part in getattr(MODELS.get(name), "trained_parts", ()):
+        if options.get(part) is None:
+            raise UsageError(
+                f"{name} needs a trained {part}: make one by python -m etviz.train model={part} run=FOLDER, "
+                f"then give model.{part}=FOLDER."
+            )
+        if not isinstance(options[part], dict):
+            parts[part] = checkpoints.load_model(str(options[part]))
+    return parts
 
 
 def train(

@@ -287,24 +287,6 @@ def test_another_models_run_cannot_be_resumed(squares, tmp_path):
         fit(tiny("et_asym"), squares, TrainConfig(epochs=1, **QUICK), tmp_path, resume=True)
 
 
-def test_whole_step_is_one_graph(squares):
-    """torch.compile with fullgraph=True refuses graph breaks; eager backend, so that no compiler is needed."""
-    model = tiny()
-    step = training.TrainStep(model, 54, True, True)
-    compiled = torch.compile(step, fullgraph=True, backend="eager")
-    state = training.State(model, TrainConfig(**QUICK), 10, 10, None)
-    batch = training._batch(torch.arange(180), state, 0, 1)
-    torch.testing.assert_close(compiled(squares.train_images, *batch), step(squares.train_images, *batch))
-
-
-def test_whole_asymmetric_step_is_one_graph(squares):
-    model = tiny("et_asym")
-    step = training.TrainStep(model, 54, True, True)
-    compiled = torch.compile(step, fullgraph=True, backend="eager")
-    batch = training._batch(torch.arange(180), training.State(model, TrainConfig(**QUICK), 10, 10, None), 0, 1)
-    torch.testing.assert_close(compiled(squares.train_images, *batch), step(squares.train_images, *batch))
-
-
 def test_state_and_norm_stay_float32_under_bf16(images, mask):
     model = tiny()
     with torch.autocast("cpu", torch.bfloat16):

@@ -2,19 +2,38 @@
 
 import difflib
 import inspect
+from collections.abc import Mapping
 
 from etviz.errors import UsageError
 from etviz.models.asymmetric import AsymmetricEnergyTransformer
 from etviz.models.base import MaskedImageModel, complete
+from etviz.models.beit import BEiT
 from etviz.models.energy_transformer import EnergyTransformer, Trace
+from etviz.models.mae import MAE
+from etviz.models.mixedae import MixedAE
+from etviz.models.simmim import SimMIM
+from etviz.models.tokenizer import Tokenizer
 
-MODELS = {"et": EnergyTransformer, "et_asym": AsymmetricEnergyTransformer}
+MODELS = {
+    "et": EnergyTransformer,
+    "et_asym": AsymmetricEnergyTransformer,
+    "mae": MAE,
+    "beit": BEiT,
+    "simmim": SimMIM,
+    "mixedae": MixedAE,
+    "tokenizer": Tokenizer,  # what beit needs first, no masked image model itself
+}
 
 __all__ = [
+    "MAE",
     "MODELS",
     "AsymmetricEnergyTransformer",
+    "BEiT",
     "EnergyTransformer",
     "MaskedImageModel",
+    "MixedAE",
+    "SimMIM",
+    "Tokenizer",
     "Trace",
     "complete",
     "create_model",
@@ -25,6 +44,8 @@ __all__ = [
 def create_model(name: str, **overrides) -> MaskedImageModel:
     """Build an untrained model by name, with any constructor argument overridden.
 
+    A model given as an option (BEiT's tokenizer) is recorded in ``config`` by its own configuration.
+
     Raises:
         UsageError: no model or option of that name, or sizes that do not fit.
     """
@@ -32,8 +53,9 @@ def create_model(name: str, **overrides) -> MaskedImageModel:
     for option in overrides:
         if option not in options:
             raise UsageError(f"Model {name!r} has no option {option!r}{suggestion(option, options)}.")
-    config = {option: _plain(value) for option, value in {**options, **overrides}.items()}
-    model = MODELS[name](**config)
+    values = {option: _plain(value) for option, value in {**options, **overrides}.items()}
+    model = MODELS[name](**values)
+    config = {key: value.config if isinstance(value, MaskedImageModel) else value for key, value in values.items()}
     model.name, model.config = name, config
     return model
 
@@ -53,4 +75,6 @@ def suggestion(word: str, known, there_are: str = "it has") -> str:
 
 def _plain(value):
     """Sequences (Hydra's lists too) as tuples, so that a configuration can be compared and written."""
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
     return tuple(value) if not isinstance(value, str) and hasattr(value, "__iter__") else value
