@@ -1,10 +1,13 @@
 """What a model costs: parameters, FLOPs and memory, counted rather than timed."""
 
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterable
 
 import torch
-from torch.profiler import ProfilerActivity, profile
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.weak import WeakIdKeyDictionary
 
 import etviz
 from etviz.models import MaskedImageModel
@@ -53,9 +56,9 @@ def peak_memory(model: MaskedImageModel, images: torch.Tensor, mask: torch.Tenso
     """Bytes held at the worst moment of a training step with a fresh AdamW, the weights included."""
     model.zero_grad(set_to_none=True)
     step = training_step(model, model.loss, images, mask)
-    added = added_memory(step, images.device)
-    weights = sum(t.nbytes for t in model.state_dict().values())
-    return None if added is None else weights + added
+    weights = [*model.parameters(), *model.buffers()]
+    added = added_memory(step, images.device, [*weights, images, mask])
+    return None if added is None else added + sum(tensor.nbytes for tensor in weights)
 
 
 def training_step(model: MaskedImageModel, loss: Callable, images: torch.Tensor, mask: torch.Tensor) -> Callable:
@@ -71,17 +74,49 @@ def training_step(model: MaskedImageModel, loss: Callable, images: torch.Tensor,
     return step
 
 
-def added_memory(function: Callable, device: torch.device) -> int | None:
-    """Most bytes that a call held at once beyond what there was before; None on a device that does not say."""
+def added_memory(function: Callable, device: torch.device, before: Iterable[torch.Tensor] = ()) -> int | None:
+    """Most bytes of tensors that a call held at once beyond what there was; None on a device that does not say.
+
+    Args:
+        function: called once.
+        device: where it computes: CUDA's allocator keeps count itself, on a CPU every result of an operation is
+            counted until it is freed.
+        before: tensors that are there already, which an operation in place may return.
+    """
     if device.type == "cuda":
-        before = torch.cuda.memory_allocated(device)
+        there = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
         function()
-        return torch.cuda.max_memory_allocated(device) - before
+        return torch.cuda.max_memory_allocated(device) - there
     if device.type != "cpu":
         return None
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+    with _HeldMemory(before) as held:
         function()
-    events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
-    changes = torch.tensor([e.nbytes() for e in sorted(events, key=lambda e: e.start_ns())])
-    return max(0, int(changes.cumsum(0).max())) if events else 0
+    return held.peak
+
+
+class _HeldMemory(TorchDispatchMode):
+    """Counts the bytes of the storages that operations make, from when they are made to when they are freed."""
+
+    def __init__(self, before: Iterable[torch.Tensor]):
+        super().__init__()
+        self.now = self.peak = 0
+        self.known = WeakIdKeyDictionary({tensor.untyped_storage(): True for tensor in before})
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, torch.Tensor):
+                self._add(leaf.untyped_storage())
+        return result
+
+    def _add(self, storage: torch.UntypedStorage) -> None:
+        if storage in self.known:
+            return
+        self.known[storage] = True
+        self._change(storage.nbytes())
+        weakref.finalize(storage, self._change, -storage.nbytes())
+
+    def _change(self, size: int) -> None:
+        self.now += size
+        self.peak = max(self.peak, self.now)

@@ -103,6 +103,8 @@ def test_best(folder: Path, dataset: Dataset) -> None:
     scores = evaluate_model(model, dataset.test_images.to(device))
     card = checkpoints.load_card(folder)
     card["metrics"]["test"] = {**scores, "images": len(dataset.test_images), "mask_seed": 0, "ratio": 0.85}
+    if model.ceiling() is not None:
+        card["metrics"]["ceiling"] = evaluate_model(model.ceiling(), dataset.test_images.to(device))
     checkpoints.write_card(folder, card)
     mse, psnr = scores["masked_mse"], scores["masked_psnr"]
     print(f"Best weights on the test split: masked MSE {mse:.5f}, masked PSNR {psnr:.2f} dB")

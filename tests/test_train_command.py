@@ -99,6 +99,8 @@ def test_every_model_trains_resumes_and_is_evaluated(preset, dataset, tmp_path, 
     assert scores["metrics"]["masked_mse"] == pytest.approx(card["metrics"]["test"]["masked_mse"], rel=1e-5)
     if preset == "beit_small":
         assert tokenizer["masked_mse"] < scores["metrics"]["masked_mse"]  # its ceiling
+        assert scores["ceiling"]["masked_mse"] == pytest.approx(tokenizer["masked_mse"], rel=1e-5)
+        assert card["metrics"]["ceiling"]["masked_mse"] == pytest.approx(tokenizer["masked_mse"], rel=1e-5)
 
 
 @pytest.mark.parametrize(

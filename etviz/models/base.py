@@ -90,6 +90,10 @@ class MaskedImageModel(nn.Module):
             raise UsageError(f"{self.name} has no CLS token: use pool='mean'.")
         return cls_token
 
+    def ceiling(self) -> "MaskedImageModel | None":
+        """A model whose error this one cannot fall below, for scores to be read beside; None where there is none."""
+        return None
+
     @torch.no_grad()
     def reconstruct(self, images: Tensor, mask: Tensor) -> Tensor:
         """The whole image as the model sees it: (B, C, H, W) in [0, 1], visible patches predicted too."""

@@ -130,6 +130,10 @@ class BEiT(MaskedImageModel):
             values = logits.softmax(dim=2) @ self.tokenizer.codebook
         return self.to_patches(self.tokenizer.decode(values))
 
+    def ceiling(self) -> Tokenizer:
+        """The tokenizer: what would come out if every code were predicted right."""
+        return self.tokenizer
+
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The layer-normed tokens, see `MaskedImageModel.encode`."""
         pixels = self.visible_images(images, self.nothing_hidden(images))

@@ -17,7 +17,7 @@ class Tokenizer(MaskedImageModel):
     """An autoencoder with one code of a finite set for each patch: 32 x 32 pixels become 8 x 8 codes of 512.
 
     No masked image model: it sees hidden patches too and takes masks only to share the training loop and the
-    evaluation, where its masked MSE is the least that BEiT could reach by predicting every hidden code right.
+    evaluation, where its masked MSE is what BEiT would reach by predicting every hidden code right.
     The codes are finite scalar quantization's (Mentzer et al. 2024, arXiv 2309.15505), which keeps every code in use
     without a codebook to learn; its loss is the mean squared error over all pixels, in normalised units.
 
