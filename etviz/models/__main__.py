@@ -1,7 +1,7 @@
 """python -m etviz.models [presets=[et,mae]] [batch_size=64] [device=auto] [json=models.json]
 
-What each model costs: parameters, FLOPs an image and peak memory, with the sizes of the training presets. The table
-goes to stderr, the JSON to stdout.
+What each model costs with the sizes of the training presets: parameters, FLOPs of rebuilding an image and of training
+on it, peak memory of a training step. The table goes to stderr, the JSON to stdout.
 """
 
 import importlib.resources
@@ -56,13 +56,12 @@ def make_table(report: dict) -> Table:
     title = f"On {report['device']}; memory of a float32 training step of {report['batch_size']} images"
     table = Table(title=title, title_justify="left")
     table.add_column("preset")
-    table.add_column("model")
-    for column in ("parameters", "trained", "MFLOP to reconstruct", "MFLOP to train on", "peak memory"):
+    for column in ("parameters", "trained", "rebuild\nMFLOP", "train\nMFLOP", "peak\nMiB"):
         table.add_column(column, justify="right")
     for preset, row in report["presets"].items():
-        peak = "unknown" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 2**20:,.0f} MiB"
+        peak = "unknown" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 2**20:,.0f}"
         flops = (f"{row[key] / 1e6:,.0f}" for key in ("reconstruct_flops", "training_flops"))
-        table.add_row(preset, row["model"], f"{row['parameters']:,}", f"{row['trained_parameters']:,}", *flops, peak)
+        table.add_row(preset, f"{row['parameters']:,}", f"{row['trained_parameters']:,}", *flops, peak)
     return table
 
 
