@@ -130,12 +130,46 @@ class TestMixedAE(Baseline):
         everything = F.scaled_dot_product_attention(query, key, value)
         torch.testing.assert_close(mixedae.homologous_attention(query, key, value, 10), everything)
 
+    def test_the_encoder_keeps_as_many_keys_as_an_image_gives(self, model, images, mask, monkeypatch):
+        kept = []
+
+        def spy(query, key, value, keys):
+            kept.append(keys)
+            return F.scaled_dot_product_attention(query, key, value)
+
+        monkeypatch.setattr(mixedae, "homologous_attention", spy)
+        model.loss(images, mask)
+        assert kept == [16, 16, None]  # two layers, and the decoder's one
+
+    def test_single_images_give_the_encoder_their_visible_patches(self, model, images, mask):
+        """Each with its own position and the segment of the first of a group."""
+        seen = []
+        model.blocks[0].register_forward_pre_hook(lambda block, inputs: seen.append(inputs[0]))
+        model.predict_patches(images, mask)
+        patches = model.to_patches(images)
+        for image in range(4):
+            visible = (~mask[image]).nonzero()[:, 0]
+            expected = model.embed(patches[image, visible]) + model.positions[visible] + model.segments[0]
+            torch.testing.assert_close(seen[0][image], expected)
+
     def test_contrast_is_least_where_images_are_apart(self):
         owner = torch.arange(8)[None] // 4
         apart = torch.eye(2)[owner]
         together = torch.ones(1, 8, 2)
         assert mixedae.homologous_contrast(apart, owner, 0.25) < mixedae.homologous_contrast(together, owner, 0.25)
         assert mixedae.homologous_contrast(together, owner, 0.25).item() == pytest.approx(math.log(7))
+
+    def test_groups_are_neighbours_and_independent(self, model, images, monkeypatch):
+        """Eight images cost what the first four and the last four cost, on average."""
+        owners, eight = model.draw_owners(2, "cpu"), torch.cat([images, images.flip(0) ** 2])
+        nothing = torch.zeros(8, 64, dtype=torch.bool)
+
+        def loss(batch, owner):
+            monkeypatch.setattr(model, "draw_owners", lambda groups, device: owner)
+            return model.loss(batch, nothing[: len(batch)])
+
+        halves = [loss(eight[:4], owners[:1]), loss(eight[4:], owners[1:])]
+        torch.testing.assert_close(loss(eight, owners), sum(halves) / 2)
 
     def test_uneven_batches_are_filled_up(self, model, images):
         """Five images make two groups, of images 0 to 3, and 4 with 0 to 2."""
