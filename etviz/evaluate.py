@@ -50,8 +50,7 @@ def main(argv: list[str]) -> None:
     }
     with _progress_bar(console) as bar:
         task = bar.add_task(f"{model.name} on {dataset.name}", total=len(images))
-        progress = lambda done, _: bar.update(task, completed=done)  # noqa: E731
-        scores = evaluate_model(model, images, progress=progress, **settings)
+        scores = evaluate_model(model, images, progress=lambda done, _: bar.update(task, completed=done), **settings)
     report = make_report(config, model, dataset, len(images), scores)
     if model.ceiling() is not None:
         report["ceiling"] = _finite(evaluate_model(model.ceiling(), images, **settings))

@@ -19,7 +19,7 @@ class MaskedImageModel(nn.Module):
 
     Callers hold images as float (B, C, H, W) in [0, 1] and masks as bool (B, N), True = hidden; normalisation is
     the model's own business, with ``mean`` and ``std`` stored beside the weights. The content of a hidden patch
-    never influences any output: `visible_patches` replaces it by zero before anything else happens.
+    never influences any output: `visible_patches` or `visible_images` replaces it by zero before anything else happens.
 
     Args:
         img_size: side of the square image, in pixels.
