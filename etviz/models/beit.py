@@ -29,8 +29,8 @@ class BEiT(MaskedImageModel):
           code of each patch.
         - Mask token and learned absolute positions are on: the library leaves both off, and the model would then know
           neither what is hidden nor where.
-        - drop_path 0.1, as in the paper; a small model that sees each image a few times only does better without.
-        - Random masks, as for every model here; the paper's are blocks of 40% in all.
+        - drop_path 0.1, as in the paper; none in the small presets, whose runs are too short to overfit.
+        - Random masks, as for every model here; the paper's are blocks, about 40% in all.
 
     The tokenizer is trained before, is never changed here, and its weights are part of this model's.
 
