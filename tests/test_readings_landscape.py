@@ -210,7 +210,7 @@ def test_others_get_their_turn_while_a_long_reading_computes(service):
         yield bool(took)
 
     others = threading.Thread(target=take)
-    assert service.in_turns(pieces()) == [1, 2, True]
+    assert list(service.in_turns(pieces())) == [1, 2, True]
 
 
 # ---- the guide ---------------------------------------------------------------------------------------------------

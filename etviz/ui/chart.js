@@ -1,5 +1,6 @@
 /** The energy over the steps of a descent, as inline SVG. */
 
+import { bandPath, chartText, linePath, linearScale, niceTicks, tickLabel } from "./axes.js";
 import { clamp, decimalsFor, fixed, format, h, svg } from "./tools.js";
 
 export const LINES = [
@@ -9,120 +10,184 @@ export const LINES = [
 ];
 // Left and right as in .etviz-transport: the slider runs under the axis.
 const MARGIN = { top: 10, right: 14, bottom: 6, left: 74 };
+const SECOND = { top: 24, right: 70 }; // with an axis on the right
+const DOT_PX = 9; // a dot a state where they lie further apart than this
 
-/** The energies of one step, all with as many decimals as suit the largest. */
+/** The energies of one step, all with as many decimals as suit the largest; `tell` puts others beside them in words. */
 export function energies(answer, step) {
   const decimals = decimalsFor(Math.max(...LINES.map((line) => Math.abs(answer[line.key][step]))), 6);
-  return LINES.map((line) => ({
-    ...line,
-    value: fixed(answer[line.key][step], decimals),
-    change: fixed(answer[line.key][step] - answer[line.key][0], decimals),
-  }));
+  const tell = (value) => (Number.isFinite(value) ? fixed(value, decimals) : "–");
+  return LINES.map((line) => {
+    const [value, start] = [answer[line.key][step], answer[line.key][0]];
+    return { ...line, tell, value: tell(value), change: value === null || start === null ? "–" : tell(value - start) };
+  });
 }
 
-/** About `count` round numbers that cover low..high. */
-export function niceTicks(low, high, count) {
-  const rough = (high - low || 1) / count;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 2.5, 5, 10].find((factor) => factor * power >= rough) * power;
-  const ticks = [];
-  for (let i = Math.floor(low / step); i <= Math.ceil(high / step); i++) ticks.push(i * step);
-  return ticks;
-}
-
-/** Three lines over the steps as inline SVG. `onStep(step)` when the reader clicks or drags in it. */
+/**
+ * Three lines over the steps. `onStep(step)` when the reader clicks or drags in it.
+ *
+ *   show(answer)      the descent, see payload.py
+ *   step(step)        where the cursor stands
+ *   scale(name)       energies as "change" since step 0, "value", or against the "median" (like "change" without a band)
+ *   band(reading)     quantiles to draw behind, see readings/energy.py, or null
+ *   second(line)      {name, values, tell} on an axis of its own on the right, or null
+ */
 export function createChart({ onStep }) {
-  const picture = svg("svg", { role: "img", class: "etviz-plot" });
+  const still = svg("g"); // what scrubbing leaves alone
+  const moving = svg("g");
+  const picture = svg("svg", { role: "img", class: "etviz-plot" }, still, moving);
   const tip = h("div", { class: "etviz-tip", hidden: true });
   const node = h("div", { class: "etviz-chart" }, picture, tip);
-  let answer = null;
-  let relative = true;
-  let step = 0;
+  const shown = { answer: null, scale: "change", band: null, second: null, step: 0 };
   let hover = null;
-  let x = (value) => value;
+  let area = null; // {x, y, y2, last, left, right, top, bottom}: where things lie
 
-  const values = (line) => answer[line.key].map((value) => value - (relative ? answer[line.key][0] : 0));
+  const kind = () => (shown.scale === "median" && !shown.band ? "change" : shown.scale);
+  const bandOf = (line) => (kind() === "change" ? shown.band?.changes : shown.band?.values)?.[line.key] ?? [];
+
+  /** Numbers over the steps as the axis has them: less what counts as nothing there. */
+  function shifted(line, numbers) {
+    const [start, median] = [shown.answer[line.key][0], bandOf(line)[1]];
+    const zero = { change: () => start, value: () => 0, median: (i) => median[i] }[kind()];
+    return numbers.map((value, i) => (value === null || zero(i) === null ? null : value - zero(i)));
+  }
+
+  const values = (line) => shifted(line, shown.answer[line.key]);
+  const quantiles = (line) => (kind() === "change" ? bandOf(line) : bandOf(line).map((numbers) => shifted(line, numbers)));
 
   function drawAll() {
     const [width, height] = [node.clientWidth, node.clientHeight];
-    if (!answer || width < 60) return;
-    const last = answer.energy.length - 1;
-    const all = LINES.flatMap(values);
-    const ticks = niceTicks(Math.min(...all), Math.max(...all), height < 200 ? 3 : 5);
-    const [low, high] = [ticks[0], ticks[ticks.length - 1]];
-    x = (value) => MARGIN.left + (value / last) * (width - MARGIN.left - MARGIN.right);
-    const y = (value) => MARGIN.top + ((high - value) / (high - low || 1)) * (height - MARGIN.top - MARGIN.bottom);
+    if (!shown.answer || width < 60) return;
+    const { top, right } = shown.second ? SECOND : MARGIN;
+    const last = shown.answer.energy.length - 1;
+    const count = height < 200 ? 3 : 5;
+    const ticks = niceTicks(LINES.flatMap((line) => [...values(line), ...quantiles(line).flat()]), count);
+    const secondTicks = shown.second ? niceTicks(shown.second.values, count) : [];
+    area = { last, left: MARGIN.left, right: width - right, top, bottom: height - MARGIN.bottom };
+    area.x = linearScale([0, last], area.left, area.right);
+    area.y = linearScale(ticks, area.bottom, area.top);
+    area.y2 = linearScale(secondTicks, area.bottom, area.top);
+    node.classList.toggle("has-second", shown.second !== null);
     picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
     picture.setAttribute("aria-label", describe());
-    picture.replaceChildren(
-      ...ticks.flatMap((tick) => [
-        svg("line", { class: tick === 0 ? "etviz-zero" : "etviz-rule", x1: x(0), x2: x(last), y1: y(tick), y2: y(tick) }),
-        svg("text", { class: "etviz-tick", x: x(0) - 10, y: y(tick) + 4, "text-anchor": "end" }, label(tick, ticks)),
-      ]),
-      ...cursor(hover, "etviz-ghost", height),
-      ...cursor(step, "etviz-now", height),
-      ...LINES.flatMap((line) => drawLine(line, y)).reverse(), // the total last, on top
-      ...answer.rises.map((i) => rise(x(i), y(values(LINES[0])[i]))),
+    still.replaceChildren(
+      ...ticks.flatMap((tick) => drawTick(tick, ticks)),
+      ...drawSecondAxis(secondTicks, width),
+      ...LINES.flatMap(drawBand).reverse(),
+      ...(shown.second ? [drawLine({ mark: "second" }, shown.second.values, area.y2)] : []),
+      ...LINES.flatMap((line) => [...drawDots(line), drawLine(line, values(line), area.y)]).reverse(), // the total last, on top
+      ...shown.answer.rises.flatMap(drawRise),
+      ...drawOwnEnd(),
+      ...drawSettled(),
     );
+    drawMoving();
   }
 
-  /** A triangle above each state that lies higher than the one before. */
-  const rise = (cx, cy) => svg("path", { class: "etviz-rise", d: `M${cx - 5} ${cy - 9}h10l-5 -8z` });
+  const across = (name, y) => svg("line", { class: name, x1: area.left, x2: area.right, y1: y, y2: y });
+  const upright = (name, x) => svg("line", { class: name, x1: x, x2: x, y1: area.top, y2: area.bottom });
 
-  function cursor(at, name, height) {
-    if (at === null) return [];
-    return [svg("line", { class: name, x1: x(at), x2: x(at), y1: MARGIN.top, y2: height - MARGIN.bottom })];
+  function drawTick(tick, ticks) {
+    const y = area.y(tick);
+    return [across(tick === 0 ? "etviz-zero" : "etviz-rule", y), chartText("etviz-tick", area.left - 10, y + 4, tickLabel(tick, ticks))];
   }
 
-  function drawLine(line, y) {
-    const points = values(line);
-    const path = points.map((value, i) => `${i ? "L" : "M"}${x(i).toFixed(1)} ${y(value).toFixed(1)}`).join("");
+  function drawSecondAxis(ticks, width) {
+    if (!shown.second) return [];
+    const marks = ticks.map((tick) => chartText("etviz-tick is-second", area.right + 10, area.y2(tick) + 4, tickLabel(tick, ticks), "start"));
+    return [...marks, chartText("etviz-tick is-second", width - 2, 10, shown.second.name), chartText("etviz-tick", 0, 10, "Energy", "start")];
+  }
+
+  function drawBand(line) {
+    if (!shown.band) return [];
+    const [low, median, high] = quantiles(line);
     return [
-      ...points.map((value, i) =>
-        svg("circle", { class: `etviz-dot is-${line.mark}`, cx: x(i), cy: y(value), r: i === step ? 5 : 2 }),
-      ),
-      svg("path", { class: `etviz-line is-${line.mark}`, d: path, "data-line": line.mark }),
+      svg("path", { class: `etviz-median is-${line.mark}`, d: linePath(median, area.x, area.y), "data-median": line.mark }),
+      svg("path", { class: `etviz-band is-${line.mark}`, d: bandPath(low, high, area.x, area.y), "data-band": line.mark }),
     ];
   }
 
-  function label(tick, ticks) {
-    const gap = Math.abs(ticks[1] - ticks[0]);
-    if (gap >= 2e5) return tick === 0 ? "0" : `${fixed(tick / 1e6, 2)} M`; // seven digits have no room
-    const decimals = clamp(Math.ceil(-Math.log10(gap) + 0.001), 0, 6);
-    return fixed(tick, decimals);
+  /** Where the descent goes on for longer than it did in training. */
+  function drawOwnEnd() {
+    const { steps, own } = shown.answer.settings;
+    if (area.last <= own.steps || (area.last > steps && !shown.answer.settings.settle)) return []; // several energies one after another
+    const x = area.x(own.steps);
+    return [upright("etviz-own", x), chartText("etviz-tick etviz-note", x + 5, area.top + 14, `in training: ${own.steps} steps`, "start")];
+  }
+
+  function drawSettled() {
+    if (!shown.answer.settings.settle) return [];
+    const { settled } = shown.answer;
+    const text = settled === null ? `not settled in ${area.last} steps` : `settled at step ${settled}`;
+    return [chartText("etviz-tick etviz-note", area.right - 6, area.top + 14, text)];
+  }
+
+  const drawLine = (line, points, y) =>
+    svg("path", { class: `etviz-line is-${line.mark}`, d: linePath(points, area.x, y), "data-line": line.mark });
+
+  function dot(line, i, radius, y = area.y, value = values(line)[i]) {
+    if (!Number.isFinite(value)) return [];
+    return [svg("circle", { class: `etviz-dot is-${line.mark}`, cx: area.x(i), cy: y(value), r: radius })];
+  }
+
+  const drawDots = (line) =>
+    (area.right - area.left) / area.last < DOT_PX ? [] : values(line).flatMap((_, i) => dot(line, i, 2));
+
+  /** A triangle above each state that lies higher than the one before. */
+  function drawRise(i) {
+    const value = values(LINES[0])[i];
+    if (!Number.isFinite(value)) return [];
+    return [svg("path", { class: "etviz-rise", d: `M${area.x(i) - 5} ${area.y(value) - 9}h10l-5 -8z` })];
+  }
+
+  function drawMoving() {
+    if (!area) return;
+    const second = shown.second ? dot({ mark: "second" }, shown.step, 4, area.y2, shown.second.values[shown.step]) : [];
+    moving.replaceChildren(
+      ...(hover === null ? [] : [upright("etviz-ghost", area.x(hover))]),
+      upright("etviz-now", area.x(shown.step)),
+      ...second,
+      ...LINES.flatMap((line) => dot(line, shown.step, 5)).reverse(),
+    );
   }
 
   function describe() {
-    const [first, last] = [answer.energy[0], answer.energy[answer.energy.length - 1]];
-    return `Energy over ${answer.energy.length - 1} steps: ${format(first)} at the start, ${format(last)} at the end.`;
+    const { energy } = shown.answer;
+    return `Energy over ${energy.length - 1} steps: ${format(energy[0])} at the start, ${format(energy[energy.length - 1])} at the end.`;
   }
 
   const stepAt = (event) => {
-    const box = node.getBoundingClientRect();
-    const last = answer.energy.length - 1;
-    return clamp(Math.round(((event.clientX - box.left - x(0)) / (x(last) - x(0))) * last), 0, last);
+    const place = (event.clientX - node.getBoundingClientRect().left - area.left) / (area.right - area.left);
+    return clamp(Math.round(place * area.last), 0, area.last);
   };
 
+  function tipRows() {
+    const { second, band } = shown;
+    const median = (line) => (band ? h("i", {}, line.tell(bandOf(line)[1][hover])) : null);
+    return [
+      h("b", {}, `Step ${hover}`, h("em", {}, `value, change since step 0${band ? `, median ${kind() === "change" ? "change" : "value"}` : ""}`)),
+      ...energies(shown.answer, hover).map((line) =>
+        h("span", { class: `is-${line.mark}` }, line.name, h("i", {}, line.value), h("i", {}, line.change), median(line)),
+      ),
+      ...(second ? [h("span", { class: "is-second" }, second.name, h("i", {}, second.tell(second.values[hover])))] : []),
+    ];
+  }
+
   function point(event) {
-    if (!answer) return;
+    if (!area) return;
     hover = stepAt(event);
     if (event.buttons & 1) onStep(hover);
     tip.hidden = false;
-    tip.replaceChildren(
-      h("b", {}, `Step ${hover}`, h("em", {}, "value, and change since step 0")),
-      ...energies(answer, hover).map((line) =>
-        h("span", { class: `is-${line.mark}` }, line.name, h("i", {}, line.value), h("i", {}, line.change)),
-      ),
-    );
-    tip.style.left = `${clamp(x(hover) + 12, 0, node.clientWidth - tip.offsetWidth - 4)}px`;
-    if (x(hover) + 12 + tip.offsetWidth > node.clientWidth) tip.style.left = `${x(hover) - tip.offsetWidth - 12}px`;
-    drawAll();
+    tip.replaceChildren(...tipRows());
+    const x = area.x(hover);
+    tip.style.left = `${clamp(x + 12, 0, Math.max(0, node.clientWidth - tip.offsetWidth - 4))}px`;
+    if (x + 12 + tip.offsetWidth > node.clientWidth) tip.style.left = `${Math.max(0, x - tip.offsetWidth - 12)}px`;
+    drawMoving();
   }
 
   function leave() {
     hover = null;
     tip.hidden = true;
-    drawAll();
+    drawMoving();
   }
 
   node.addEventListener("pointerdown", (event) => {
@@ -134,19 +199,16 @@ export function createChart({ onStep }) {
   node.addEventListener("pointercancel", leave);
   new ResizeObserver(drawAll).observe(node);
 
+  const setter = (name, redraw) => (value) => {
+    shown[name] = value;
+    redraw();
+  };
   return {
     node,
-    show(next) {
-      answer = next;
-      drawAll();
-    },
-    step(next) {
-      step = next;
-      drawAll();
-    },
-    relative(next) {
-      relative = next;
-      drawAll();
-    },
+    show: setter("answer", drawAll),
+    step: setter("step", drawMoving),
+    scale: setter("scale", drawAll),
+    band: setter("band", drawAll),
+    second: setter("second", drawAll),
   };
 }

@@ -24,6 +24,7 @@ import { countHidden, isMaskHex, isSeed, maskFromHex, maskToHex, resizedMask } f
 import { createPainter } from "./painter.js";
 import { createModelMenu, createPicker } from "./picker.js";
 import { blanked, draw, patchTable, rgb } from "./pixels.js";
+import { createSettingsChip } from "./settings.js";
 import { createShare } from "./share.js";
 import { createTabs } from "./tabs.js";
 import { bytes, clamp, format, h } from "./tools.js";
@@ -32,6 +33,7 @@ import { createTransport } from "./transport.js";
 import { createUploads } from "./uploads.js";
 import { createAttentionView } from "./view-attention.js";
 import { createCompareView } from "./view-compare.js";
+import { createEnergyView } from "./view-energy.js";
 import { createExploreView } from "./view-explore.js";
 import { createGuideView } from "./view-guide.js";
 import { createLandscapeView } from "./view-landscape.js";
@@ -43,6 +45,7 @@ const HINT = "Drag to hide patches or to show them again. Or arrow keys, space."
 const TYPING = "input[type=number], input[type=text], select"; // where keys mean characters
 const VIEWS = [
   createExploreView,
+  createEnergyView,
   createAttentionView,
   createMemoriesView,
   createLandscapeView,
@@ -126,6 +129,7 @@ export function createExplorer(root, host) {
   const uploads = start.uploads ? createUploads({ limit: start.uploads, readFile, onPicture: pick, onBusy: tellBusy, onProblem: say }) : null;
   const picker = createPicker(start, { onPicture: pick, onProblem: say, ask: host.ask, extra: uploads?.controls });
   const models = createModelMenu(start, (model) => change({ model, snapshot: null, settings: OWN }));
+  const chip = createSettingsChip({ onReset: () => change({ settings: OWN }) });
   const views = (live ? VIEWS : REPLAYED).map((create) => create(app));
   const tabs = createTabs(views, openTab);
   const address = createAddress(host.address ?? null, travelTo);
@@ -159,7 +163,7 @@ export function createExplorer(root, host) {
       ),
       live ? tools.more : null,
     );
-    const side = h("div", { class: "etviz-side" }, models?.node ?? null, share?.node ?? null);
+    const side = h("div", { class: "etviz-side" }, models?.node ?? null, live ? chip.node : null, share?.node ?? null);
     const heading = start.heading
       ? h("header", { class: "etviz-top" }, h("h1", {}, start.heading.title), h("p", {}, start.heading.text), side)
       : side;
@@ -238,6 +242,7 @@ export function createExplorer(root, host) {
     if (!("pixels" in answer.picture)) uploads?.note.hide();
     models?.show(answer.model, answer.snapshot);
     transport.offer(answer.settings);
+    chip.show(answer.settings);
     if (!painter.busy()) painter.show(wanted.mask);
     app.step = atEnd ? lastStep() : Math.min(app.step, lastStep());
     view().show(answer);

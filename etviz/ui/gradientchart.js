@@ -1,6 +1,6 @@
 /** The energy along minus the gradient from one state, as inline SVG. */
 
-import { niceTicks } from "./chart.js";
+import { niceTicks } from "./axes.js";
 import { clamp, fixed, format, h, svg } from "./tools.js";
 
 const ROOM = { top: 12, right: 14, bottom: 40, left: 78 };
@@ -34,7 +34,7 @@ export function createGradientChart() {
     const points = finitePoints(line());
     if (!points.length) return picture.replaceChildren();
     const energies = points.map(([, value]) => value);
-    const ticks = niceTicks(Math.min(...energies), Math.max(...energies), 4);
+    const ticks = niceTicks(energies, 4);
     const [low, high] = [ticks[0], ticks[ticks.length - 1]];
     const [first, last] = [points[0][0], points[points.length - 1][0]];
     x = (size) => ROOM.left + ((size - first) / (last - first || 1)) * (width - ROOM.left - ROOM.right);

@@ -1,6 +1,6 @@
 /** Curves over one axis as inline SVG, read by hovering over them or with the arrow keys. */
 
-import { niceTicks } from "./chart.js";
+import { niceTicks } from "./axes.js";
 import { clamp, decimalsFor, fixed, h, svg } from "./tools.js";
 
 const EDGE = { top: 8, right: 12, bottom: 22, left: 52 };
@@ -38,7 +38,7 @@ export function createLines({ label, axis, tell, onPick = null }) {
     const [width, height] = [node.clientWidth, node.clientHeight];
     const all = series.flatMap(({ points }) => points.map(([, value]) => value)).filter((value) => value !== null);
     if (width < 60 || !all.length) return picture.replaceChildren();
-    const ticks = niceTicks(...extent(all), height < 150 ? 2 : 4);
+    const ticks = niceTicks(extent(all), height < 150 ? 2 : 4);
     const [low, high] = extent(ticks);
     const [first, last] = extent([0, ...places]);
     x = (value) => EDGE.left + ((value - first) / (last - first || 1)) * (width - EDGE.left - EDGE.right);
@@ -61,7 +61,7 @@ export function createLines({ label, axis, tell, onPick = null }) {
 
   function numbersBelow(first, last, width, height) {
     const room = Math.max(2, Math.floor((width - EDGE.left - EDGE.right) / NUMBER_GAP));
-    const inside = niceTicks(first, last, Math.min(room, 8)).filter((tick) => tick >= first && tick <= last);
+    const inside = niceTicks([first, last], Math.min(room, 8)).filter((tick) => tick >= first && tick <= last);
     const texts = tickTexts(inside);
     return inside.map((tick, i) => svg("text", { class: "etviz-tick", x: x(tick), y: height - 5, "text-anchor": "middle" }, texts[i]));
   }

@@ -22,8 +22,8 @@ def payload(trace: Trace, image: Tensor, mask: Tensor) -> dict:
 
     Returns:
         size: S; mask: hexadecimal; image, frames: base64 of bytes in the order (step,) row, column, channel;
-        energy, attention_energy, hopfield_energy, gradient_norm, mse, psnr: T + 1 numbers each, mse and psnr over
-        hidden pixels (null where nothing is hidden or where infinite); rises: which steps, from 1, raised the energy;
+        energy, attention_energy, hopfield_energy, gradient_norm, mse, psnr: T + 1 numbers each, null where not finite;
+        mse and psnr over hidden pixels (null where nothing is hidden); rises: which steps, from 1, raised the energy;
         step_sizes: T numbers, as really taken; settled: the step at which the descent settled, or null.
     """
     frames = trace.frames[0]  # (T+1, 3, S, S)
@@ -33,10 +33,10 @@ def payload(trace: Trace, image: Tensor, mask: Tensor) -> dict:
         "mask": mask_to_hex(mask),
         "image": encode_pixels(to_bytes(image)),
         "frames": encode_pixels(to_bytes(frames)),
-        "energy": trace.energy[0].tolist(),
-        "attention_energy": trace.attention_energy[0].sum(-1).tolist(),
-        "hopfield_energy": trace.hopfield_energy[0].sum(-1).tolist(),
-        "gradient_norm": trace.gradient_norm[0].tolist(),
+        "energy": finite(trace.energy[0]),
+        "attention_energy": finite(trace.attention_energy[0].sum(-1)),
+        "hopfield_energy": finite(trace.hopfield_energy[0].sum(-1)),
+        "gradient_norm": finite(trace.gradient_norm[0]),
         "mse": finite(error),
         "psnr": finite(psnr_of_mse(error)),
         "rises": [step + 1 for step, up in enumerate(trace.rises()[0].tolist()) if up],

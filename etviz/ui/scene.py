@@ -12,7 +12,7 @@ from etviz.models import MaskedImageModel
 
 MAX_STEPS = 60
 SETTLING_STEPS = 200  # the limit of a descent that runs until it settles
-SETTLED = 1e-5  # a step that changes the energy by less than this share of it has settled
+SETTLED = 1e-4  # a step that changes the energy by less than this share of it has settled
 
 
 def a_dict(given: object) -> dict:
@@ -94,7 +94,13 @@ class Scene:
     def key(self) -> tuple:
         """What tells two scenes apart, hashable. The model itself: a training may write a name's weights anew."""
         pixels = hashlib.sha256(self.image.numpy().tobytes()).hexdigest()
-        return self.model, pixels, mask_to_hex(self.mask), self.settings
+        return self.model, pixels, mask_to_hex(self.mask), self.settings_key()
+
+    def settings_key(self) -> tuple:
+        """The settings in effect, hashable: the model's own are one thing, spelled out or not."""
+        if not self.has_energy:
+            return ()
+        return tuple(value for name, value in self.effective_settings().items() if name != "own")
 
     def effective_settings(self) -> dict:
         """The settings with the model's own filled in, and those own ones under "own"."""

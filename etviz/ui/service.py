@@ -24,6 +24,7 @@ from etviz.data import to_float
 from etviz.errors import UsageError
 from etviz.masks import mask_from_hex, mask_to_hex, random_mask
 from etviz.models import MODELS, MaskedImageModel, Trace, model_options
+from etviz.ui.kept import Kept
 from etviz.ui.payload import decode_pixels, encode_pixels
 from etviz.ui.pictures import Pictures, galleries, load_pictures, title
 from etviz.ui.readings import READINGS
@@ -34,6 +35,7 @@ from etviz.ui.uploads import MAX_BYTES, MAX_SIDE, read_upload
 MAX_WAITING = 32  # questions at once; more are turned away with a sentence
 MAX_MODELS = 40  # kept in memory: the snapshots of some runs
 MAX_TRACES = 6  # kept for the views that look closer at what is on screen
+MAX_BANDS = 64  # some 10 KB each
 TURN = 0.001  # seconds
 
 
@@ -55,6 +57,7 @@ class Service:
         self._models: OrderedDict[tuple, tuple[int, MaskedImageModel]] = OrderedDict()
         self._pictures: dict[tuple, Pictures] = {}
         self._traces: OrderedDict[tuple, Trace] = OrderedDict()
+        self.bands = Kept(MAX_BANDS)
         self._places = threading.BoundedSemaphore(MAX_WAITING)
         self.first = next(name for name, place in self.checkpoints.items() if place == checkpoint)
         self.galleries, self.note = galleries(dataset, root)
@@ -133,15 +136,14 @@ class Service:
                 self._traces.popitem(last=False)
             return self._traces[key]
 
-    def in_turns(self, pieces: Iterator) -> list:
-        """All that ``pieces`` yields, with the models to itself for one piece at a time: others compute in between."""
-        found = []
+    def in_turns(self, pieces: Iterator) -> Iterator:
+        """What ``pieces`` yields, with the models to itself for one piece at a time: others compute in between."""
         while True:
             with self.lock:
                 piece = next(pieces, None)
             if piece is None:
-                return found
-            found.append(piece)
+                return
+            yield piece
             time.sleep(TURN)  # or this thread would take the lock again before anybody who waits for it
 
     # ---- what is asked -------------------------------------------------------------------------------------------

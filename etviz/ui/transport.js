@@ -110,7 +110,8 @@ export function createTransport({ onStep, onSteps, most }) {
       if (Number(slider.max) !== last || !ticks.childElementCount) {
         slider.max = last;
         const every = [1, 5, 10, 20].find((gap) => last / gap <= 13) ?? 50; // as many numbers as there is room for
-        const marks = Array.from({ length: last + 1 }, (_, i) => h("span", {}, i % every ? "" : String(i)));
+        ticks.dataset.every = every;
+        const marks = Array.from({ length: last + 1 }, () => h("span"));
         marks.forEach((mark, i) => mark.style.setProperty("--at", i / Math.max(last, 1)));
         ticks.replaceChildren(...marks);
       }
@@ -119,7 +120,10 @@ export function createTransport({ onStep, onSteps, most }) {
       slider.setAttribute("aria-valuetext", `step ${value} of ${last}`);
       back.disabled = value === 0;
       on.disabled = value === last;
-      [...ticks.children].forEach((mark, i) => mark.classList.toggle("is-now", i === value));
+      [...ticks.children].forEach((mark, i) => {
+        mark.classList.toggle("is-now", i === value);
+        mark.textContent = i === value || i % Number(ticks.dataset.every) === 0 ? i : "";
+      });
     },
   };
 }

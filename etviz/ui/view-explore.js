@@ -1,35 +1,16 @@
 /** The first view: original, masked input, reconstruction and error side by side, how good it is, and the energy. */
 
 import { createReader } from "./asker.js";
-import { createChart, energies, LINES } from "./chart.js";
+import { createChart } from "./chart.js";
 import { createComparison } from "./comparison.js";
 import { maskFromHex } from "./masks.js";
 import { draw, rgb, viridis, VIRIDIS } from "./pixels.js";
-import { createTerm } from "./term.js";
-import { format, h, steps } from "./tools.js";
+import { createBadge, createReadout, createScaleSwitch } from "./readout.js";
+import { h } from "./tools.js";
 
 const ERROR_CEILING = 0.5; // absolute error drawn in the brightest colour
 const REST_MS = 120; // without a new descent, before the reading of quality is asked for
 const UNKNOWN = { mse: null, psnr: null, ssim: null };
-const EXPLAINED = {
-  energy: "Energy of the whole state: attention and Hopfield together. Any sign, no unit. The descent lowers it.",
-  attention_energy: "The part of the energy that falls as tokens agree with the keys of others. Any sign, no unit.",
-  hopfield_energy: "The part of the energy that falls as tokens agree with the learned memories. At most 0, no unit.",
-  gradient_norm: "Length of the energy's gradient: how steep it is here. From 0, flat, without an upper end; no unit.",
-};
-
-/** A badge that says whether every step went down. */
-export function createBadge() {
-  const node = h("span", { class: "etviz-badge" });
-  return {
-    node,
-    show({ rises }) {
-      const listed = rises.length > 6 ? [...rises.slice(0, 6), "…"] : rises;
-      node.textContent = rises.length ? `${steps(listed)} went up` : "every step went down";
-      node.classList.toggle("is-up", rises.length > 0);
-    },
-  };
-}
 
 /** A bar of the viridis colours between two ends in words. */
 export function createColourBar(low, high, title, before = null) {
@@ -49,7 +30,7 @@ export function createExploreView(app) {
   const badge = createBadge();
   const mean = h("span");
   const chart = createChart({ onStep: app.setStep });
-  const readout = Object.fromEntries(Object.keys(EXPLAINED).map((key) => [key, h("dd")]));
+  const readout = createReadout(["gradient_norm"]);
   const comparison = createComparison();
   const readQuality = createReader(app, "quality", showQuality);
   let measured = { answer: null, quality: null }; // of which descent it was asked, and what came
@@ -67,8 +48,13 @@ export function createExploreView(app) {
     h(
       "div",
       { class: "etviz-numbers" },
-      h("div", { class: "etviz-energy" }, h("div", { class: "etviz-head" }, h("h2", {}, "Energy"), badge.node, scaleSwitch()), readouts()),
-      comparison.node,
+      h(
+        "div",
+        { class: "etviz-energies" },
+        h("div", { class: "etviz-head" }, h("h2", {}, "Energy"), badge.node, createScaleSwitch(["change", "value"], chart.scale)),
+        readout.node,
+      ),
+      app.host.ask ? comparison.node : null,
     ),
     chart.node,
   );
@@ -85,29 +71,9 @@ export function createExploreView(app) {
     return { node, canvas, value };
   }
 
-  function scaleSwitch() {
-    const choose = (relative) => () => {
-      chart.relative(relative);
-      change.setAttribute("aria-pressed", relative);
-      value.setAttribute("aria-pressed", !relative);
-    };
-    const side = (name, title, relative) =>
-      h("button", { type: "button", title, "aria-label": title, "aria-pressed": String(relative), click: choose(relative) }, name);
-    const change = side("Change", "Change since step 0", true);
-    const value = side("Value", "Value of the energy", false);
-    return h("div", { class: "etviz-switch", role: "group", "aria-label": "Energy axis" }, change, value);
-  }
-
-  function readouts() {
-    const item = (key, name, mark = "") =>
-      h("div", { class: mark && `is-${mark}` }, h("dt", {}, mark ? h("i", { class: "etviz-key" }) : null, createTerm(name, EXPLAINED[key])), readout[key]);
-    const lines = LINES.map((line) => item(line.key, line.name, line.mark));
-    return h("dl", { class: "etviz-readout" }, ...lines, item("gradient_norm", "Slope ‖∂E/∂g‖"));
-  }
-
   /** Ask once for each descent, and only when no other follows at once: painting comes first. */
   function measure(answer) {
-    if (measured.answer === answer) return;
+    if (measured.answer === answer || !app.host.ask) return;
     measured = { answer, quality: null };
     comparison.wait(true);
     clearTimeout(resting);
@@ -161,8 +127,7 @@ export function createExploreView(app) {
       const { answer } = app;
       chart.step(step);
       tiles.reconstruction.value.textContent = `step ${step}`;
-      for (const line of energies(answer, step)) readout[line.key].textContent = line.value;
-      readout.gradient_norm.textContent = format(answer.gradient_norm[step], 4);
+      readout.step(answer, step);
       compare(step);
       showFrame();
     },

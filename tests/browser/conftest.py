@@ -55,11 +55,24 @@ def run(epochs, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def address(model, run, browser, tmp_path_factory):
+def steep():
+    """A model whose keys are opposed to its queries: a long step goes too far, and the energy rises."""
+    torch.manual_seed(0)
+    model = etviz.create_model("et", **SIZES).eval()
+    block = model.descent.blocks[0]
+    with torch.no_grad():
+        block.key.copy_(-block.query)
+        block.memories.mul_(0.1)
+    return model
+
+
+@pytest.fixture(scope="session")
+def address(model, steep, run, browser, tmp_path_factory):
     """The app as a user starts it, on a free port, with untrained models (one of them cut short) and no dataset."""
     folder = tmp_path_factory.mktemp("app")
     for name in ("cut", "tiny", "twin"):
         save_checkpoint(model, folder / name, {"name": name})
+    save_checkpoint(steep, folder / "steep", {})
     save_checkpoint(etviz.create_model("et", **SIZES, patch_size=8), folder / "coarse", {})
     weights = folder / "cut" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])

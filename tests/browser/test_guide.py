@@ -17,7 +17,7 @@ from tests.browser.conftest import Visit
 
 def open_guide(visit):
     visit.page.get_by_role("tab", name="Guide").click()
-    expect(visit.page.locator(".is-memories > p")).to_contain_text("memories")
+    expect(visit.page.locator(".etviz-lesson.is-memories > p")).to_contain_text("memories")
 
 
 def button(visit, name):
@@ -43,7 +43,9 @@ def test_its_pictures_are_drawn_from_the_live_state(visit, model):
     expected = to_bytes(etviz.complete(image[None].float() / 255, trace.frames[:, 3], mask))[0]
     assert (visit.pixels("Step 3").int() - expected.int()).abs().max() <= 1
     visit.page.get_by_role("slider", name="Descent step").fill("5")
-    told = visit.page.locator(".is-energy > p").inner_text().replace("\N{MINUS SIGN}", "-").replace(",", "")
+    told = (
+        visit.page.locator(".etviz-lesson.is-energy > p").inner_text().replace("\N{MINUS SIGN}", "-").replace(",", "")
+    )
     assert float(re.search(r"-?\d+\.\d+", told)[0]) == pytest.approx(trace.energy[0, 5].item(), abs=0.06)
     g = model.descent.normalized(trace.tokens[:, -1])[0]
     most = (g @ model.descent.blocks[0].memories.T).relu().square().sum(0).argmax()

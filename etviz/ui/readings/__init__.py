@@ -3,6 +3,7 @@
 from etviz.ui.readings.attention import read_attention
 from etviz.ui.readings.compare import read_compare
 from etviz.ui.readings.descent import read_descent
+from etviz.ui.readings.energy import read_energy_band, read_token_energies
 from etviz.ui.readings.export import read_export
 from etviz.ui.readings.gallery import read_gallery
 from etviz.ui.readings.guide import read_choices, read_memory_sheet
@@ -29,4 +30,6 @@ READINGS = {
     "runs": read_runs,
     "training": read_training,
     "epochs": read_epochs,
+    "token_energies": read_token_energies,
+    "energy_band": read_energy_band,
 }

@@ -45,7 +45,7 @@ def read_gradient_lines(service, question: dict) -> dict:
     scene = service.scene(question)
     trace = service.trace(scene)
     every = -(-len(trace) // MAX_LINES)
-    return {"every": every, "lines": service.in_turns(_lines(scene, trace, every))}
+    return {"every": every, "lines": list(service.in_turns(_lines(scene, trace, every)))}
 
 
 def _lines(scene: Scene, trace: Trace, every: int) -> Iterator[dict]:
@@ -82,7 +82,7 @@ def read_energy_plane(service, question: dict) -> dict:
     """
     scene = service.scene(question)
     plane = _plane(scene, service.trace(scene))
-    energy = torch.stack(service.in_turns(energy_rows(scene.model, plane)))
+    energy = torch.stack(list(service.in_turns(energy_rows(scene.model, plane))))
     return {
         "first": plane.first.tolist(),
         "second": plane.second.tolist(),
@@ -112,7 +112,7 @@ def read_perturbations(service, question: dict) -> dict:
     scene = service.scene(question)
     noise, seed = _noise(question.get("noise")), _seed(question.get("seed"))
     plane = _plane(scene, service.trace(scene))
-    results = service.in_turns(_disturbed(scene, noise, seed))
+    results = list(service.in_turns(_disturbed(scene, noise, seed)))
     first = results[0]
     return {
         "noise": noise,

@@ -1,0 +1,294 @@
+"""The energy view in a real browser: curves before the band, tokens over the picture, and other ways to descend."""
+
+import re
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from playwright.sync_api import expect
+
+import etviz
+from etviz.metrics import masked_mse
+from etviz.ui.payload import decode_pixels
+from etviz.ui.pictures import carried_pictures
+from etviz.ui.scene import SETTLED
+from tests.browser.conftest import Visit
+from tests.browser.contrast import poor_contrast
+from tests.browser.test_address import parameters, resting
+
+STEPS = "Steps, as a number"
+STEP_SIZE = "Step size \N{GREEK SMALL LETTER ALPHA}, as a number"
+BETA = "Beta \N{GREEK SMALL LETTER BETA}, as a number"
+CHIP = ".etviz-chip"
+READOUT = [f".etviz-panel.is-energy .etviz-readout div:nth-child({i}) dd" for i in range(1, 7)]
+
+
+def open_energy(visit):
+    visit.page.get_by_role("tab", name="Energy").click()
+    return visit.page.locator(".etviz-panel.is-energy")
+
+
+@pytest.fixture
+def panel(visit):
+    return open_energy(visit)
+
+
+def number(text):
+    return float(text.replace("\N{MINUS SIGN}", "-").replace(",", ""))
+
+
+def trace_of(visit, model, **settings):
+    """The descent on screen, by Python."""
+    answer = next(a for a in (answer.json() for answer in reversed(visit.answers)) if "frames" in a)
+    image = decode_pixels(answer["image"], 32)[None].float() / 255
+    return image, model.trace(image, etviz.mask_from_hex(visit.read("mask")), **settings)
+
+
+def set_number(visit, name, value):
+    """Type a value and wait for the descent that follows, or for its refusal."""
+    field = visit.page.get_by_role("spinbutton", name=name)
+    field.fill(str(value))
+    with visit.page.expect_response(lambda response: '"kind":"trace"' in response.request.post_data):
+        field.press("Enter")
+    visit.settle()
+
+
+def choose_steep(visit):
+    visit.page.get_by_role("combobox", name="Model").select_option("steep")
+    expect(visit.root).to_have_attribute("data-seq", "1")
+
+
+def shown(visit):
+    return [number(visit.page.locator(cell).inner_text()) for cell in READOUT]
+
+
+def hover_step(visit, step, last):
+    """The tooltip's rows at a step, as lists of numbers."""
+    box = visit.page.locator(".is-energy .etviz-chart").bounding_box()
+    visit.page.mouse.move(box["x"] + 74 + step / last * (box["width"] - 74 - 14), box["y"] + 30)
+    rows = visit.page.locator(".is-energy .etviz-chart .etviz-tip span")
+    return [[number(cell) for cell in row.locator("i").all_inner_texts()] for row in rows.all()]
+
+
+def test_curves_and_numbers_are_those_of_python(visit, panel, model):
+    visit.press("Invert")
+    image, trace = trace_of(visit, model)
+    visit.page.get_by_role("slider", name="Descent step").fill("5")
+    expected = [
+        trace.energy[0, 5],
+        trace.attention_energy[0, 5].sum(),
+        trace.hopfield_energy[0, 5].sum(),
+        trace.gradient_norm[0, 5],
+        masked_mse(image, trace.frames[:, 5], trace.mask)[0],
+        trace.step_sizes[0, 4],
+    ]
+    assert np.allclose(shown(visit), [float(value) for value in expected], rtol=1e-3)
+    assert ("every step went down" in panel.inner_text()) == (not trace.rises().any())
+
+
+def test_the_band_is_that_of_the_gallery(visit, panel, model):
+    visit.press("Invert")
+    expect(panel).to_contain_text("90% of 8 scikit-image pictures")
+    assert panel.locator("path[data-band]").count() == panel.locator("path[data-median]").count() == 3
+    mask = etviz.mask_from_hex(visit.read("mask"))
+    energy = model.trace(carried_pictures(32).images.float() / 255, mask.expand(8, -1)).energy
+    median = np.median(energy - energy[:, :1], axis=0)
+    total = hover_step(visit, 12, 12)[0]
+    assert total[2] == pytest.approx(median[12], rel=1e-3)
+    asked = len(visit.answers)
+    panel.get_by_role("button", name="vs. median").click()
+    expect(panel.get_by_role("button", name="vs. median")).to_have_attribute("aria-pressed", "true")
+    assert hover_step(visit, 12, 12)[0][2] == pytest.approx(np.median(energy[:, 12]), rel=1e-3)
+    assert len(visit.answers) == asked
+
+
+def test_the_band_is_asked_for_only_while_the_tab_is_open(visit):
+    visit.press("Invert")
+    visit.page.wait_for_timeout(900)
+    assert not [q for q in visit.questions() if q["kind"] != "trace"]
+    panel = open_energy(visit)
+    expect(panel.locator("path[data-band]")).to_have_count(3)
+    visit.stroke(0, 1)
+    expect(panel.locator("path[data-band]")).to_have_count(0)  # of another mask
+    expect(panel.locator("path[data-band]")).to_have_count(3)
+    kinds = [q["kind"] for q in visit.questions()]
+    assert kinds.count("energy_band") == 2
+
+
+def test_tokens_lie_over_the_picture_and_follow_the_step(visit, panel, model):
+    visit.press("Invert")
+    _, trace = trace_of(visit, model)
+    cells = panel.locator(".is-attention .etviz-map-cell")
+    expect(cells.first).to_have_attribute("aria-label", re.compile("row 1, column 1: .*[0-9]"))
+    asked = len(visit.requests)
+    bar = panel.locator(".is-attention .etviz-bar").inner_text()
+    low, high = trace.attention_energy.min(), trace.attention_energy.max()
+    assert [number(end) for end in bar.split()] == pytest.approx([float(low), float(high)], rel=5e-3)
+    seen = []
+    for step in (2, 12):
+        visit.page.get_by_role("slider", name="Descent step").fill(str(step))
+        for key in ("attention", "hopfield"):
+            energy = getattr(trace, f"{key}_energy")[0, step]
+            labels = panel.locator(f".is-{key} .etviz-map-cell").evaluate_all(
+                "(cells) => cells.map((cell) => cell.ariaLabel)"
+            )
+            values = [number(text.split(": ")[1]) for text in labels]
+            assert np.allclose(values, energy[1:], rtol=1e-3)
+            cls = panel.locator(f".is-{key} .etviz-token-value").first.inner_text()
+            assert number(cls.split()[-1]) == pytest.approx(energy[0].item(), rel=1e-3)
+        seen.append(cells.nth(9).get_attribute("style"))
+    assert seen[0] != seen[1]
+    assert panel.locator(".is-attention .etviz-bar").inner_text() == bar  # one scale for all steps
+    assert len(visit.requests) == asked
+
+
+def test_a_patch_is_chosen_by_keyboard_in_both_maps(visit, panel):
+    cells = panel.locator(".is-attention .etviz-map-cell")
+    expect(cells.first).to_have_attribute("aria-label", re.compile("column 1: "))  # its energy has come
+    cells.first.focus()
+    visit.page.keyboard.press("ArrowRight")
+    visit.page.keyboard.press("ArrowDown")
+    expect(cells.nth(9)).to_be_focused()
+    assert panel.locator(".etviz-map-cell.is-chosen").count() == 2
+    for key in ("attention", "hopfield"):
+        told = panel.locator(f".is-{key} .etviz-token-value").nth(1).inner_text()
+        label = panel.locator(f".is-{key} .etviz-map-cell").nth(9).get_attribute("aria-label")
+        assert told.split() == ["Patch", "9", label.split(": ")[1]]
+
+
+def test_settings_reach_the_descent_the_address_and_every_tab(visit, panel, model):
+    set_number(visit, STEPS, 60)
+    set_number(visit, STEP_SIZE, 0.03)
+    set_number(visit, BETA, 0.5)
+    _, trace = trace_of(visit, model, steps=60, step_size=0.03, beta=0.5)
+    visit.page.get_by_role("slider", name="Descent step").fill("60")
+    assert shown(visit)[:4] == pytest.approx([float(v) for v in (
+        trace.energy[0, 60], trace.attention_energy[0, 60].sum(), trace.hopfield_energy[0, 60].sum(),
+        trace.gradient_norm[0, 60])], rel=1e-3)  # fmt: skip
+    expect(panel).to_contain_text("in training: 12 steps")
+    address = resting(visit)
+    assert {key: address[key] for key in ("steps", "step_size", "beta", "step", "tab")} == {
+        "steps": "60", "step_size": "0.03", "beta": "0.5", "step": "60", "tab": "energy"}  # fmt: skip
+    visit.page.get_by_role("tab", name="Explore").click()
+    expect(visit.page.locator(CHIP)).to_contain_text("60 steps · step size 0.03")
+    visit.page.get_by_role("button", name="Reset to the model's own settings").click()
+    expect(visit.page.locator(CHIP)).to_be_hidden()
+    expect(visit.root).to_have_attribute("data-steps", "12")
+    assert parameters(visit)["step_size"] == "0.1"
+    visit.page.go_back()
+    expect(visit.root).to_have_attribute("data-steps", "60")
+    expect(visit.page.locator(CHIP)).to_contain_text("0.5")
+
+
+def test_sliders_by_keyboard_are_logarithmic_about_the_models_own(visit, panel, model):
+    slider = panel.get_by_role("slider", name=STEP_SIZE.removesuffix(", as a number"))
+    slider.focus()
+    for _ in range(5):
+        slider.press("ArrowRight")  # 0.02 decades each
+    field = panel.get_by_role("spinbutton", name=STEP_SIZE)
+    expect(field).to_have_value("0.126")
+    expect(visit.page.locator(CHIP)).to_contain_text("step size 0.126")
+    slider.press("Home")
+    expect(field).to_have_value("0.001")
+    slider.press("End")
+    expect(field).to_have_value("10")
+    panel.get_by_role("button", name="own", exact=False).click()
+    expect(field).to_have_value("0.1")
+    expect(visit.page.locator(CHIP)).to_be_hidden()
+
+
+def test_backtracking_shows_the_steps_really_taken_and_where_it_settled(visit, panel, steep):
+    choose_steep(visit)
+    panel.get_by_label("Backtracking").check()
+    panel.get_by_label("Run until it settles").check()
+    set_number(visit, STEP_SIZE, 1)
+    # Where exactly it settles hangs on rounding, after so many halvings: the end by its definition, the start by Python.
+    energy = next(a for a in (answer.json() for answer in reversed(visit.answers)) if "frames" in a)["energy"]
+    settled = len(energy) - 1
+    changes = [abs(after - before) / abs(after) for before, after in pairwise(energy)]
+    assert settled < 200
+    assert changes[-1] <= SETTLED < min(changes[:-1])
+    _, trace = trace_of(visit, steep, step_size=1.0, steps=5, rule="backtracking")
+    assert (trace.step_sizes < 1).any()
+    expect(visit.root).to_have_attribute("data-steps", str(settled))
+    expect(panel.locator(".etviz-chart")).to_contain_text(f"settled at step {settled}")
+    expect(panel).to_contain_text("every step went down")
+    expect(panel.get_by_role("spinbutton", name=STEPS)).to_be_disabled()
+    panel.get_by_label("Right axis").select_option("Step taken")
+    curve = panel.locator("path[data-line=second]").get_attribute("d")
+    assert len(re.split("[ML]", curve)[1:]) == settled  # none leads to step 0
+    for step in range(1, 5):
+        visit.page.get_by_role("slider", name="Descent step").fill(str(step))
+        assert shown(visit)[5] == pytest.approx(trace.step_sizes[0, step - 1].item(), rel=5e-3)
+
+
+def test_a_descent_that_does_not_settle_says_so(visit, panel):
+    set_number(visit, STEP_SIZE, 0.01)
+    panel.get_by_label("Run until it settles").check()
+    expect(visit.root).to_have_attribute("data-steps", "200")
+    expect(panel.locator(".etviz-chart")).to_contain_text("not settled in 200 steps")
+    expect(panel.locator(".etviz-dot")).to_have_count(3)  # at the cursor alone: there is no room for more
+
+
+def test_steps_that_went_up_are_named(visit, panel, steep):
+    choose_steep(visit)
+    set_number(visit, STEP_SIZE, 10)
+    _, trace = trace_of(visit, steep, step_size=10.0)
+    rises = [i + 1 for i, up in enumerate(trace.rises()[0].tolist()) if up]
+    assert rises
+    badge = panel.locator(".etviz-badge")
+    expect(badge).to_contain_text(f"{', '.join(map(str, rises))} went up")
+    expect(badge).to_have_attribute("title", re.compile(f": {', '.join(map(str, rises))}$"))
+    expect(panel.locator(".etviz-rise")).to_have_count(len(rises))
+
+
+def test_the_error_lies_on_a_second_axis(visit, panel, model):
+    visit.press("Random mask")
+    set_number(visit, STEPS, 60)
+    image, trace = trace_of(visit, model, steps=60)
+    panel.get_by_label("Right axis").select_option("Hidden MSE")
+    error = masked_mse(image.expand_as(trace.frames[0]), trace.frames[0], trace.mask.expand(61, -1))
+    deepest, best = trace.energy[0].argmin().item(), error.argmin().item()
+    words = f"Energy lowest at step {deepest}, error at {best}" if deepest != best else f"both lowest at step {best}"
+    expect(panel).to_contain_text(words)
+    curve = panel.locator("path[data-line=second]").get_attribute("d")
+    y = torch.tensor([float(point.split()[1]) for point in re.split("[ML]", curve)[1:]])
+    assert torch.corrcoef(torch.stack([y, error]))[0, 1] < -0.999  # an affine picture of the error, upwards
+    box = panel.locator(".etviz-chart").bounding_box()
+    track = visit.page.get_by_role("slider", name="Descent step").bounding_box()
+    now = panel.locator(".etviz-now").bounding_box()
+    assert abs(now["x"] - (track["x"] + track["width"] - 9)) < 2  # the slider stays under the axis
+    assert now["x"] < box["x"] + box["width"] - 50
+
+
+def test_a_setting_that_is_refused_is_one_sentence_and_goes_back(visit, panel):
+    set_number(visit, STEP_SIZE, 0)
+    expect(visit.page.get_by_role("alert")).to_contain_text("step size must lie between")
+    expect(panel.get_by_role("spinbutton", name=STEP_SIZE)).to_have_value("0.1")
+    set_number(visit, STEPS, 61)
+    expect(visit.page.get_by_role("alert")).to_contain_text("from 1 to 60")
+    expect(panel.get_by_role("spinbutton", name=STEPS)).to_have_value("12")
+    assert visit.read("steps") == "12"
+
+
+def test_it_fits_one_screen_and_a_phone(visit, panel, browser, address):
+    expect(panel.locator("path[data-band]")).to_have_count(3)
+    assert visit.sideways() <= 0
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, reduced_motion="reduce")
+    phone = Visit(context, f"{address}?tab=energy&steps=60&step_size=0.2&rule=backtracking")
+    expect(phone.page.locator("path[data-band]").first).to_be_attached()
+    phone.page.get_by_label("Right axis").select_option("Hidden MSE")
+    assert phone.sideways() <= 0
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_contrast(browser, address, scheme):
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
+    visit = Visit(context, f"{address}?tab=energy&steps=60&patch=9")
+    expect(visit.page.locator("path[data-band]").first).to_be_attached()
+    visit.page.get_by_label("Right axis").select_option("Hidden MSE")
+    poor = poor_contrast(visit.page)
+    context.close()
+    assert poor == []

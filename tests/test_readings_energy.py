@@ -1,0 +1,168 @@
+"""The energy view's readings against descents done one by one, and what they leave to others while they compute."""
+
+import base64
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+
+import etviz
+from etviz import UsageError
+from etviz.checkpoints import save_checkpoint
+from tests.conftest import TINY, TINY_ASYM
+
+pytest.importorskip("skimage", reason="the app's extra is not installed")
+
+from etviz.ui.kept import Kept
+from etviz.ui.pictures import CARRIED_GALLERY, Pictures
+from etviz.ui.readings import energy
+from etviz.ui.service import Service
+
+MASK = "ffffff0f0ffffffe"
+PARTS = {
+    "energy": lambda trace: trace.energy,
+    "attention_energy": lambda trace: trace.attention_energy.sum(-1),
+    "hopfield_energy": lambda trace: trace.hopfield_energy.sum(-1),
+}
+
+
+def serve(model, folder):
+    save_checkpoint(model.eval(), folder / "tiny", {})
+    return Service(str(folder / "tiny"), root=str(folder))
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return etviz.create_model("et", **TINY).eval()
+
+
+@pytest.fixture(scope="module")
+def service(model, tmp_path_factory):
+    """With no dataset at hand, so on scikit-image's eight pictures."""
+    return serve(model, tmp_path_factory.mktemp("runs"))
+
+
+def question(kind, **changes):
+    return {"kind": kind, "model": "tiny", "picture": {"index": 1}, "mask": MASK, **changes}
+
+
+def gallery(service):
+    return service.pictures(CARRIED_GALLERY, 32).images.float() / 255
+
+
+# ---- tokens ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["et", "et_asym"])
+def test_each_tokens_energy_is_that_of_the_trace(name, tmp_path):
+    torch.manual_seed(0)
+    model = etviz.create_model(name, **(TINY if name == "et" else TINY_ASYM))
+    service = serve(model, tmp_path)
+    answer = service.ask(question("token_energies", settings={"steps": 3, "beta": 0.5}))
+    trace = model.trace(gallery(service)[1:2], etviz.mask_from_hex(MASK), steps=3, beta=0.5)
+    for key in ("attention", "hopfield"):
+        shown = np.frombuffer(base64.b64decode(answer[key]), dtype="<f4").reshape(4, 65)
+        by_token = getattr(trace, f"{key}_energy")[0]
+        for column, patch in enumerate(range(-1, 64)):
+            token = trace.patch_index[0].tolist().index(patch)
+            assert np.allclose(shown[:, column], by_token[:, token], rtol=1e-5)
+
+
+# ---- band --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "arguments"),
+    [
+        ({}, {}),
+        ({"steps": 3, "step_size": 0.02, "beta": 0.5}, {"steps": 3, "step_size": 0.02, "beta": 0.5}),
+        ({"step_size": 50, "rule": "backtracking"}, {"step_size": 50.0, "rule": "backtracking"}),
+    ],
+)
+def test_the_band_is_numpys_quantiles_over_the_gallery(service, model, settings, arguments):
+    answer = service.ask(question("energy_band", settings=settings))
+    mask = etviz.mask_from_hex(MASK)
+    traces = [model.trace(image[None], mask, **arguments) for image in gallery(service)]
+    assert (answer["count"], answer["source"]) == (8, "scikit-image picture")
+    for key, part in PARTS.items():
+        energies = torch.cat([part(trace) for trace in traces]).double().numpy()
+        for name, numbers in (("values", energies), ("changes", energies - energies[:, :1])):
+            expected = np.quantile(numbers, [0.1, 0.5, 0.9], axis=0)
+            assert np.allclose(answer[name][key], expected, rtol=1e-4, atol=1e-4 * np.abs(energies).max())
+
+
+def test_the_band_of_a_descent_that_settled_has_as_many_steps(service, model):
+    settings = {"settle": True, "step_size": 0.5, "rule": "backtracking"}
+    steps = len(service.ask(question("trace", settings=settings))["energy"]) - 1
+    band = service.ask(question("energy_band", settings=settings))
+    mask = etviz.mask_from_hex(MASK)
+    traces = [model.trace(i[None], mask, steps, 0.5, rule="backtracking") for i in gallery(service)]
+    expected = np.median(torch.cat([trace.energy for trace in traces]), axis=0)
+    assert np.allclose(band["values"]["energy"][1], expected, rtol=1e-4)
+
+
+def test_several_energies_cannot_settle_together(tmp_path):
+    service = serve(etviz.create_model("et", **TINY, depth=2), tmp_path)
+    assert len(service.ask(question("energy_band"))["values"]["energy"][0]) == 9
+    with pytest.raises(UsageError, match="choose a number of steps"):
+        service.ask(question("energy_band", settings={"settle": True}))
+
+
+def test_a_large_gallery_gives_64_pictures_of_all_kinds(service, monkeypatch):
+    images = torch.randint(0, 256, (500, 3, 32, 32), dtype=torch.uint8)
+    pictures = Pictures(images, [f"kind {min(i, 99)}" for i in range(500)], "test image")
+    monkeypatch.setitem(service._pictures, (CARRIED_GALLERY, 32), pictures)
+    answer = service.ask(question("energy_band", mask="ff" * 8, settings={"steps": 1}))
+    assert answer["count"] == energy.BAND_PICTURES == 64
+
+
+def test_a_band_stops_when_its_time_is_up_and_says_how_many(service, model, monkeypatch):
+    monkeypatch.setattr(energy, "BAND_S", 0.0)
+    answer = service.ask(question("energy_band", mask="0f" * 8))
+    first = service.pictures(CARRIED_GALLERY, 32).arranged()[0]
+    trace = model.trace(gallery(service)[first][None], etviz.mask_from_hex("0f" * 8))
+    assert answer["count"] == 1
+    assert np.allclose(answer["values"]["energy"][1], trace.energy[0], rtol=1e-5)
+
+
+def test_a_band_is_computed_once(service, monkeypatch):
+    asked = question("energy_band", mask="f0" * 8)
+    first = service.ask(asked)
+    monkeypatch.setattr(energy, "_band", None)
+    assert service.ask({**asked, "picture": {"index": 3}, "settings": {"steps": 4, "beta": 0.25}}) == first
+    with pytest.raises(TypeError):
+        service.ask({**asked, "settings": {"beta": 0.3}})
+
+
+def test_others_have_the_model_while_a_band_is_computed(service, monkeypatch):
+    """A painter waits for one picture's descent, not for the whole band."""
+    monkeypatch.setattr(energy, "BAND_PICTURES", 8)
+    steps = {"settings": {"steps": 60}}
+    band = threading.Thread(target=service.ask, args=(question("energy_band", mask="a5" * 8, **steps),))
+    band.start()
+    answered = 0
+    while band.is_alive():
+        with service.lock:
+            answered += 1
+        time.sleep(0.001)
+    assert answered >= 8
+
+
+def test_a_band_that_has_to_wait_for_others_says_so(service, monkeypatch):
+    monkeypatch.setattr(energy, "TURN_S", 0.01)
+    with service.bands._turn:
+        assert service.ask(question("energy_band", mask="5a" * 8)) == {"count": 0}
+    assert service.ask(question("energy_band", mask="5a" * 8))["count"] == 8
+
+
+def test_kept_results_are_the_newest():
+    kept = Kept(2)
+    calls = []
+    for key in "abcab":
+        assert kept.get(key, lambda key=key: calls.append(key) or key.upper(), 1) == key.upper()
+    assert "".join(calls) == "abcab"
+    assert kept.get("b", None, 1) == "B"
+    assert len(kept) == 2
