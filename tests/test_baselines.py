@@ -237,7 +237,7 @@ class TestBEiT(Baseline):
         ("options", "message"),
         [
             (dict(tokenizer=tiny_tokenizer(img_size=16)), "tokenizer's img_size is 16, not 32"),
-            (dict(tokenizer="somewhere"), "as etviz.load_model gives"),
+            (dict(tokenizer="somewhere"), "must be a Tokenizer"),
             (dict(tokenizer={"wide": 3}), "no tokenizer's"),
             (dict(decoding="worst"), "no decoding 'worst'"),
         ],

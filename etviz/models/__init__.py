@@ -55,13 +55,11 @@ def create_model(name: str, **overrides) -> MaskedImageModel:
         UsageError: no model or option of that name, a value of another kind, or sizes that do not fit.
     """
     options = model_config(name, **overrides)
-    with torch.device("meta"):  # sizes only: nothing is allocated
-        size = _size(MODELS[name](**options))
+    size = _size(name, options)
     if size > MAX_PARAMETERS:
         raise UsageError(f"This model would have {size:,} parameters: {MAX_PARAMETERS:,} is the most.")
     model = MODELS[name](**options)
-    config = {key: value.config if isinstance(value, MaskedImageModel) else value for key, value in options.items()}
-    model.name, model.config = name, config
+    model.name, model.config = name, {key: _plain(value) for key, value in options.items()}
     return model
 
 
@@ -88,6 +86,19 @@ def suggestion(word: str, known, there_are: str = "it has") -> str:
     return f" (did you mean {close[0]!r}?)" if close else f": {there_are} {', '.join(known)}"
 
 
-def _size(model: MaskedImageModel) -> int:
-    """Numbers that a model holds: its parameters and fixed tables."""
+def _size(name: str, options: dict) -> int:
+    """Numbers that a model would hold, its parameters and fixed tables; 0 where that shows only once it is made."""
+    try:
+        with torch.device("meta"):  # sizes only: nothing is allocated
+            model = MODELS[name](**options)
+    except RuntimeError:  # some of transformers' models compute while they are made
+        return 0
     return sum(tensor.numel() for tensor in itertools.chain(model.parameters(), model.buffers()))
+
+
+def _plain(value):
+    """What a configuration says of an option: a model by its own configuration, and lists, as YAML has them, as tuples."""
+    value = value.config if isinstance(value, MaskedImageModel) else value
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    return tuple(value) if isinstance(value, list) else value

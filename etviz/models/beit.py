@@ -15,6 +15,7 @@ from etviz.models.base import (
     mean_where,
 )
 from etviz.models.tokenizer import Tokenizer
+from etviz.options import Depth, Positive, Ratio, Share, Size
 
 DECODINGS = ("expected", "best")
 
@@ -52,18 +53,18 @@ class BEiT(MaskedImageModel):
     def __init__(
         self,
         *,
-        img_size: int = 32,
-        patch_size: int = 4,
-        in_chans: int = 3,
-        embed_dim: int = 192,
-        depth: int = 12,
-        num_heads: int = 3,
-        mlp_ratio: float = 4.0,
-        drop_path: float = 0.1,
+        img_size: Size = 32,
+        patch_size: Size = 4,
+        in_chans: Size = 3,
+        embed_dim: Size = 192,
+        depth: Depth = 12,
+        num_heads: Size = 3,
+        mlp_ratio: Ratio = 4.0,
+        drop_path: Share = 0.1,
         decoding: str = "expected",
         tokenizer: Tokenizer | dict | None = None,
-        mean: tuple = CIFAR10_MEAN,
-        std: tuple = CIFAR10_STD,
+        mean: tuple[float, ...] = CIFAR10_MEAN,
+        std: tuple[Positive, ...] = CIFAR10_STD,
     ):
         super().__init__(img_size, patch_size, in_chans, mean, std)
         check_heads(embed_dim, num_heads)

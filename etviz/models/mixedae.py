@@ -29,6 +29,7 @@ from etviz.models.base import (
     mean_where,
 )
 from etviz.models.positions import sincos_positions
+from etviz.options import Depth, NonNegative, Positive, Ratio, Size
 
 TOKEN_STD = 0.02  # of the initial mask token and segments
 
@@ -55,21 +56,21 @@ class MixedAE(MaskedImageModel):
     def __init__(
         self,
         *,
-        img_size: int = 32,
-        patch_size: int = 4,
-        in_chans: int = 3,
-        embed_dim: int = 192,
-        depth: int = 12,
-        num_heads: int = 3,
-        mlp_ratio: float = 4.0,
-        decoder_embed_dim: int = 192,
-        decoder_depth: int = 4,
-        decoder_num_heads: int = 3,
-        group: int = 4,
-        contrast: float = 0.1,
-        temperature: float = 0.25,
-        mean: tuple = CIFAR10_MEAN,
-        std: tuple = CIFAR10_STD,
+        img_size: Size = 32,
+        patch_size: Size = 4,
+        in_chans: Size = 3,
+        embed_dim: Size = 192,
+        depth: Depth = 12,
+        num_heads: Size = 3,
+        mlp_ratio: Ratio = 4.0,
+        decoder_embed_dim: Size = 192,
+        decoder_depth: Depth = 4,
+        decoder_num_heads: Size = 3,
+        group: Size = 4,
+        contrast: NonNegative = 0.1,
+        temperature: Positive = 0.25,
+        mean: tuple[float, ...] = CIFAR10_MEAN,
+        std: tuple[Positive, ...] = CIFAR10_STD,
     ):
         super().__init__(img_size, patch_size, in_chans, mean, std)
         self._check_mixing(group, contrast, temperature)

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from etviz.errors import UsageError
 from etviz.models.base import CIFAR10_MEAN, CIFAR10_STD, MaskedImageModel, check_at_least_one, check_heads
+from etviz.options import Positive, Ratio, Share, Size
 from etviz.patches import patchify
 
 
@@ -35,17 +36,17 @@ class SimMIM(MaskedImageModel):
     def __init__(
         self,
         *,
-        img_size: int = 32,
-        patch_size: int = 4,
-        in_chans: int = 3,
-        embed_dim: int = 96,
-        depths: Sequence[int] = (2, 4),
-        num_heads: Sequence[int] = (3, 6),
-        window_size: int = 4,
-        mlp_ratio: float = 4.0,
-        drop_path: float = 0.0,
-        mean: tuple = CIFAR10_MEAN,
-        std: tuple = CIFAR10_STD,
+        img_size: Size = 32,
+        patch_size: Size = 4,
+        in_chans: Size = 3,
+        embed_dim: Size = 96,
+        depths: tuple[Size, ...] = (2, 4),
+        num_heads: tuple[Size, ...] = (3, 6),
+        window_size: Size = 4,
+        mlp_ratio: Ratio = 4.0,
+        drop_path: Share = 0.0,
+        mean: tuple[float, ...] = CIFAR10_MEAN,
+        std: tuple[Positive, ...] = CIFAR10_STD,
     ):
         super().__init__(img_size, patch_size, in_chans, mean, std)
         self._check_stages(depths, num_heads, embed_dim, window_size)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from etviz.errors import UsageError
 from etviz.models.base import CIFAR10_MEAN, CIFAR10_STD, MaskedImageModel, check_at_least_one
+from etviz.options import Depth, Positive, Size
 from etviz.patches import patchify
 
 
@@ -36,14 +37,14 @@ class Tokenizer(MaskedImageModel):
     def __init__(
         self,
         *,
-        img_size: int = 32,
-        patch_size: int = 4,
-        in_chans: int = 3,
-        width: int = 64,
-        depth: int = 2,
-        levels: Sequence[int] = (8, 8, 8),
-        mean: tuple = CIFAR10_MEAN,
-        std: tuple = CIFAR10_STD,
+        img_size: Size = 32,
+        patch_size: Size = 4,
+        in_chans: Size = 3,
+        width: Size = 64,
+        depth: Depth = 2,
+        levels: tuple[Size, ...] = (8, 8, 8),
+        mean: tuple[float, ...] = CIFAR10_MEAN,
+        std: tuple[Positive, ...] = CIFAR10_STD,
     ):
         super().__init__(img_size, patch_size, in_chans, mean, std)
         self._check_sizes(width, depth, levels)

@@ -203,7 +203,7 @@ def test_backtracking_shows_the_steps_really_taken_and_where_it_settled(visit, p
     panel.get_by_label("Backtracking").check()
     panel.get_by_label("Run until it settles").check()
     set_number(visit, STEP_SIZE, 1)
-    # Where exactly it settles hangs on rounding, after so many halvings: the end by its definition, the start by Python.
+    # Where exactly it settles hangs on rounding, after so many halvings.
     energy = next(a for a in (answer.json() for answer in reversed(visit.answers)) if "frames" in a)["energy"]
     settled = len(energy) - 1
     changes = [abs(after - before) / abs(after) for before, after in pairwise(energy)]
