@@ -13,11 +13,11 @@ from collections.abc import Callable
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch.utils.flop_counter import FlopCounterMode
 
 import etviz
 from etviz.checkpoints import make_place, write_text
 from etviz.commands import load_config, path_option, pick_device, positive_number, run, whole_number
+from etviz.costs import count_flops, training_step
 from etviz.errors import UsageError
 from etviz.models import MaskedImageModel
 from etviz.models.projection import Projection, make_projection
@@ -104,18 +104,6 @@ def literal_tasks(model: MaskedImageModel, images, mask) -> dict[str, tuple[Call
     }
 
 
-def training_step(model: MaskedImageModel, loss: Callable, images, mask) -> Callable:
-    """Forward, backward and AdamW, in float32."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6, fused=True)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        loss(images, mask).backward()
-        optimizer.step()
-
-    return step
-
-
 def ratios(rows: dict) -> dict[str, float]:
     """Literal over etviz, task by task, and trace over reconstruct."""
     found = {}
@@ -157,16 +145,6 @@ def matmul_rate(device: torch.device, seconds: float) -> float:
     projections = {type(p): p for p in (Projection([a]), make_projection([a]))}  # plain and, on a CPU, packed
     fastest = min(median_seconds(lambda p=p: p.up(a[None]), device, seconds / 2) for p in projections.values())
     return 2 * MATMUL_SIZE**3 / fastest
-
-
-def count_flops(function: Callable) -> int:
-    """FLOPs of the matrix products in one call, two for a multiply-add.
-
-    Without oneDNN's packed products, which PyTorch's counter does not know: the products are the same.
-    """
-    with torch.backends.mkldnn.flags(enabled=False), FlopCounterMode(display=False) as counter:
-        function()
-    return counter.get_total_flops()
 
 
 def make_table(report: dict) -> Table:

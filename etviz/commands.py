@@ -243,7 +243,8 @@ def describe_options(module: str, name: str) -> str:
     for group in choices:
         for file in importlib.resources.files(module).joinpath(group).iterdir():
             if file.name.endswith(".yaml"):
-                docs |= {f"{group}.{key}": doc for key, doc in _comments(file.read_text()).items()}
+                prefix = "" if "@package _global_" in file.read_text() else f"{group}."
+                docs = {f"{prefix}{key}": doc for key, doc in _comments(file.read_text()).items()} | docs
     rows = [(f"{group}=", " | ".join(options)) for group, options in choices.items()]
     rows += [(f"{key}={_written(value)}", docs.get(key, "")) for key, value in _leaves(config)]
     width = min(34, max(len(option) for option, _ in rows))

@@ -39,6 +39,7 @@ Size = Annotated[int, at_least(1), at_most(2**16)]  # of one axis of an image or
 Depth = Annotated[int, at_least(1), at_most(1000)]
 Ratio = Annotated[float, at_most(2**16)]  # of one size to another
 Positive = Annotated[float, ABOVE_0]
+Share = Annotated[float, at_least(0), BELOW_1]
 NonNegative = Annotated[float, at_least(0)]
 
 
@@ -62,7 +63,8 @@ def check_option(name: str, value: Any, annotation: Any) -> Any:
     Args:
         name: what errors call it.
         value: from outside, of any kind.
-        annotation: bool, int, float, str, None, ``Literal``, a tuple or union of these, ``Annotated`` with `Bound`s.
+        annotation: bool, int, float, str, None, ``Literal``, a tuple or union of these, ``Annotated`` with `Bound`s,
+            or any other class, whose instances are left alone.
 
     Raises:
         UsageError: another kind, not finite, or outside its bounds.
@@ -76,11 +78,19 @@ def check_option(name: str, value: Any, annotation: Any) -> Any:
         return _one_of(name, value, arguments)
     if origin is tuple:
         return _tuple(name, value, arguments)
-    if annotation is type(None) and value is None:
-        return None
-    if annotation not in KINDS or not _is_a(annotation, value):
-        raise UsageError(f"{name} must be {KINDS.get(annotation, 'null')}, not {reprlib.repr(value)}.")
+    if annotation not in KINDS:
+        return _instance(name, value, annotation)
+    if not _is_a(annotation, value):
+        raise UsageError(f"{name} must be {KINDS[annotation]}, not {reprlib.repr(value)}.")
     return annotation(value)
+
+
+def _instance(name: str, value: Any, kind: type) -> Any:
+    """Of any other class, or None where that is all there may be: as it is."""
+    if not isinstance(value, kind):
+        wanted = "null" if kind is type(None) else f"a {kind.__name__}"
+        raise UsageError(f"{name} must be {wanted}, not {reprlib.repr(value)}.")
+    return value
 
 
 def _is_a(kind: type, value: Any) -> bool:

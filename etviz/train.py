@@ -20,7 +20,7 @@ from etviz.commands import load_config, path_option, run, word
 from etviz.data import Dataset, load_dataset, to_float
 from etviz.errors import UsageError
 from etviz.metrics import evaluate_model
-from etviz.models import MaskedImageModel, create_model, model_config
+from etviz.models import MODELS, MaskedImageModel, create_model, model_config
 from etviz.training import LAST, STATE, TrainConfig, check_sizes, fit, train_config, validation_split
 
 OUTPUTS = Path("outputs")
@@ -65,8 +65,30 @@ def build_model(options: dict, dataset: Dataset, seed: int) -> MaskedImageModel:
         options["mean"] = [round(v, 4) for v in sample.mean(dim=(0, 2, 3)).tolist()]
     if options.get("std") is None:
         options["std"] = [round(max(v, 1e-3), 4) for v in sample.std(dim=(0, 2, 3)).tolist()]
+    name = options.pop("name")
+    options |= trained_parts(name, options)
     torch.manual_seed(seed)
-    return create_model(options.pop("name"), **options)
+    return create_model(name, **options)
+
+
+def trained_parts(name: str, options: dict) -> dict:
+    """The options that take another trained model, with that model loaded.
+
+    A resumed run gives such a part's configuration instead: its weights are among the run's own.
+
+    Raises:
+        UsageError: none was named.
+    """
+    parts = {}
+    for part in getattr(MODELS.get(name), "trained_parts", ()):
+        if options.get(part) is None:
+            raise UsageError(
+                f"{name} needs a trained {part}: make one by python -m etviz.train model={part} run=FOLDER, "
+                f"then give model.{part}=FOLDER."
+            )
+        if not isinstance(options[part], dict):
+            parts[part] = checkpoints.load_model(str(options[part]))
+    return parts
 
 
 def train(
@@ -94,6 +116,8 @@ def test_best(folder: Path, dataset: Dataset) -> None:
     card = checkpoints.load_card(folder)
     test = {**scores, "images": len(dataset.test_images), "mask_seed": 0, "ratio": 0.85}
     card["metrics"] = card.get("metrics", {}) | {"test": test}
+    if model.ceiling() is not None:
+        card["metrics"]["ceiling"] = evaluate_model(model.ceiling(), dataset.test_images.to(device))
     checkpoints.write_card(folder, card)
     mse, psnr = scores["masked_mse"], scores["masked_psnr"]
     print(f"Best weights on the test split: masked MSE {mse:.5f}, masked PSNR {psnr:.2f} dB")

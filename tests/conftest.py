@@ -9,6 +9,8 @@ import torch
 import etviz
 from etviz.errors import UsageError
 
+pytest.register_assert_rewrite("tests.contract")
+
 # Tiny tensors: a second thread costs more than it brings, and waits for whatever else the machine does.
 torch.set_num_threads(1)
 

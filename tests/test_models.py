@@ -1,4 +1,4 @@
-"""What every model promises (`Contract`), and what only the Energy Transformers have: the trace."""
+"""The Energy Transformers: the contract of every model, and what they alone have, the trace."""
 
 import copy
 import math
@@ -13,121 +13,7 @@ from etviz.masks import mask_to_pixels
 from etviz.models import model_options
 from etviz.models.descent import CPU_IMAGES
 from tests.conftest import TINY, TINY_ASYM
-
-
-class Contract:
-    """Inherited by a test class for each model, which names it and gives small options."""
-
-    name: str
-    options: dict
-
-    @pytest.fixture
-    def model(self):
-        torch.manual_seed(0)
-        return etviz.create_model(self.name, **self.options).eval()
-
-    def test_reconstruct_keeps_shape_and_range(self, model, images, mask):
-        out = model.reconstruct(images, mask)
-        assert out.shape == images.shape
-        assert out.dtype == torch.float32
-        assert 0 <= out.min() <= out.max() <= 1
-        assert not out.requires_grad
-
-    def test_hidden_pixels_do_not_leak(self, model, images, mask):
-        """Nothing computed from the visible pixels changes, whatever the hidden ones hold, NaN included."""
-        hidden = mask_to_pixels(mask, model.patch_size).expand_as(images)
-        other = torch.where(hidden, torch.full_like(images, torch.nan), images)
-        assert torch.equal(model.reconstruct(images, mask), model.reconstruct(other, mask))
-
-    def test_visible_pixels_matter(self, model, images, mask):
-        visible = ~mask_to_pixels(mask, model.patch_size).expand_as(images)
-        other = torch.where(visible, 1 - images, images)
-        assert not torch.equal(model.reconstruct(images, mask), model.reconstruct(other, mask))
-
-    def test_images_do_not_influence_one_another(self, model, images, mask):
-        alone = torch.cat([model.reconstruct(images[i : i + 1], mask[i : i + 1]) for i in range(len(images))])
-        torch.testing.assert_close(model.reconstruct(images, mask), alone, atol=1e-5, rtol=0)
-
-    def test_ragged_masks_equal_one_image_at_a_time(self, model, images):
-        """Painted masks hide a different number of patches in each image, up to all and down to none."""
-        mask = torch.arange(64) < torch.tensor([[0], [5], [54], [64]])
-        alone = torch.cat([model.reconstruct(images[i : i + 1], mask[i : i + 1]) for i in range(4)])
-        torch.testing.assert_close(model.reconstruct(images, mask), alone, atol=1e-5, rtol=0)
-
-    def test_loss_is_the_error_on_hidden_patches_alone(self, model, images, mask):
-        predicted = model.predict_patches(images, mask)
-        error = (predicted - model.to_patches(images)).square()
-        torch.testing.assert_close(model.loss(images, mask), error[mask].mean())
-        torch.testing.assert_close(model.loss(images, mask, num_hidden=54), error[mask].mean())
-
-    def test_loss_reaches_every_parameter(self, model, images, mask):
-        model.loss(images, mask).backward()
-        for name, parameter in model.named_parameters():
-            assert parameter.grad is not None, name
-            assert parameter.grad.abs().sum() > 0, name
-
-    def test_loss_falls_on_a_tiny_set(self, model, images, mask):
-        optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-        first = model.loss(images, mask).item()
-        for _ in range(30):
-            optimizer.zero_grad()
-            model.loss(images, mask).backward()
-            optimizer.step()
-        assert model.loss(images, mask).item() < 0.8 * first
-
-    def test_features_are_one_vector_an_image(self, model, images):
-        features = model.features(images)
-        assert features.shape[0] == 4
-        assert features.ndim == 2
-        order = torch.tensor([2, 0, 3, 1])
-        torch.testing.assert_close(model.features(images[order]), features[order], atol=1e-5, rtol=1e-5)
-
-    def test_features_see_the_whole_image(self, model, images):
-        """Nothing is hidden: a change in any one patch shows."""
-        features = model.features(images)
-        for patch in (0, 27, 63):
-            row, col = 4 * (patch // 8), 4 * (patch % 8)
-            changed = images.clone()
-            changed[:, :, row : row + 4, col : col + 4] = 1 - changed[:, :, row : row + 4, col : col + 4]
-            assert (model.features(changed) - features).abs().amax(dim=1).min() > 1e-4
-
-    def test_same_seed_same_model(self, images, mask):
-        made = []
-        for _ in range(2):
-            torch.manual_seed(3)
-            made.append(etviz.create_model(self.name, **self.options).reconstruct(images, mask))
-        assert torch.equal(*made)
-
-    def test_save_and_load(self, model, images, mask, tmp_path):
-        etviz.checkpoints.save_checkpoint(model, tmp_path / "saved", {})
-        loaded = etviz.load_model(tmp_path / "saved")
-        assert loaded.config == model.config
-        assert torch.equal(loaded.reconstruct(images, mask), model.reconstruct(images, mask))
-
-    def test_copies_do_not_share_weights(self, model):
-        assert copy.deepcopy(model).config == model.config
-
-    @pytest.mark.parametrize(
-        ("change", "message"),
-        [
-            (lambda i, m: (i[0], m), r"shape \(B, 3, 32, 32\)"),
-            (lambda i, m: ((i * 255).byte(), m), "divide uint8 images by 255"),
-            (lambda i, m: (i, m.float()), "must be boolean"),
-            (lambda i, m: (i, m[:2]), r"\(4, 64\)"),
-            (lambda i, m: (i[:0], m[:0]), "There are no images"),
-        ],
-    )
-    def test_wrong_inputs_are_one_sentence(self, model, images, mask, change, message):
-        with pytest.raises(UsageError, match=message):
-            model.reconstruct(*change(images, mask))
-
-    def test_unknown_option_is_one_sentence(self):
-        with pytest.raises(UsageError, match=r"did you mean 'patch_size'"):
-            etviz.create_model(self.name, patchsize=4)
-
-    def test_patch_that_does_not_divide_the_image(self):
-        with pytest.raises(UsageError, match="cannot be cut into"):
-            etviz.create_model(self.name, patch_size=5)
+from tests.contract import Contract
 
 
 class EnergyContract(Contract):

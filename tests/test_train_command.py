@@ -1,5 +1,6 @@
 """python -m etviz.train as a user types it."""
 
+import json
 import os
 import shutil
 import signal
@@ -32,11 +33,25 @@ TINY = [
     "train.accelerator=cpu",
 ]
 
+VIT = ["model.embed_dim=16", "model.depth=1", "model.num_heads=2"]
+DECODER = ["model.decoder_embed_dim=16", "model.decoder_num_heads=2"]
+TINY_BASELINES = {
+    "mae_small": VIT + DECODER,
+    "mixedae_small": VIT + DECODER,
+    "simmim_small": ["model.embed_dim=16", "model.depths=[1,1]", "model.num_heads=[1,2]"],
+    "beit_small": [*VIT, "model.tokenizer=codes"],
+}
+
 
 @pytest.fixture
-def options(archive, tmp_path, monkeypatch):
+def dataset(archive, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return ["dataset=custom", f"dataset.name={archive}", *TINY]
+    return ["dataset=custom", f"dataset.name={archive}"]
+
+
+@pytest.fixture
+def options(dataset):
+    return [*dataset, *TINY]
 
 
 def command(*options, cwd=None, **kwargs):
@@ -62,6 +77,46 @@ def test_trains_and_scores_the_test_split_once(options, tmp_path, capsys):
     scores = evaluate_model(etviz.load_model("mine"), dataset.test_images)
     assert card["metrics"]["test"]["masked_mse"] == pytest.approx(scores["masked_mse"], rel=1e-6)
     assert card["metrics"]["test"]["images"] == 40
+
+
+@pytest.mark.parametrize("preset", TINY_BASELINES)
+def test_every_model_trains_resumes_and_is_evaluated(preset, dataset, tmp_path, capsys):
+    """Each beside the Energy Transformer, by commands alone: what evaluation says is what training wrote."""
+    recipe = ["experiment=laptop", *(option for option in TINY if option.startswith("train."))]
+    recipe += ["train.epochs=6", "train.lr=1e-2", "train.warmup_steps=5", "train.validate_every=2"]
+    recipe += ["train.log_every=1000"]  # so that the history holds the mean loss between validations
+    if preset == "beit_small":
+        train.main([*dataset, *recipe, "model=tokenizer", "model.width=16", "model.depth=1", "run=codes"])
+        tokenizer = checkpoints.load_card("codes")["metrics"]["test"]
+    train.main([*dataset, *recipe, f"model={preset}", *TINY_BASELINES[preset], "run=mine"])
+    history = read_history("mine")
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
+
+    shutil.rmtree("codes", ignore_errors=True)  # a run holds all that it needs
+    card = checkpoints.load_card("mine")
+    train.main(["resume=mine"])  # nothing is left to do but to score again
+    assert checkpoints.load_card("mine")["metrics"]["test"] == card["metrics"]["test"]
+    evaluate.main(["checkpoint=mine", "json=scores.json", "device=cpu"])
+    assert ("its ceiling" in capsys.readouterr().err) == (preset == "beit_small")
+    scores = json.loads(Path("scores.json").read_text())
+    assert scores["metrics"]["masked_mse"] == pytest.approx(card["metrics"]["test"]["masked_mse"], rel=1e-5)
+    if preset == "beit_small":
+        assert tokenizer["masked_mse"] < scores["metrics"]["masked_mse"]  # its ceiling
+        assert scores["ceiling"]["masked_mse"] == pytest.approx(tokenizer["masked_mse"], rel=1e-5)
+        assert card["metrics"]["ceiling"]["masked_mse"] == pytest.approx(tokenizer["masked_mse"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "message"),
+    [
+        ([], "beit needs a trained tokenizer: make one by python -m etviz.train model=tokenizer"),
+        (["model.tokenizer=nowhere"], "no checkpoint 'nowhere'"),
+        (["model.tokenizer=et-cifar10"], "needs a trained tokenizer"),
+    ],
+)
+def test_beit_needs_a_tokenizer(dataset, tokenizer, message):
+    with pytest.raises(UsageError, match=message):
+        train.main([*dataset, "experiment=laptop", "model=beit_small", *tokenizer])
 
 
 def test_normalisation_is_the_training_images_own(options):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from etviz.models.base import CIFAR10_MEAN, CIFAR10_STD, MaskedImageModel
 from etviz.models.descent import EnergyDescent
-from etviz.models.energy_transformer import CLS, PADDING, TOKEN_STD, Trace, check_start, make_trace, pooled, prepend_cls
+from etviz.models.energy_transformer import CLS, PADDING, TOKEN_STD, Trace, check_start, make_trace, prepend_cls
 from etviz.options import Depth, Positive, Ratio, Size, Whole
 
 
@@ -114,12 +114,11 @@ class AsymmetricEnergyTransformer(MaskedImageModel):
         """Decoder tokens, CLS first, to patches in normalised units: (..., 1 + N, D') -> (..., N, patch_dim)."""
         return self.decoder(tokens[..., 1:, :])
 
-    def features(self, images: Tensor, pool: str = "mean") -> Tensor:
-        """(B, D): the encoder's layer-normed tokens with nothing hidden, averaged over patches, or CLS."""
-        nothing = torch.zeros(images.shape[0], self.num_patches, dtype=torch.bool, device=images.device)
-        self.check_inputs(images, nothing)
-        tokens, _, _ = self.encoder_tokens(images, nothing, num_hidden=0)
-        return pooled(self.encoder.normalized(self.encoder(tokens)), pool)
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The encoder's layer-normed tokens, see `MaskedImageModel.encode`."""
+        start, _, _ = self.encoder_tokens(images, self.nothing_hidden(images), num_hidden=0)
+        tokens = self.encoder.normalized(self.encoder(start))
+        return tokens[:, 0], tokens[:, 1:]
 
     @torch.no_grad()
     def trace(

@@ -1,5 +1,7 @@
 """The contract every masked image model keeps."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -9,14 +11,15 @@ from etviz.patches import check_divisible, patchify, unpatchify
 
 CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
 CIFAR10_STD = (0.2470, 0.2435, 0.2616)
+POOLS = ("mean", "cls")
 
 
 class MaskedImageModel(nn.Module):
-    """A model that fills in hidden patches. Subclasses write `predict_patches` and `features`.
+    """A model that fills in hidden patches. Subclasses write `predict_patches` and `encode`.
 
     Callers hold images as float (B, C, H, W) in [0, 1] and masks as bool (B, N), True = hidden; normalisation is
     the model's own business, with ``mean`` and ``std`` stored beside the weights. The content of a hidden patch
-    never influences any output: `visible_patches` replaces it by zero before anything else happens.
+    never influences any output: `visible_patches` or `visible_images` replaces it by zero before anything else happens.
 
     Args:
         img_size: side of the square image, in pixels.
@@ -30,6 +33,8 @@ class MaskedImageModel(nn.Module):
 
     name: str = ""  # set by create_model
     config: dict  # the constructor's arguments, set by create_model: enough to build the model again
+    trained_parts: tuple[str, ...] = ()  # options that take another trained model: the train command loads them by name
+    sees_hidden_patches: bool = False  # true of an autoencoder, which only bounds what a masked image model can reach
 
     def __init__(self, img_size: int, patch_size: int, in_chans: int, mean: tuple, std: tuple):
         super().__init__()
@@ -56,9 +61,38 @@ class MaskedImageModel(nn.Module):
         """
         raise NotImplementedError
 
-    def features(self, images: Tensor) -> Tensor:
-        """A representation of each image with nothing hidden: (B, C, H, W) -> (B, D)."""
+    def encode(self, images: Tensor) -> tuple[Tensor | None, Tensor]:
+        """The representation with nothing hidden, of images (B, C, H, W) that have been checked.
+
+        Returns:
+            The CLS token (B, D), None for a model without one, and the patch tokens (B, N', D), row by row from the
+            top left. N' is N, or less for a model that merges patches.
+        """
         raise NotImplementedError
+
+    def features(self, images: Tensor, pool: str = "mean") -> Tensor:
+        """A representation of each image with nothing hidden: (B, C, H, W) -> (B, D).
+
+        Args:
+            images: float in [0, 1].
+            pool: "mean" over the patch tokens, or "cls".
+
+        Raises:
+            UsageError: images that do not fit, or a pool that there is not.
+        """
+        if pool not in POOLS:
+            raise UsageError(f"There is no pool {pool!r}: choose one of {', '.join(POOLS)}.")
+        self.check_inputs(images, self.nothing_hidden(images))
+        cls_token, patches = self.encode(images)
+        if pool == "mean":
+            return patches.mean(dim=1)
+        if cls_token is None:
+            raise UsageError(f"{self.name} has no CLS token: use pool='mean'.")
+        return cls_token
+
+    def ceiling(self) -> "MaskedImageModel | None":
+        """A model whose error this one cannot fall below, for scores to be read beside; None where there is none."""
+        return None
 
     @torch.no_grad()
     def reconstruct(self, images: Tensor, mask: Tensor) -> Tensor:
@@ -67,11 +101,15 @@ class MaskedImageModel(nn.Module):
         return self.to_images(self.predict_patches(images, mask))
 
     def loss(self, images: Tensor, mask: Tensor, num_hidden: int | None = None) -> Tensor:
-        """The training objective, a scalar: mean squared error over hidden patches, in normalised units."""
+        """The training objective, a scalar: `pixel_error` averaged over hidden patches, in normalised units."""
         self.check_inputs(images, mask)
         predicted = self.predict_patches(images, mask, num_hidden).to(self.mean.dtype)
-        error = (predicted - self.to_patches(images)).square().mean(dim=2)  # (B, N)
-        return (error * mask).sum() / mask.sum().clamp(min=1)
+        error = self.pixel_error(predicted - self.to_patches(images)).mean(dim=2)  # (B, N)
+        return mean_where(error, mask)
+
+    def pixel_error(self, difference: Tensor) -> Tensor:
+        """What a wrong pixel costs, elementwise: its square, unless a model was made for something else."""
+        return difference.square()
 
     # ---- helpers for subclasses ----------------------------------------------------------------------------------
 
@@ -88,6 +126,15 @@ class MaskedImageModel(nn.Module):
         """`to_patches` with the hidden ones set to zero, so that their content (NaN included) goes nowhere."""
         return self.to_patches(images).masked_fill(mask[:, :, None], 0.0)
 
+    def visible_images(self, images: Tensor, mask: Tensor) -> Tensor:
+        """The same as images, for models that cut patches themselves: normalised (B, C, H, W), zero where hidden."""
+        normalised = (images - self.mean) / self.std
+        return normalised.masked_fill(mask_to_pixels(mask, self.patch_size), 0.0)
+
+    def nothing_hidden(self, images: Tensor) -> Tensor:
+        """The mask (B, N) that hides no patch."""
+        return torch.zeros(images.shape[0], self.num_patches, dtype=torch.bool, device=images.device)
+
     def check_inputs(self, images: Tensor, mask: Tensor) -> None:
         """Raise `UsageError` where images or mask are not of the model's shape and type."""
         expected = (self.in_chans, self.img_size, self.img_size)
@@ -99,6 +146,41 @@ class MaskedImageModel(nn.Module):
         if not images.is_floating_point():
             raise UsageError(f"Images must be float in [0, 1], not {images.dtype}: divide uint8 images by 255.")
         check_mask(mask, images.shape[0], self.num_patches)
+
+
+def mean_where(values: Tensor, mask: Tensor) -> Tensor:
+    """The mean of values (B, N) where mask (B, N) is true, a scalar; 0 where it is true nowhere."""
+    return (values * mask).sum() / mask.sum().clamp(min=1)
+
+
+def by_hidden_count(predict: Callable[[Tensor, Tensor, int], Tensor], images: Tensor, mask: Tensor) -> Tensor:
+    """Apply a model that takes as many hidden patches in every image to masks that hide different numbers.
+
+    Args:
+        predict: images (b, C, H, W), mask (b, N) and the number hidden in each -> (b, ...).
+        images, mask: any number of images; those that hide equally many go through ``predict`` together.
+
+    Returns:
+        (B, ...), in the order of the images.
+    """
+    counts = mask.sum(dim=1)
+    groups = [(counts == count).nonzero()[:, 0] for count in counts.unique()]
+    parts = [predict(images[group], mask[group], int(counts[group[0]])) for group in groups]
+    return torch.cat(parts)[torch.cat(groups).argsort()]
+
+
+def check_at_least_one(**sizes: float) -> None:
+    """Raise `UsageError` where a size is below 1."""
+    for name, size in sizes.items():
+        if not size >= 1:
+            raise UsageError(f"{name} must be at least 1, not {size}.")
+
+
+def check_heads(embed_dim: int, num_heads: int) -> None:
+    """Raise `UsageError` unless the heads share the width of a token evenly."""
+    check_at_least_one(embed_dim=embed_dim, num_heads=num_heads)
+    if embed_dim % num_heads:
+        raise UsageError(f"A width of {embed_dim} cannot be shared evenly by {num_heads} heads.")
 
 
 def complete(images: Tensor, reconstruction: Tensor, mask: Tensor) -> Tensor:

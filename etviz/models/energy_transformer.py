@@ -128,11 +128,10 @@ class EnergyTransformer(MaskedImageModel):
         """Tokens, CLS first, to patches in normalised units: (..., 1 + N, D) -> (..., N, patch_dim)."""
         return self.decoder(tokens[..., 1:, :])
 
-    def features(self, images: Tensor, pool: str = "mean") -> Tensor:
-        """(B, D): the layer-normed tokens after the descent with nothing hidden, averaged over patches, or CLS."""
-        nothing = torch.zeros(images.shape[0], self.num_patches, dtype=torch.bool, device=images.device)
-        self.check_inputs(images, nothing)
-        return pooled(self.descent.normalized(self.descent(self.start_tokens(images, nothing))), pool)
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The layer-normed tokens after the descent, see `MaskedImageModel.encode`."""
+        tokens = self.descent.normalized(self.descent(self.start_tokens(images, self.nothing_hidden(images))))
+        return tokens[:, 0], tokens[:, 1:]
 
     @torch.no_grad()
     def trace(
@@ -187,10 +186,3 @@ def check_start(start: Tensor, tokens: Tensor) -> Tensor:
 def prepend_cls(tokens: Tensor, cls_token: Tensor) -> Tensor:
     """(B, N, D) and (D,) -> (B, 1 + N, D)."""
     return torch.cat([cls_token.expand(tokens.shape[0], 1, -1), tokens], dim=1)
-
-
-def pooled(tokens: Tensor, pool: str) -> Tensor:
-    """(B, 1 + N, D), CLS first -> (B, D)."""
-    if pool == "cls":
-        return tokens[:, 0]
-    return tokens[:, 1:].mean(dim=1)
