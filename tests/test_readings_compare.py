@@ -181,3 +181,27 @@ def test_models_in_memory_are_bounded(service, models, tmp_path):
         save_snapshot(models["early"], tmp_path / "checkpoints" / "tiny", step, 0.1 * step, 64)
         service.model("tiny", f"step-{step:08d}.safetensors")
     assert len(service._models) == MAX_MODELS
+
+
+def test_models_without_an_energy_are_offered_for_comparison_only(tmp_path, monkeypatch):
+    """MAE and its kind fill in at once: a column each, but nothing for the views that walk down an energy."""
+    torch.manual_seed(0)
+    sizes = dict(embed_dim=16, depth=1, num_heads=2, decoder_embed_dim=16, decoder_depth=1, decoder_num_heads=2)
+    mae = etviz.create_model("mae", **sizes).eval()
+    save_checkpoint(etviz.create_model("et", **TINY), tmp_path / "tiny", {})
+    save_checkpoint(mae, tmp_path / "plain", {})
+    save_checkpoint(etviz.create_model("tokenizer", width=16, depth=1), tmp_path / "codes", {})
+    monkeypatch.setenv("ETVIZ_CHECKPOINTS", str(tmp_path))
+    service = Service("tiny", root=str(tmp_path))
+    assert [entry["name"] for entry in service.start()["models"]] == ["tiny"]
+    offered = {run["name"]: run["energy"] for run in service.ask({"kind": "runs"})["runs"]}
+    assert offered == {"tiny": True, "plain": False}  # a tokenizer sees what is hidden
+    column = {"model": "plain", "mask": "ff00ff00ff00ff07"}
+    answer = service.ask({"kind": "compare", "picture": {"index": 2}, "columns": [column]})["columns"][0]
+    image = service.pictures("scikit-image", 32).images[[2]].float() / 255
+    mask = etviz.mask_from_hex(column["mask"])
+    expected = masked_mse(image, mae.reconstruct(image, mask), mask).item()
+    assert answer["mse"] == [pytest.approx(expected, rel=1e-4)]
+    assert answer["energy"] is None
+    refused = service.politely(service.ask, {"kind": "trace", "picture": {"index": 2}, **column})
+    assert "no energy to descend" in refused["error"]

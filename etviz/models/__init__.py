@@ -97,7 +97,7 @@ def _size(name: str, options: dict) -> int:
 
 
 def _plain(value):
-    """What a configuration says of an option: a model by its own configuration, and lists, as YAML has them, as tuples."""
+    """An option as a configuration holds it: a model by its own configuration, YAML's lists as tuples."""
     value = value.config if isinstance(value, MaskedImageModel) else value
     if isinstance(value, dict):
         return {key: _plain(part) for key, part in value.items()}

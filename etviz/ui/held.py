@@ -21,6 +21,9 @@ class HeldService(Service):
     def find_models(self, checkpoint: str) -> dict[str, str]:
         return {checkpoint: checkpoint}
 
+    def find_others(self) -> dict[str, str]:
+        return {}
+
     def find_galleries(self, dataset: str) -> tuple[list[str], str]:
         return [dataset], ""
 

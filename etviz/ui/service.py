@@ -4,7 +4,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -52,6 +52,7 @@ class Service:
 
     def __init__(self, checkpoint: str, dataset: str = "cifar10", root: str | None = None):
         self.checkpoints = self.find_models(checkpoint)
+        self.others = self.find_others()
         self.root = root
         self.lock = threading.RLock()  # held while a model computes
         self._models: OrderedDict[tuple, tuple[int, MaskedImageModel]] = OrderedDict()
@@ -69,6 +70,10 @@ class Service:
         """Names for the menu, and where each model lies."""
         return explorable(checkpoint)
 
+    def find_others(self) -> dict[str, str]:
+        """Models without an energy to descend, to compare with: their names, and where each lies."""
+        return comparable()
+
     def find_galleries(self, dataset: str) -> tuple[list[str], str]:
         """Names of the galleries, the first to begin with, and a sentence where that is not the one asked for."""
         return galleries(dataset, self.root)
@@ -81,11 +86,15 @@ class Service:
     # ---- what is shared ------------------------------------------------------------------------------------------
 
     def place(self, name: str) -> str:
-        """Where a model of the menu or a training run lies; names from outside never become paths."""
-        places = self.checkpoints if isinstance(name, str) and name in self.checkpoints else list_runs()
+        """Where a model or a training run lies; names from outside never become paths."""
+        places = self.places()
         if not isinstance(name, str) or name not in places:
             raise UsageError(f"There is no model {str(name)[:60]!r} here: choose one from the menu.")
         return places[name]
+
+    def places(self) -> dict[str, str]:
+        """All that can be loaded, by name: the menu's models, the others, and the training runs there are now."""
+        return {**list_runs(), **self.others, **self.checkpoints}
 
     def model(self, name: str, snapshot: str | None = None) -> MaskedImageModel:
         """A model by its name, loaded when first asked for, and again once a training has written it anew."""
@@ -247,14 +256,28 @@ def explorable(checkpoint: str) -> dict[str, str]:
     return {checkpoint if name in shipped else name: checkpoint, **shipped}
 
 
+def comparable() -> dict[str, str]:
+    """Shipped models that fill in hidden patches without an energy: MAE and its kind. Broken ones are left out."""
+    return {name: name for name in list_checkpoints() if _is_sound(name, _fills_in_at_once)}
+
+
 def _has_energy(checkpoint: str) -> bool:
-    return hasattr(MODELS.get(load_config(checkpoint)["model"]["name"]), "trace")
+    return hasattr(_model_class(checkpoint), "trace")
 
 
-def _is_sound(checkpoint: str) -> bool:
+def _fills_in_at_once(checkpoint: str) -> bool:
+    kind = _model_class(checkpoint)
+    return kind is not None and not hasattr(kind, "trace") and not kind.sees_hidden_patches
+
+
+def _model_class(checkpoint: str) -> type[MaskedImageModel] | None:
+    return MODELS.get(load_config(checkpoint)["model"]["name"])
+
+
+def _is_sound(checkpoint: str, suits: Callable[[str], bool] = _has_energy) -> bool:
     """Whether a shipped checkpoint can be offered; a broken one is left out of the menu."""
     try:
-        return _has_energy(checkpoint)
+        return suits(checkpoint)
     except UsageError:
         return False
 

@@ -59,9 +59,9 @@ def read_epochs(service, question: dict) -> dict:
 
 
 def _places(service) -> dict[str, str]:
-    """Where the menu's checkpoints and the runs lie, each once."""
-    runs = {name: place for name, place in list_runs().items() if place not in service.checkpoints.values()}
-    return {**service.checkpoints, **runs}
+    """Where the menu's checkpoints, the other models and the runs lie, each once."""
+    models = {**service.checkpoints, **service.others}
+    return models | {name: place for name, place in list_runs().items() if place not in models.values()}
 
 
 def _scene(service, question: dict, snapshot: str | None) -> Scene | None:
