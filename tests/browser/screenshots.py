@@ -20,6 +20,7 @@ TABS = {  # what each is shown at
     "training": "step=12",
     "guide": "step=12",
 }
+PRESSED = {"compare": "Models"}  # what else makes a tab show its best
 DESKTOP, PHONE = (1440, 900), (390, 844)
 SETTLING_MS = 4000  # every reading of a tab has arrived by then
 
@@ -38,19 +39,23 @@ def main() -> None:
         for tab in [options.tab] if options.tab else TABS:
             url = f"{address}?{SCENE}&{TABS[tab]}&tab={tab}"
             for scheme in ("light", "dark"):
-                shoot(browser, url, options.folder / f"{tab}-{scheme}.png", scheme, DESKTOP)
+                shoot(browser, url, options.folder / f"{tab}-{scheme}.png", scheme, DESKTOP, PRESSED.get(tab))
                 if options.phone:
-                    shoot(browser, url, options.folder / f"{tab}-{scheme}-phone.png", scheme, PHONE)
+                    shoot(browser, url, options.folder / f"{tab}-{scheme}-phone.png", scheme, PHONE, PRESSED.get(tab))
         browser.close()
 
 
-def shoot(browser: Browser, url: str, path: Path, scheme: str, size: tuple[int, int]) -> None:
-    """One view of the page; a narrow page in its whole length."""
+def shoot(
+    browser: Browser, url: str, path: Path, scheme: str, size: tuple[int, int], pressed: str | None = None
+) -> None:
+    """One view of the page, once a button is pressed if need be; a narrow page in its whole length."""
     viewport = {"width": size[0], "height": size[1]}
     # With motion reduced the page does not play by itself, so that the step is the one asked for.
     page = browser.new_page(viewport=viewport, color_scheme=scheme, reduced_motion="reduce")
     page.goto(url)
     page.locator(".etviz[data-ready=true]").wait_for()
+    if pressed:
+        page.get_by_role("button", name=pressed, exact=True).click()
     page.wait_for_timeout(SETTLING_MS)
     if size == PHONE:  # the step cursor sticks to the screen's bottom, and a picture of the whole length has none
         page.add_style_tag(content=".etviz-transport { position: static !important; }")
