@@ -51,6 +51,7 @@ def set_number(visit, name, value):
     field.fill(str(value))
     with visit.page.expect_response(lambda response: '"kind":"trace"' in response.request.post_data):
         field.press("Enter")
+    expect(visit.root).to_have_attribute("data-busy", "false", timeout=20_000)  # a descent may take 200 steps
     visit.settle()
 
 
@@ -108,10 +109,10 @@ def test_the_band_is_asked_for_only_while_the_tab_is_open(visit):
     visit.page.wait_for_timeout(900)
     assert not [q for q in visit.questions() if q["kind"] != "trace"]
     panel = open_energy(visit)
-    expect(panel.locator("path[data-band]")).to_have_count(3)
+    expect(panel.locator("path[data-band]")).to_have_count(3, timeout=20_000)
     visit.stroke(0, 1)
     expect(panel.locator("path[data-band]")).to_have_count(0)  # of another mask
-    expect(panel.locator("path[data-band]")).to_have_count(3)
+    expect(panel.locator("path[data-band]")).to_have_count(3, timeout=20_000)
     kinds = [q["kind"] for q in visit.questions()]
     assert kinds.count("energy_band") == 2
 
@@ -121,6 +122,7 @@ def test_tokens_lie_over_the_picture_and_follow_the_step(visit, panel, model):
     _, trace = trace_of(visit, model)
     cells = panel.locator(".is-attention .etviz-map-cell")
     expect(cells.first).to_have_attribute("aria-label", re.compile("row 1, column 1: .*[0-9]"))
+    expect(panel.locator("path[data-band]")).to_have_count(3, timeout=20_000)  # the last that is asked for
     asked = len(visit.requests)
     bar = panel.locator(".is-attention .etviz-bar").inner_text()
     low, high = trace.attention_energy.min(), trace.attention_energy.max()
@@ -226,7 +228,7 @@ def test_backtracking_shows_the_steps_really_taken_and_where_it_settled(visit, p
 def test_a_descent_that_does_not_settle_says_so(visit, panel):
     set_number(visit, STEP_SIZE, 0.01)
     panel.get_by_label("Run until it settles").check()
-    expect(visit.root).to_have_attribute("data-steps", "200")
+    expect(visit.root).to_have_attribute("data-steps", "200", timeout=20_000)
     expect(panel.locator(".etviz-chart")).to_contain_text("not settled in 200 steps")
     expect(panel.locator(".etviz-dot")).to_have_count(3)  # at the cursor alone: there is no room for more
 
@@ -273,7 +275,7 @@ def test_a_setting_that_is_refused_is_one_sentence_and_goes_back(visit, panel):
 
 
 def test_it_fits_one_screen_and_a_phone(visit, panel, browser, address):
-    expect(panel.locator("path[data-band]")).to_have_count(3)
+    expect(panel.locator("path[data-band]")).to_have_count(3, timeout=20_000)
     assert visit.sideways() <= 0
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, reduced_motion="reduce")
     phone = Visit(context, f"{address}?tab=energy&steps=60&step_size=0.2&rule=backtracking")
