@@ -37,7 +37,7 @@ Count = Annotated[int, at_least(1), at_most(2**63 - 1)]
 Whole = Annotated[int, at_least(0), at_most(2**63 - 1)]  # what PyTorch takes for a seed, among others
 Size = Annotated[int, at_least(1), at_most(2**16)]  # of one axis of an image or a weight
 Depth = Annotated[int, at_least(1), at_most(1000)]
-Ratio = Annotated[float, at_most(2**16)]  # of one size to another
+Ratio = Annotated[float, at_least(0), at_most(2**16)]  # of one size to another
 Positive = Annotated[float, ABOVE_0]
 Share = Annotated[float, at_least(0), BELOW_1]
 NonNegative = Annotated[float, at_least(0)]
@@ -89,7 +89,7 @@ def _instance(name: str, value: Any, kind: type) -> Any:
     """Of any other class, or None where that is all there may be: as it is."""
     if not isinstance(value, kind):
         wanted = "null" if kind is type(None) else f"a {kind.__name__}"
-        raise UsageError(f"{name} must be {wanted}, not {reprlib.repr(value)}.")
+        raise UsageError(f"{name} must be {wanted}, not a {type(value).__name__}.")
     return value
 
 

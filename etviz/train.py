@@ -40,6 +40,7 @@ def main(argv: list[str]) -> None:
         options = saved_options(resumed)
 
     recipe = train_config(options["train"])
+    options["model"] = options["model"] | trained_parts(options["model"])
     img_size = check_model(options["model"])["img_size"]
     root, download = config["data"]["root"], config["data"]["download"]
     dataset = load_dataset(str(options["dataset"]["name"]), root, img_size, download)
@@ -65,13 +66,11 @@ def build_model(options: dict, dataset: Dataset, seed: int) -> MaskedImageModel:
         options["mean"] = [round(v, 4) for v in sample.mean(dim=(0, 2, 3)).tolist()]
     if options.get("std") is None:
         options["std"] = [round(max(v, 1e-3), 4) for v in sample.std(dim=(0, 2, 3)).tolist()]
-    name = options.pop("name")
-    options |= trained_parts(name, options)
     torch.manual_seed(seed)
-    return create_model(name, **options)
+    return create_model(options.pop("name"), **options)
 
 
-def trained_parts(name: str, options: dict) -> dict:
+def trained_parts(options: dict) -> dict:
     """The options that take another trained model, with that model loaded.
 
     A resumed run gives such a part's configuration instead: its weights are among the run's own.
@@ -79,7 +78,7 @@ def trained_parts(name: str, options: dict) -> dict:
     Raises:
         UsageError: none was named.
     """
-    parts = {}
+    name, parts = str(options.get("name")), {}
     for part in getattr(MODELS.get(name), "trained_parts", ()):
         if options.get(part) is None:
             raise UsageError(

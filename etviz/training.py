@@ -500,6 +500,8 @@ def load_last(state: State, optimizer: torch.optim.Optimizer) -> None:
         model = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
         state.model.load_state_dict(model)
         for name, parameter in state.model.named_parameters():
+            if not parameter.requires_grad:  # a part that came trained
+                continue
             slots = {key: tensors[f"optimizer.{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq")}
             optimizer.state[parameter] = {key: _beside(key, slot, parameter) for key, slot in slots.items()}
         state.step, state.seconds = int(metadata["step"]), float(metadata["seconds"])

@@ -186,6 +186,7 @@ class Contract:
             (lambda i, m: ((i * 255).byte(), m), "divide uint8 images by 255"),
             (lambda i, m: (i, m.float()), "must be boolean"),
             (lambda i, m: (i, m[:2]), r"\(4, 64\)"),
+            (lambda i, m: (i[:0], m[:0]), "There are no images"),
         ],
     )
     def test_wrong_inputs_are_one_sentence(self, model, images, mask, change, message):

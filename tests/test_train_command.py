@@ -111,7 +111,7 @@ def test_every_model_trains_resumes_and_is_evaluated(preset, dataset, tmp_path, 
     [
         ([], "beit needs a trained tokenizer: make one by python -m etviz.train model=tokenizer"),
         (["model.tokenizer=nowhere"], "no checkpoint 'nowhere'"),
-        (["model.tokenizer=et-cifar10"], "needs a trained tokenizer"),
+        (["model.tokenizer=et-cifar10"], "must be a Tokenizer, not a EnergyTransformer"),
     ],
 )
 def test_beit_needs_a_tokenizer(dataset, tokenizer, message):

@@ -104,7 +104,8 @@ class BEiT(MaskedImageModel):
             except TypeError as error:
                 raise UsageError(f"The tokenizer's configuration is no tokenizer's: {error}.") from error
         if not isinstance(tokenizer, Tokenizer):
-            raise UsageError(f"BEiT needs a trained tokenizer, as etviz.load_model gives, not {tokenizer!r}.")
+            kind = type(tokenizer).__name__
+            raise UsageError(f"BEiT needs a trained tokenizer, as etviz.load_model gives, not a {kind}.")
         for name, size in sizes.items():
             if getattr(tokenizer, name) != size:
                 raise UsageError(f"The tokenizer's {name} is {getattr(tokenizer, name)}, not {size}.")

@@ -54,7 +54,8 @@ class Tokenizer(MaskedImageModel):
         channels = [in_chans] + [width // 2] * (halvings - 1) + [width]
         down = [_halving(*pair) for pair in itertools.pairwise(channels)]
         up = [_doubling(*pair) for pair in itertools.pairwise(channels[::-1])]
-        self.quantizer = FSQ(list(levels))
+        with torch.device("cpu"):  # it computes while it is made, which a model of mere sizes cannot
+            self.quantizer = FSQ(list(levels))
         self.encoder = nn.Sequential(*down, *_blocks(width, depth), nn.Conv2d(width, len(levels), 1))
         self.decoder = nn.Sequential(nn.Conv2d(len(levels), width, 1), *_blocks(width, depth), *up)
 

@@ -52,6 +52,7 @@ def ssim_of(images: Tensor, completed: Tensor) -> list[float | None]:
 
 
 def warm_up() -> None:
-    """Import what the first question would wait for: torchmetrics and OpenCV take seconds."""
+    """Import what a first question would wait for: torchmetrics, OpenCV and transformers take seconds."""
     image = torch.rand(1, 3, 2 * SSIM_MIN_SIZE, 2 * SSIM_MIN_SIZE)
     floors_of(image.numpy().tobytes(), tuple(image.shape[1:]), "8")
+    from transformers import SwinForMaskedImageModeling, ViTMAEForPreTraining  # noqa: F401 - Compare's other models
