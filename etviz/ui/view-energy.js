@@ -130,7 +130,7 @@ export function createEnergyView(app) {
     }
     bandKey = keyOfBand();
     chart.band(reading);
-    legend.textContent = `Shaded: 10–90% of ${reading.count} ${reading.source}s; thin: median.`;
+    legend.textContent = `Shaded: 10–90% of ${reading.count} ${reading.source}s; thin: median. Clearest against the median.`;
   }
 
   function askForBand(wait = BAND_REST_MS) {
