@@ -6,7 +6,7 @@ import { createComparison } from "./comparison.js";
 import { maskFromHex } from "./masks.js";
 import { draw, rgb, viridis, VIRIDIS } from "./pixels.js";
 import { createBadge, createReadout, createScaleSwitch } from "./readout.js";
-import { h } from "./tools.js";
+import { clamp, h } from "./tools.js";
 
 const ERROR_CEILING = 0.5; // absolute error drawn in the brightest colour
 const REST_MS = 120; // without a new descent, before the reading of quality is asked for
@@ -18,6 +18,9 @@ export function createColourBar(low, high, title, before = null) {
   bar.style.background = `linear-gradient(to right, ${VIRIDIS.map((colour) => `rgb(${colour.join(" ")})`).join(", ")})`;
   return h("div", { class: "etviz-bar", title }, before, low, bar, high);
 }
+
+/** The mean over the channels of the absolute difference of two colours, 0 to 1. */
+const errorOf = (a, b) => (Math.abs(a[0] - b[0]) + Math.abs(a[1] - b[1]) + Math.abs(a[2] - b[2])) / (3 * 255);
 
 export function createExploreView(app) {
   const tiles = {
@@ -59,8 +62,14 @@ export function createExploreView(app) {
     chart.node,
   );
 
+  /** A picture with its name; pointing at a pixel tells what it holds. */
   function createTile(title, name = "") {
     const canvas = h("canvas", { role: "img", "aria-label": title });
+    canvas.addEventListener("pointermove", ({ offsetX, offsetY }) => {
+      const { size } = app.answer;
+      const [column, row] = [offsetX / canvas.clientWidth, offsetY / canvas.clientHeight].map((share) => clamp(Math.floor(share * size), 0, size - 1));
+      canvas.title = `Pixel in row ${row + 1}, column ${column + 1}: ${tellPixel(title, row * size + column)}`;
+    });
     const value = h("span");
     const node = h(
       "figure",
@@ -92,14 +101,22 @@ export function createExploreView(app) {
     comparison.show(step, { now: { mse: mse[step], psnr: psnr[step], ssim: ssim?.[step] ?? null }, mean_fill, navier_stokes });
   }
 
+  /** What a tile shows at a pixel, in words. */
+  function tellPixel(title, i) {
+    const [shown, given] = [app.pixel(app.step, { keep: keep.checked })(i), rgb(app.original)(i)];
+    const told = ([red, green, blue]) => `red ${red}, green ${green}, blue ${blue} of 255`;
+    if (title === "Absolute error") return `${errorOf(shown, given).toFixed(3)}, mean of the channels`;
+    if (title === "Reconstruction") return told(shown);
+    return title === "Masked input" && app.mask[app.patches[i]] ? "hidden" : told(given);
+  }
+
   function showFrame() {
     const { size } = app.answer;
     const [shown, given] = [app.pixel(app.step, { keep: keep.checked }), rgb(app.original)];
     let total = 0;
     draw(tiles.reconstruction.canvas, size, shown);
     draw(tiles.error.canvas, size, (i) => {
-      const [a, b] = [shown(i), given(i)];
-      const error = (Math.abs(a[0] - b[0]) + Math.abs(a[1] - b[1]) + Math.abs(a[2] - b[2])) / (3 * 255);
+      const error = errorOf(shown(i), given(i));
       total += error;
       return viridis(error / ERROR_CEILING);
     });

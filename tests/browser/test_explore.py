@@ -54,6 +54,20 @@ def test_what_is_on_screen_equals_the_python_api(visit, model):
     assert float(shown) == pytest.approx(trace.energy[0, 12].item(), abs=0.06)
 
 
+def test_pointing_at_a_pixel_tells_its_value(visit):
+    row, column = 9, 21
+    for name in ("Original", "Reconstruction", "Absolute error"):
+        tile = visit.page.get_by_role("img", name=name)
+        box = tile.bounding_box()
+        tile.hover(position={"x": (column + 0.5) * box["width"] / 32, "y": (row + 0.5) * box["height"] / 32})
+        given, shown = (visit.pixels(which)[:, row, column].tolist() for which in ("Original", "Reconstruction"))
+        red, green, blue = shown if name == "Reconstruction" else given
+        error = sum(abs(a - b) for a, b in zip(given, shown, strict=True)) / 765
+        told = f"{error:.3f}" if name == "Absolute error" else f"red {red}, green {green}, blue {blue} of 255"
+        assert told in tile.get_attribute("title")
+        assert tile.get_attribute("title").startswith("Pixel in row 10, column 22: ")
+
+
 def test_a_stroke_that_starts_on_a_hidden_patch_reveals_and_skips_nothing(visit):
     visit.press("Clear")
     visit.press("Invert")
