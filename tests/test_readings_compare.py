@@ -205,3 +205,15 @@ def test_models_without_an_energy_are_offered_for_comparison_only(tmp_path, monk
     assert answer["energy"] is None
     refused = service.politely(service.ask, {"kind": "trace", "picture": {"index": 2}, **column})
     assert "no energy to descend" in refused["error"]
+
+
+def test_a_tokenizer_s_run_is_told_apart(tmp_path, monkeypatch):
+    save_checkpoint(etviz.create_model("et", **TINY), tmp_path / "tiny", {})
+    save_checkpoint(etviz.create_model("tokenizer", width=16, depth=1), tmp_path / "outputs" / "codes", {})
+    monkeypatch.setenv("ETVIZ_RUNS", str(tmp_path / "outputs"))
+    service = Service(str(tmp_path / "tiny"), root=str(tmp_path))
+    told = next(run for run in service.ask({"kind": "runs"})["runs"] if run["name"] == "outputs/codes")
+    assert "sees what is hidden" in told["problem"]
+    column = {"model": "outputs/codes", "mask": "ff00ff00ff00ff07"}
+    answer = service.ask({"kind": "compare", "picture": {"index": 2}, "columns": [column]})
+    assert "sees what is hidden" in answer["columns"][0]["error"]

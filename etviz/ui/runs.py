@@ -49,6 +49,8 @@ def describe_run(name: str, place: str) -> dict:
     try:
         config = load_config(place)["model"]
         options = model_options(config["name"]) | config
+        if MODELS[config["name"]].sees_hidden_patches:
+            return {"name": name, "problem": f"{name} sees what is hidden: there is nothing for it to fill in."}
         return {
             "name": name,
             "energy": hasattr(MODELS[config["name"]], "trace"),

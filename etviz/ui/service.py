@@ -133,6 +133,8 @@ class Service:
         """
         question = a_dict(question)
         model = self.model(question.get("model"), question.get("snapshot"))
+        if model.sees_hidden_patches:
+            raise UsageError(f"{question['model']} sees what is hidden: there is nothing for it to fill in.")
         pixels, picture, caption = self._picture(question.get("picture"), model.img_size)
         scene = Scene(
             model=model,
