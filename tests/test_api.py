@@ -4,6 +4,7 @@ import ast
 import asyncio
 import base64
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -122,7 +123,8 @@ def test_the_endpoints_are_tools_over_mcp(client):
             tools = await session.list_tools()
             return tools.tools, await session.call_tool("evaluate_mask", {"mask": MASK, "index": 2})
 
-    tools, answer = asyncio.run(call())
+    with ThreadPoolExecutor(1) as elsewhere:  # the browser tests leave an event loop running in this thread
+        tools, answer = elsewhere.submit(asyncio.run, call()).result()
     assert {tool.name for tool in tools} == {"reconstruct", "trace", "evaluate_mask"}
     assert "hexadecimal" in tools[0].inputSchema["properties"]["mask"]["description"]
     assert ast.literal_eval(answer.content[0].text) == client.predict(MASK, index=2, api_name="/evaluate_mask")
