@@ -11,7 +11,9 @@ from PIL import Image
 
 import etviz
 from etviz import plots
+from etviz.errors import UsageError
 from etviz.metrics import masked_psnr
+from etviz.training import TrainConfig
 
 TINY = {"embed_dim": 64, "num_heads": 2, "head_dim": 32, "step_size": 0.1, "init_scale": 0.1, "steps": 4}
 
@@ -295,3 +297,13 @@ assert "matplotlib.pyplot" not in sys.modules
     for name in ("grid", "film", "energy", "attention", "heads"):
         with Image.open(tmp_path / f"{name}.png") as picture:
             assert np.asarray(picture.convert("L")).std() > 5  # not blank
+
+
+def test_learning_rates_warm_up_and_fall_along_a_cosine():
+    config = TrainConfig(lr=2e-3, min_lr=1e-4, warmup_steps=10)
+    (line,) = plots.learning_rates(config, 110).axes[0].lines
+    rates = np.asarray(line.get_ydata())
+    assert rates[:10] == pytest.approx(2e-3 * np.arange(1, 11) / 10)
+    assert rates[10:] == pytest.approx(1e-4 + 1.9e-3 * (1 + np.cos(np.pi * np.arange(100) / 100)) / 2)
+    with pytest.raises(UsageError, match="at least 1 step"):
+        plots.learning_rates(config, 0)

@@ -2,6 +2,7 @@
 
 from etviz.analysis.attention import AttentionEntropy, AttentionRoles, attention_entropy, attention_roles
 from etviz.analysis.band import EnergyBand, band_of, energies_in_chunks, energy_band
+from etviz.analysis.classes import ClassMeans, mean_by_class, psnr_by_class
 from etviz.analysis.landscape import (
     EnergyPlane,
     GradientLine,
@@ -25,6 +26,7 @@ from etviz.analysis.snapshots import SnapshotFrame, snapshot_frames
 __all__ = [
     "AttentionEntropy",
     "AttentionRoles",
+    "ClassMeans",
     "EnergyBand",
     "EnergyPlane",
     "GradientLine",
@@ -39,12 +41,14 @@ __all__ = [
     "energy_band",
     "energy_plane",
     "energy_rows",
+    "mean_by_class",
     "memory_energy",
     "memory_energy_by_token",
     "memory_energy_of_token",
     "memory_patches",
     "perturbed_descents",
     "principal_plane",
+    "psnr_by_class",
     "psnr_by_ratio",
     "snapshot_frames",
     "top_memories",

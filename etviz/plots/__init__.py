@@ -1,6 +1,7 @@
 """Matplotlib figures from tensors, a Trace, an analysis or a run, each a Figure of its own. None touches pyplot."""
 
 from etviz.plots.attention import attention_heads, attention_maps
+from etviz.plots.classes import class_dots
 from etviz.plots.energy import compare_descents, energy_curves, gradient_norm
 from etviz.plots.error import energy_and_error
 from etviz.plots.film import complete_frames, film_bytes, film_gif, film_strip
@@ -10,11 +11,12 @@ from etviz.plots.maps import token_energy_maps
 from etviz.plots.memories import memory_grid, memory_places
 from etviz.plots.perturbations import perturbations
 from etviz.plots.ratios import ratio_curves
-from etviz.plots.training import epoch_strip, training_curves
+from etviz.plots.training import epoch_strip, learning_rates, training_curves
 
 __all__ = [
     "attention_heads",
     "attention_maps",
+    "class_dots",
     "compare_descents",
     "comparison_grid",
     "complete_frames",
@@ -28,6 +30,7 @@ __all__ = [
     "hide_patches",
     "landscape_line",
     "landscape_plane",
+    "learning_rates",
     "memory_grid",
     "memory_places",
     "perturbations",

@@ -14,6 +14,7 @@ from etviz.metrics import psnr_of_mse
 from etviz.models import complete
 from etviz.plots.grids import hide_patches
 from etviz.plots.style import BLUE, GREEN, INK, ORANGE, SMALL, TEXT, VERMILION, new_figure, plain, show_image
+from etviz.training import TrainConfig, learning_rate
 
 CELL = 0.9  # inches
 CURVES = {
@@ -47,6 +48,27 @@ def training_curves(history: str | os.PathLike | Sequence[dict]) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
         plain(axes)
     figure.axes[-1].set_ylim(bottom=0)
+    return figure
+
+
+def learning_rates(config: TrainConfig, total_steps: int) -> Figure:
+    """The learning rate of every step of a training: `etviz.training.learning_rate`.
+
+    Args:
+        config: the recipe.
+        total_steps: its length.
+
+    Raises:
+        UsageError: a training of no step.
+    """
+    if total_steps < 1:
+        raise UsageError(f"A training has at least 1 step, not {total_steps}.")
+    figure = new_figure(4.4, 2.2)
+    axes = figure.subplots()
+    axes.plot([learning_rate(step, total_steps, config) for step in range(total_steps)], color=ORANGE, linewidth=1.6)
+    axes.set_title("learning rate", fontsize=TEXT, color=INK, loc="left")
+    axes.set_xlabel("step", fontsize=SMALL, color=INK)
+    plain(axes)
     return figure
 
 
