@@ -1,5 +1,6 @@
 """What a trained model and a Trace say beyond the reconstruction: pure computation, drawn by `etviz.plots`."""
 
+from etviz.analysis.anomaly import anomaly_map, anomaly_score, covering_masks, roc_auc
 from etviz.analysis.attention import AttentionEntropy, AttentionRoles, attention_entropy, attention_roles
 from etviz.analysis.band import EnergyBand, band_of, energies_in_chunks, energy_band
 from etviz.analysis.classes import ClassMeans, mean_by_class, psnr_by_class
@@ -33,9 +34,12 @@ __all__ = [
     "Perturbations",
     "PrincipalPlane",
     "SnapshotFrame",
+    "anomaly_map",
+    "anomaly_score",
     "attention_entropy",
     "attention_roles",
     "band_of",
+    "covering_masks",
     "energies_in_chunks",
     "energy_along_gradient",
     "energy_band",
@@ -50,6 +54,7 @@ __all__ = [
     "principal_plane",
     "psnr_by_class",
     "psnr_by_ratio",
+    "roc_auc",
     "snapshot_frames",
     "top_memories",
 ]
