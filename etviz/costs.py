@@ -1,5 +1,6 @@
 """What a model costs: parameters, FLOPs and memory, counted rather than timed."""
 
+import warnings
 import weakref
 from collections.abc import Callable, Iterable
 
@@ -47,8 +48,10 @@ def count_flops(function: Callable) -> int:
 
     Without oneDNN's packed products, which PyTorch's counter does not know: the products are the same.
     """
-    with torch.backends.mkldnn.flags(enabled=False), FlopCounterMode(display=False) as counter:
-        function()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of TF32, which setting the flag brings up on every machine
+        with torch.backends.mkldnn.flags(enabled=False), FlopCounterMode(display=False) as counter:
+            function()
     return counter.get_total_flops()
 
 

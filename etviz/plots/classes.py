@@ -12,15 +12,19 @@ from etviz.plots.style import BLUE, FAINT, INK, SMALL, TEXT, new_figure, plain
 ROW = 0.19  # inches a class
 
 
-def class_dots(values: ClassMeans, names: Sequence[str], title: str = "masked PSNR (dB), higher is better") -> Figure:
+def class_dots(
+    values: ClassMeans,
+    names: Sequence[str],
+    title: str = "masked PSNR (dB), higher is better",
+    average: bool = True,
+) -> Figure:
     """A dot a class that has images, the highest on top, with a bar of one standard error to either side.
-
-    The dashed line is the mean over classes.
 
     Args:
         values: of K classes, from `etviz.analysis.psnr_by_class` or `mean_by_class`.
         names: K names.
         title: what is measured, with its unit.
+        average: whether to draw the mean over classes, as a dashed line.
 
     Raises:
         UsageError: not one name a class, or no class has an image.
@@ -34,7 +38,8 @@ def class_dots(values: ClassMeans, names: Sequence[str], title: str = "masked PS
     rows = range(len(order))
     figure = new_figure(5.6, 0.7 + ROW * len(order))
     axes = figure.subplots()
-    axes.axvline(values.mean[there].mean().item(), color=FAINT, linewidth=1, linestyle="--")
+    if average:
+        axes.axvline(values.mean[there].mean().item(), color=FAINT, linewidth=1, linestyle="--")
     spread = torch.nan_to_num(values.standard_error[order])
     axes.errorbar(values.mean[order], rows, xerr=spread, fmt="o", color=BLUE, markersize=4, linewidth=1.2)
     axes.set_yticks(rows, [names[index] for index in order.tolist()], fontsize=SMALL)

@@ -1,0 +1,133 @@
+"""python -m etviz.compare [dataset=cifar10] [checkpoints=[et-cifar10,mae-cifar10]] [images=1000] [out=docs]
+
+The shipped models that were trained on one dataset, on the same test images under the same masks: writes comparison.md
+with its figures and comparison.json into a folder. --help lists every option.
+"""
+
+import io
+import json
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+import etviz
+from etviz import analysis, plots
+from etviz.analysis import ClassMeans
+from etviz.checkpoints import list_checkpoints, load_card, make_folder, write_bytes, write_text
+from etviz.commands import load_config, path_option, pick_device, run, whole_number, word
+from etviz.comparison import FLOORS, Entry, make_split, measure_floor, measure_model
+from etviz.comparison_page import NAME, make_page
+from etviz.data import load_dataset, to_float
+from etviz.errors import UsageError
+from etviz.models import MaskedImageModel
+from etviz.training import describe_device
+
+GRID_IMAGES = 6
+RATIOS = (0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 0.95)
+MAX_LINES = 6  # of models in the figure of ratios, beside the best floor
+
+
+def main(argv: list[str]) -> None:
+    """Measure and write as ``argv``'s options say; see the module's own text."""
+    config = load_config("commands/compare", argv)
+    dataset_name = word("dataset", config["dataset"])
+    limit = None if config["images"] is None else whole_number("images", config["images"], least=2)
+    probe = whole_number("probe_images", config["probe_images"], least=1)
+    few = whole_number("ratio_images", config["ratio_images"], least=1)
+    seed = whole_number("seed", config["seed"])
+    out, device = make_folder(path_option("out", config["out"])), pick_device(config["device"])
+    models = {name: etviz.load_model(name).to(device) for name in chosen(config["checkpoints"], dataset_name)}
+    first = next(iter(models.values()))
+    dataset = load_dataset(dataset_name, config["data"]["root"], first.img_size, config["data"]["download"])
+    split = make_split(dataset, config["ratio"], first.num_patches, seed, limit, probe)
+
+    with _progress() as bar:
+        task = bar.add_task("", total=len(split.images))
+
+        def step(name):
+            bar.update(task, description=name, completed=0)
+            return lambda done, _: bar.update(task, completed=done)
+
+        floors = [measure_floor(name, split, step(name)) for name in FLOORS]
+        entries = [measure_model(name, model, load_card(name), split, step(name)) for name, model in models.items()]
+        bar.update(task, description="mask ratios", completed=0)
+        curves = draw_ratios(models, to_float(split.images[:few].to(device)), first.num_patches, seed)
+
+    images, masks = to_float(split.images[:GRID_IMAGES].to(device)), split.masks[:GRID_IMAGES].to(device)
+    fills = {name: model.reconstruct(images, masks) for name, model in models.items()}
+    figures = {
+        "psnr": plots.class_dots(as_means(entries + floors), [e.name for e in entries + floors], average=False),
+        "ratios": curves,
+        "grid": plots.comparison_grid(images, masks, fills),
+    }
+    setting = describe(config, dataset.name, split, few, device)
+    for name, figure in figures.items():
+        _write_figure(out / f"{NAME}-{name}.png", figure)
+    write_text(out / f"{NAME}.json", json.dumps(as_json(setting, entries, floors), indent=2) + "\n")
+    write_text(out / f"{NAME}.md", make_page(setting, entries, floors))
+    print(out / f"{NAME}.md")
+
+
+def chosen(names: list | None, dataset: str) -> list[str]:
+    """The checkpoints asked for, else all shipped ones whose card names the dataset. Raises `UsageError` for none."""
+    if names is not None:
+        return [str(name) for name in (names if isinstance(names, list) else [names])]
+    found = [name for name in list_checkpoints() if load_card(name).get("dataset") == dataset]
+    if not found:
+        raise UsageError(f"No shipped checkpoint was trained on {dataset}: name some, as checkpoints=[NAME,NAME].")
+    return found
+
+
+def draw_ratios(models: dict[str, MaskedImageModel], images: torch.Tensor, num_patches: int, seed: int) -> Figure:
+    """PSNR against the mask ratio, of the models (as many as can be told apart) and Navier-Stokes."""
+    fills = {name: model.reconstruct for name, model in list(models.items())[:MAX_LINES]}
+    fills["Navier-Stokes"] = FLOORS["Navier-Stokes"]
+    return plots.ratio_curves(RATIOS, analysis.psnr_by_ratio(fills, images, RATIOS, num_patches=num_patches, seed=seed))
+
+
+def as_means(entries: list[Entry]) -> ClassMeans:
+    """Masked PSNR in dB of each entry, and its standard error."""
+    psnr, spread = ([entry.metrics[key] for entry in entries] for key in ("masked_psnr", "masked_psnr_standard_error"))
+    counts = torch.tensor([len(entry.errors) for entry in entries])
+    return ClassMeans(mean=torch.tensor(psnr), standard_error=torch.tensor(spread), count=counts)
+
+
+def describe(config: dict, dataset: str, split, few: int, device: torch.device) -> dict:
+    """Everything that the numbers depend on, beside the checkpoints themselves."""
+    return {
+        "dataset": dataset,
+        "images": len(split.images),
+        "ratio": config["ratio"],
+        "hidden_patches": int(split.masks[0].sum()),
+        "patches": split.masks.shape[1],
+        "mask_seed": config["seed"],
+        "probe_images": len(split.train_images),
+        "ratio_images": min(few, len(split.images)),
+        "device": describe_device(device),
+        "torch": torch.__version__,
+        "etviz": etviz.__version__,
+    }
+
+
+def as_json(setting: dict, entries: list[Entry], floors: list[Entry]) -> dict:
+    """The setting and every entry's numbers, without those of single images."""
+    kept = ("metrics", "accuracy", "costs", "ceiling")
+    return setting | {"entries": {e.name: {key: getattr(e, key) for key in kept} for e in entries + floors}}
+
+
+def _write_figure(path: Path, figure: Figure) -> None:
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=150, facecolor="white")
+    write_bytes(path, file.getvalue())
+
+
+def _progress() -> Progress:
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,162 @@
+"""Several models on the same images and masks: what `python -m etviz.compare` measures, as numbers."""
+
+import copy
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from etviz import inpainting
+from etviz.analysis.classes import DB_OF_RELATIVE_ERROR
+from etviz.costs import costs
+from etviz.data import Dataset, to_float
+from etviz.errors import UsageError
+from etviz.metrics import Progress, evaluation_masks, measure, summarize
+from etviz.models import MaskedImageModel
+from etviz.representation import extract_features, knn_accuracy, linear_accuracy
+
+FLOORS = {"visible mean": inpainting.mean_fill, "Navier-Stokes": inpainting.navier_stokes_fill}
+SPEED_BATCH, SPEED_REPEATS = 64, 5
+SURE = 2.0  # standard errors, from which on a difference is called one
+
+
+@dataclass(kw_only=True)
+class Entry:
+    """One model, or one way to fill in without any, as measured."""
+
+    name: str
+    errors: Tensor  # (n,) float64, masked MSE of each image
+    metrics: dict[str, float]  # `etviz.metrics.summarize`'s, and masked_psnr_standard_error
+    accuracy: dict[str, float] = field(default_factory=dict)  # knn and linear, 0 to 1; none for a floor
+    costs: dict = field(default_factory=dict)  # `etviz.costs.costs`'s, and images_per_second
+    card: dict = field(default_factory=dict)  # how it was trained
+    ceiling: float | None = None  # masked PSNR in dB that it cannot pass
+
+
+@dataclass(kw_only=True)
+class Split:
+    """What all are measured on."""
+
+    images: Tensor  # (n, C, S, S) uint8, test images
+    labels: Tensor  # (n,)
+    masks: Tensor  # (n, N) bool
+    train_images: Tensor  # (m, C, S, S) uint8, for the probes alone
+    train_labels: Tensor  # (m,)
+
+
+def make_split(dataset: Dataset, ratio: float, num_patches: int, seed: int, images: int | None, probe: int) -> Split:
+    """The first ``images`` test images (None: all) under `evaluation_masks`, and ``probe`` images to probe with."""
+    test = dataset.test_images[:images]
+    return Split(
+        images=test,
+        labels=dataset.test_labels[:images],
+        masks=evaluation_masks(len(test), ratio, num_patches, seed),
+        train_images=dataset.train_images[:probe],
+        train_labels=dataset.train_labels[:probe],
+    )
+
+
+def measure_floor(name: str, split: Split, progress: Progress | None = None) -> Entry:
+    """One of `FLOORS`, which learns nothing."""
+    values = measure(FLOORS[name], split.images, split.masks, progress=progress)
+    return Entry(name=name, errors=values["masked_mse"], metrics=metrics_of(values))
+
+
+def measure_model(
+    name: str, model: MaskedImageModel, card: dict, split: Split, progress: Progress | None = None
+) -> Entry:
+    """Everything about one model.
+
+    Raises:
+        UsageError: it cuts images into other patches than the masks are made for.
+    """
+    if model.num_patches != split.masks.shape[1]:
+        raise UsageError(f"{name} has {model.num_patches} patches, and the masks have {split.masks.shape[1]}.")
+    device = model.mean.device
+    values = measure(model.reconstruct, split.images, split.masks, device=device, progress=progress)
+    return Entry(
+        name=name,
+        errors=values["masked_mse"],
+        metrics=metrics_of(values),
+        accuracy=probe(model, split),
+        costs=costs(copy.deepcopy(model), SPEED_BATCH) | {"images_per_second": rebuilding_speed(model, split)},
+        card=card,
+        ceiling=ceiling_of(model, split),
+    )
+
+
+def metrics_of(values: dict[str, Tensor]) -> dict[str, float]:
+    """`summarize`, and the standard error of its masked PSNR over images, in dB: the mean error's, to first order."""
+    errors = values["masked_mse"]
+    spread = DB_OF_RELATIVE_ERROR * (standard_error(errors) / errors.mean()).item()
+    return summarize(values) | {"masked_psnr_standard_error": spread}
+
+
+def standard_error(values: Tensor) -> Tensor:
+    """Of the mean of (n,) values: sample deviation / sqrt(n)."""
+    return values.std() / math.sqrt(len(values))
+
+
+def probe(model: MaskedImageModel, split: Split) -> dict[str, float]:
+    """Accuracies of the two simplest classifiers on the mean of the patch tokens, nothing hidden."""
+    train, test = extract_features(model, split.train_images), extract_features(model, split.images)
+    sets = train, split.train_labels, test, split.labels
+    return {"knn": knn_accuracy(*sets), "linear": linear_accuracy(*sets)}
+
+
+def ceiling_of(model: MaskedImageModel, split: Split) -> float | None:
+    """Masked PSNR in dB of what bounds this model, as a tokenizer does; None where nothing does."""
+    bound = model.ceiling()
+    if bound is None:
+        return None
+    values = measure(bound.reconstruct, split.images, split.masks, device=bound.mean.device, include_ssim=False)
+    return summarize(values)["masked_psnr"]
+
+
+def rebuilding_speed(model: MaskedImageModel, split: Split) -> float:
+    """Images rebuilt in a second, in batches: the median of a few, after one to warm up."""
+    batch = to_float(split.images[:SPEED_BATCH].to(model.mean.device))
+    mask = split.masks[:SPEED_BATCH].to(model.mean.device)
+    seconds = [_seconds(lambda: model.reconstruct(batch, mask).sum().item()) for _ in range(SPEED_REPEATS + 1)]
+    return len(batch) / statistics.median(seconds[1:])
+
+
+def _seconds(function: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+# ---- what the numbers say ----------------------------------------------------------------------------------------
+
+
+@dataclass(kw_only=True)
+class Difference:
+    """Two entries on the same images and masks."""
+
+    better: str
+    worse: str
+    mse: float  # how much lower the better one's mean error is
+    standard_error: float  # of that, from the differences of single images
+
+    @property
+    def sure(self) -> bool:
+        """Whether it is beyond `SURE` standard errors."""
+        return self.mse > SURE * self.standard_error
+
+
+def difference(first: Entry, second: Entry) -> Difference:
+    """The paired difference of two entries' masked MSE, image by image."""
+    better, worse = sorted((first, second), key=lambda entry: entry.errors.mean().item())
+    gaps = worse.errors - better.errors
+    return Difference(
+        better=better.name, worse=worse.name, mse=gaps.mean().item(), standard_error=standard_error(gaps).item()
+    )
+
+
+def ranked(entries: Sequence[Entry]) -> list[Entry]:
+    """Best first, by masked MSE."""
+    return sorted(entries, key=lambda entry: entry.metrics["masked_mse"])
