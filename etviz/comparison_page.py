@@ -137,9 +137,8 @@ def _bounded(entry: Entry) -> str:
 def _representation(entries: list[Entry]) -> str:
     best = max(entries, key=lambda entry: entry.accuracy["linear"])
     return (
-        f"The linear probe reads classes best from {best.name} ({best.accuracy['linear']:.1%}), which rebuilds "
-        f"number {entries.index(best) + 1} best of {len(entries)}: rebuilding well and knowing what a picture "
-        "shows are not one and the same."
+        f"The linear probe reads classes best from {best.name} ({best.accuracy['linear']:.1%}), whose reconstructions rank "
+        f"{entries.index(best) + 1} of {len(entries)}: rebuilding well and knowing what a picture shows are not the same."
     )
 
 

@@ -307,3 +307,17 @@ def test_learning_rates_warm_up_and_fall_along_a_cosine():
     assert rates[10:] == pytest.approx(1e-4 + 1.9e-3 * (1 + np.cos(np.pi * np.arange(100) / 100)) / 2)
     with pytest.raises(UsageError, match="at least 1 step"):
         plots.learning_rates(config, 0)
+
+
+def test_anomaly_maps_stand_under_their_pictures_under_one_scale(images):
+    maps = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
+    figure = plots.anomaly_maps(images, maps, ["a", "b", "c"])
+    above, below = figure.axes[:3], figure.axes[3:6]
+    assert [axes.get_title() for axes in above] == ["a", "b", "c"]
+    for axes, image in zip(above, images, strict=True):
+        assert torch.equal(drawn(axes), image)
+    for axes, error in zip(below, maps, strict=True):
+        assert np.array_equal(map_of(axes), error)
+        assert axes.get_images()[0].norm.vmax == pytest.approx(maps.max().item())
+    with pytest.raises(UsageError, match="3 pictures need as many maps"):
+        plots.anomaly_maps(images, maps[:2])

@@ -1,5 +1,6 @@
 """Matplotlib figures from tensors, a Trace, an analysis or a run, each a Figure of its own. None touches pyplot."""
 
+from etviz.plots.anomaly import anomaly_maps
 from etviz.plots.attention import attention_heads, attention_maps
 from etviz.plots.classes import class_dots
 from etviz.plots.energy import compare_descents, energy_curves, gradient_norm
@@ -14,6 +15,7 @@ from etviz.plots.ratios import ratio_curves
 from etviz.plots.training import epoch_strip, learning_rates, training_curves
 
 __all__ = [
+    "anomaly_maps",
     "attention_heads",
     "attention_maps",
     "class_dots",
