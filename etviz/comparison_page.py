@@ -136,9 +136,10 @@ def _bounded(entry: Entry) -> str:
 
 def _representation(entries: list[Entry]) -> str:
     best = max(entries, key=lambda entry: entry.accuracy["linear"])
+    accuracy, rank = f"{best.accuracy['linear']:.1%}", f"{entries.index(best) + 1} of {len(entries)}"
     return (
-        f"The linear probe reads classes best from {best.name} ({best.accuracy['linear']:.1%}), whose reconstructions rank "
-        f"{entries.index(best) + 1} of {len(entries)}: rebuilding well and knowing what a picture shows are not the same."
+        f"The linear probe reads classes best from {best.name} ({accuracy}), whose reconstructions rank {rank}: "
+        "rebuilding well and knowing what a picture shows are not the same."
     )
 
 

@@ -35,7 +35,7 @@ def outputs(notebook):
 
 
 def test_there_are_notebooks():
-    assert len(NOTEBOOKS) >= 6
+    assert len(NOTEBOOKS) >= 8
 
 
 def test_every_cell_was_run_once_from_top_to_bottom(notebook):
