@@ -64,7 +64,7 @@ def _errors(part: str) -> dict[str, MetricInfo]:
     pixels = "hidden pixels" if part == "masked" else "all pixels"
     mse = MetricInfo(
         f"{part} MSE", f"Mean squared error {where}, of values in 0 to 1.", use, "lower", 0, 1, "", 6,
-        f"{pixels}, mean over images",
+        pixels,
     )  # fmt: skip
     ratio = f"Peak signal-to-noise ratio {where}: -10 log10 of the MSE."
     psnr = MetricInfo(f"{part} PSNR", ratio, use, "higher", 0, math.inf, DECIBELS, 3, "of that mean")

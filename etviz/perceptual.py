@@ -341,4 +341,4 @@ def missing_sentence(missing: list[MissingWeights]) -> str:
     own, *cache = missing[0].places
     where = f"{str(own)!r}" if cache else f"{str(own)!r} or a folder that ETVIZ_WEIGHTS names"
     several = "these files" if len(missing) > 1 else "this file"
-    return f"Not measured: {needs}: put {several} into {where}, or let weights.download=true fetch them."
+    return f"Not measured: {needs}; put {several} into {where}, or let weights.download=true fetch them."
