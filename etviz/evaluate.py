@@ -8,9 +8,6 @@ Several checkpoints are compared by paired tests over the same images and masks.
 sentence, and they are left out; with require=true (or --require) that ends in exit status 2. --help lists every option.
 """
 
-import json
-import math
-import re
 import sys
 from pathlib import Path
 
@@ -24,7 +21,17 @@ from etviz.checkpoints import make_place, write_text
 from etviz.commands import load_config, path_option, pick_device, run, whole_number, word
 from etviz.data import Dataset, load_dataset
 from etviz.errors import UsageError
-from etviz.evaluation import STANDARD_ERROR, Evaluation, class_table, compare, evaluate_seeds, groupings, over_seeds
+from etviz.evaluation import (
+    STANDARD_ERROR,
+    Evaluation,
+    class_table,
+    compare,
+    dump,
+    evaluate_seeds,
+    finite,
+    groupings,
+    over_seeds,
+)
 from etviz.masks import num_hidden
 from etviz.metric_info import METRICS
 from etviz.metrics import Meter, evaluate_model
@@ -32,7 +39,6 @@ from etviz.models import MaskedImageModel
 from etviz.perceptual import load_meters, missing_sentence
 
 FLAGS = ("require", "force")  # may be written --require too
-NUMBERS = re.compile(r"\[[^\[\]{}\"]*\]")  # a list of numbers in JSON
 MAX_SEEDS = 1000
 CLASS_COLUMNS = ("masked_psnr", "completed_ssim")
 
@@ -64,7 +70,7 @@ def main(argv: list[str]) -> None:
         reports.append(report)
         for table in make_tables(report):
             console.print(table)
-    result = reports[0] if len(reports) == 1 else {"checkpoints": reports, "paired": _finite(compare(evaluations))}
+    result = reports[0] if len(reports) == 1 else {"checkpoints": reports, "paired": finite(compare(evaluations))}
     if len(reports) > 1:
         console.print(*make_paired_tables(result["paired"]), sep="\n")
     scored = dump(result)
@@ -72,9 +78,9 @@ def main(argv: list[str]) -> None:
     if file is not None:
         write_text(file, scored + "\n")
     if folder is not None:
-        from etviz.report import write_report  # matplotlib takes a second
+        from etviz.report import Measured, write_report  # matplotlib takes a second
 
-        for path in write_report(folder, config, argv, result, models, dataset, evaluations):
+        for path in write_report(folder, config, argv, result, Measured(models, dataset, evaluations)):
             print(path, file=sys.stderr)
 
 
@@ -179,7 +185,7 @@ def make_report(config: dict, model: MaskedImageModel, dataset: Dataset, count: 
         "hidden_patches": num_hidden(config["ratio"], model.num_patches),
         "patches": model.num_patches,
         "mask_seed": config["seed"],
-        "metrics": _finite(scores),
+        "metrics": finite(scores),
     }
 
 
@@ -188,29 +194,14 @@ def further(config: dict, model: MaskedImageModel, dataset: Dataset, evaluation:
     found = {}
     if len(evaluation.mask_seeds) > 1:
         found["mask_seeds"] = evaluation.mask_seeds
-        found["over_seeds"] = _finite(over_seeds(evaluation))
+        found["over_seeds"] = finite(over_seeds(evaluation))
     if config["by_class"] or config["report"] is not None:
         parts = groupings(dataset, len(images)).items()
-        found["by_class"] = {kind: _finite(class_table(evaluation.values, *labels)) for kind, labels in parts}
+        found["by_class"] = {kind: finite(class_table(evaluation.values, *labels)) for kind, labels in parts}
     if model.ceiling() is not None:
         settings = {"ratio": config["ratio"], "mask_seed": config["seed"], "batch_size": config["batch_size"]}
-        found["ceiling"] = _finite(evaluate_model(model.ceiling(), images, **settings))
+        found["ceiling"] = finite(evaluate_model(model.ceiling(), images, **settings))
     return found
-
-
-def _finite(data):
-    """Nested data with null for every number that is not finite: JSON has none."""
-    if isinstance(data, dict):
-        return {name: _finite(value) for name, value in data.items()}
-    if isinstance(data, list):
-        return [_finite(value) for value in data]
-    return None if isinstance(data, float) and not math.isfinite(data) else data
-
-
-def dump(data: dict) -> str:
-    """JSON with lists of numbers on one line each."""
-    text = json.dumps(data, indent=2, allow_nan=False)
-    return NUMBERS.sub(lambda found: re.sub(r"\s+", " ", found[0]).replace("[ ", "[").replace(" ]", "]"), text)
 
 
 # ---- tables ------------------------------------------------------------------------------------------------------

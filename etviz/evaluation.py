@@ -1,5 +1,8 @@
 """Whole evaluations: one model or several over a split, under one mask seed or several, by class, and compared."""
 
+import json
+import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -17,12 +20,14 @@ from etviz.models import MaskedImageModel
 SeedProgress = Callable[[int, int], None]  # images done over all seeds, images times seeds
 STANDARD_ERROR = "_standard_error"
 PAIRED = ("masked_mse", "masked_psnr_image_mean", "completed_ssim")  # and every LPIPS of the completed image
+NUMBERS = re.compile(r"\[[^\[\]{}\"]*\]")  # a list of numbers in JSON
 
 
 @dataclass(kw_only=True)
 class Evaluation:
     """One model over one split of n images, by mask seed. The first seed's is the one that is looked at closely."""
 
+    ratio: float  # share of patches hidden
     mask_seeds: list[int]
     values: dict[str, Tensor]  # (n,) float64 by metric: every image under the first seed's masks
     by_seed: list[dict[str, float]]  # `summarize`'s dict and the meters', a seed each
@@ -40,12 +45,13 @@ def evaluate_seeds(
     *,
     meters: Sequence[Meter] = (),
     progress: SeedProgress | None = None,
+    ratio: float = 0.85,
     **settings,
 ) -> Evaluation:
     """Measure a model under each of several mask seeds.
 
     Args:
-        model, images, settings: as `etviz.metrics.measure_model` takes them.
+        model, images, ratio, settings: as `etviz.metrics.measure_model` takes them.
         mask_seeds: one or more, of `etviz.metrics.evaluation_masks`.
         meters: further metrics, as of `etviz.perceptual`.
         progress: called after each batch with the images done and those to do, over all seeds.
@@ -59,15 +65,14 @@ def evaluate_seeds(
         def tell(now: int, _: int, before: int = done * count) -> None:
             progress(before + now, count * len(mask_seeds))
 
-        values = measure_model(
-            model, images, mask_seed=seed, meters=meters, progress=tell if progress else None, **settings
-        )
+        options = {"ratio": ratio, "mask_seed": seed, "meters": meters, "progress": tell if progress else None}
+        values = measure_model(model, images, **options, **settings)
         first = values if first is None else first
         scores = summarize(values)
         for meter in meters:
             scores |= meter.finish()
         by_seed.append(scores)
-    return Evaluation(mask_seeds=list(mask_seeds), values=first, by_seed=by_seed)
+    return Evaluation(ratio=ratio, mask_seeds=list(mask_seeds), values=first, by_seed=by_seed)
 
 
 def over_seeds(evaluation: Evaluation) -> dict[str, dict]:
@@ -157,3 +162,21 @@ def paired_columns(evaluation: Evaluation) -> dict[str, Tensor]:
     values = evaluation.values | {"masked_psnr_image_mean": psnr_of_mse(evaluation.values["masked_mse"])}
     names = [*PAIRED, *(name for name in values if name.startswith("completed_lpips"))]
     return {name: values[name] for name in names if name in values and values[name].isfinite().all()}
+
+
+# ---- as JSON -----------------------------------------------------------------------------------------------------
+
+
+def finite(data):
+    """Nested data with null for every number that is not finite: JSON has none."""
+    if isinstance(data, dict):
+        return {name: finite(value) for name, value in data.items()}
+    if isinstance(data, list):
+        return [finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
+
+
+def dump(data: dict) -> str:
+    """JSON with lists of numbers on one line each."""
+    text = json.dumps(data, indent=2, allow_nan=False)
+    return NUMBERS.sub(lambda found: re.sub(r"\s+", " ", found[0]).replace("[ ", "[").replace(" ]", "]"), text)
