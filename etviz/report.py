@@ -103,7 +103,7 @@ def make_document(config: dict, argv: list[str], result: dict, measured: Measure
     groups = groupings(measured.dataset, measured.count)
     scores = measured.evaluations.items()
     return {
-        "command": shlex.join(["python", "-m", "etviz.evaluate", *argv]),
+        "command": command_line(argv),
         "config": {name: value for name, value in config.items() if name not in PLACES},
         **provenance(device),
         "mask_seeds": measured.first.mask_seeds,
@@ -117,6 +117,12 @@ def make_document(config: dict, argv: list[str], result: dict, measured: Measure
         "labels": {kind: labels.tolist() for kind, (labels, _) in groups.items()},
         "per_image": {name: {key: rounded(column) for key, column in e.values.items()} for name, e in scores},
     }
+
+
+def command_line(argv: list[str]) -> str:
+    """The command without the options that say where its results went."""
+    kept = [argument for argument in argv if argument.partition("=")[0].lstrip("-") not in PLACES]
+    return shlex.join(["python", "-m", "etviz.evaluate", *kept])
 
 
 def rounded(values: Tensor) -> list[float | None]:
@@ -156,6 +162,8 @@ def checkpoint_figures(name: str, drawn: dict[str, list[int]], measured: Measure
     """One checkpoint's grids of images, and its classes."""
     model, values = measured.models[name], measured.evaluations[name].values
     for kind, (title, text) in GRIDS.items():
+        if kind == "samples" and len(measured.models) > 1:
+            continue  # they are shown side by side already
         images, mask = measured.pictures(model, drawn[kind])
         grid = plots.reconstruction_grid(images, mask, model.reconstruct(images, mask))
         yield Shown(title, f"{text} Test images {', '.join(map(str, drawn[kind]))}.", grid)
@@ -327,7 +335,9 @@ def _section(title: str, content: str, text: str) -> str:
 
 def _table(head: list[str], rows: list[list[str]], names: int = 1) -> str:
     """Cells are HTML already, headings are not; the first ``names`` columns hold words."""
-    top = "".join(f"<th scope=col>{escape(cell)}</th>" for cell in head)
+    top = "".join(
+        f"<th scope=col{' class=words' if i < names else ''}>{escape(cell)}</th>" for i, cell in enumerate(head)
+    )
     body = "".join(
         f"<tr>{''.join(f'<{_tag(i, names)}>{cell}</{_tag(i, names)[:2]}>' for i, cell in enumerate(row))}</tr>"
         for row in rows
@@ -346,4 +356,5 @@ def _figure(shown: Shown) -> str:
     source = f"data:image/svg+xml;base64,{base64.b64encode(drawing).decode()}"
     picture = f'<img src="{source}" width="{width}" alt="{escape(f"{shown.title}. {shown.text}")}">'
     caption = f"<figcaption>{escape(shown.text)}</figcaption>"
-    return f"<section><h2>{escape(shown.title)}</h2><figure><div class=wide tabindex=0>{picture}</div>{caption}</figure></section>"
+    figure = f"<figure><div class=wide tabindex=0>{picture}</div>{caption}</figure>"
+    return f"<section><h2>{escape(shown.title)}</h2>{figure}</section>"

@@ -11,7 +11,6 @@ from torch import Tensor
 from etviz.errors import UsageError
 from etviz.plots.style import BLUE, FAINT, INK, LINES, SMALL, TEXT, new_figure, plain
 
-BINS = 60
 ROW = 0.24  # inches a pair
 
 
@@ -28,8 +27,9 @@ def score_histogram(values: dict[str, Tensor], label: str = "masked PSNR (dB) of
     if not values or not all(len(scores) and scores.isfinite().all() for scores in values.values()):
         raise UsageError("A histogram takes at least one model's scores, all of them finite.")
     together = torch.cat([scores.double().cpu() for scores in values.values()])
+    bins = max(5, round(2 * (len(together) / len(values)) ** (1 / 3)))  # Rice's rule: 43 for 10,000 images
     low, high = together.min().item(), together.max().item()
-    edges = torch.linspace(low, high if high > low else low + 1, BINS + 1, dtype=torch.float64)
+    edges = torch.linspace(low, high if high > low else low + 1, bins + 1, dtype=torch.float64)
     figure = new_figure(5.6, 2.7)
     axes = figure.subplots()
     for (name, scores), color in zip(values.items(), cycle(LINES), strict=False):
