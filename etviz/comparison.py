@@ -1,7 +1,6 @@
 """Several models on the same images and masks: what `python -m etviz.compare` measures, as numbers."""
 
 import copy
-import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -10,11 +9,10 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from etviz import inpainting
-from etviz.analysis.classes import DB_OF_RELATIVE_ERROR
 from etviz.costs import costs
 from etviz.data import Dataset, to_float
 from etviz.errors import UsageError
-from etviz.metrics import Progress, evaluation_masks, measure, summarize
+from etviz.metrics import Progress, evaluation_masks, measure, standard_error, summarize
 from etviz.models import MaskedImageModel
 from etviz.representation import extract_features, knn_accuracy, linear_accuracy
 
@@ -29,7 +27,7 @@ class Entry:
 
     name: str
     errors: Tensor  # (n,) float64, masked MSE of each image
-    metrics: dict[str, float]  # `etviz.metrics.summarize`'s, and masked_psnr_standard_error
+    metrics: dict[str, float]  # `etviz.metrics.summarize`'s
     accuracy: dict[str, float] = field(default_factory=dict)  # knn and linear, 0 to 1; none for a floor
     costs: dict = field(default_factory=dict)  # `etviz.costs.costs`'s, and images_per_second
     card: dict = field(default_factory=dict)  # how it was trained
@@ -62,7 +60,7 @@ def make_split(dataset: Dataset, ratio: float, num_patches: int, seed: int, imag
 def measure_floor(name: str, split: Split, progress: Progress | None = None) -> Entry:
     """One of `FLOORS`, which learns nothing."""
     values = measure(FLOORS[name], split.images, split.masks, progress=progress)
-    return Entry(name=name, errors=values["masked_mse"], metrics=metrics_of(values))
+    return Entry(name=name, errors=values["masked_mse"], metrics=summarize(values))
 
 
 def measure_model(
@@ -80,24 +78,12 @@ def measure_model(
     return Entry(
         name=name,
         errors=values["masked_mse"],
-        metrics=metrics_of(values),
+        metrics=summarize(values),
         accuracy=probe(model, split),
         costs=costs(copy.deepcopy(model), SPEED_BATCH) | {"images_per_second": rebuilding_speed(model, split)},
         card=card,
         ceiling=ceiling_of(model, split),
     )
-
-
-def metrics_of(values: dict[str, Tensor]) -> dict[str, float]:
-    """`summarize`, and the standard error of its masked PSNR over images, in dB: the mean error's, to first order."""
-    errors = values["masked_mse"]
-    spread = DB_OF_RELATIVE_ERROR * (standard_error(errors) / errors.mean()).item()
-    return summarize(values) | {"masked_psnr_standard_error": spread}
-
-
-def standard_error(values: Tensor) -> Tensor:
-    """Of the mean of (n,) values: sample deviation / sqrt(n)."""
-    return values.std() / math.sqrt(len(values))
 
 
 def probe(model: MaskedImageModel, split: Split) -> dict[str, float]:
@@ -152,9 +138,7 @@ def difference(first: Entry, second: Entry) -> Difference:
     """The paired difference of two entries' masked MSE, image by image."""
     better, worse = sorted((first, second), key=lambda entry: entry.errors.mean().item())
     gaps = worse.errors - better.errors
-    return Difference(
-        better=better.name, worse=worse.name, mse=gaps.mean().item(), standard_error=standard_error(gaps).item()
-    )
+    return Difference(better=better.name, worse=worse.name, mse=gaps.mean().item(), standard_error=standard_error(gaps))
 
 
 def ranked(entries: Sequence[Entry]) -> list[Entry]:

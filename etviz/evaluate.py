@@ -1,12 +1,15 @@
-"""python -m etviz.evaluate checkpoint=et-cifar10 [dataset=cifar100] [images=1000] [json=scores.json]
+"""python -m etviz.evaluate NAME [NAME ...] [dataset=cifar100] [seeds=5] [by_class=true] [report=DIR] [json=scores.json]
 
-Masked MSE and PSNR, and MSE, PSNR and SSIM of the completed images, over a whole test split under fixed masks. The
-table and the progress bar go to stderr and the JSON to stdout, so that `... > scores.json` holds nothing else. Two
-calls with the same options print the same JSON. --help lists every option.
+MSE, PSNR, SSIM, LPIPS and FID over a whole test split under fixed masks: of the hidden pixels, of the completed images
+and of the raw reconstructions. The tables and the progress bar go to stderr and the JSON to stdout, so that
+`... > scores.json` holds nothing else. Two calls with the same options print the same JSON.
+
+Several checkpoints are compared by paired tests over the same images and masks. What LPIPS or FID lacks is said in one
+sentence, and they are left out; with require=true (or --require) that ends in exit status 2. --help lists every option.
 """
 
-import json
-import math
+import sys
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -18,52 +21,128 @@ from etviz.checkpoints import make_place, write_text
 from etviz.commands import load_config, path_option, pick_device, run, whole_number, word
 from etviz.data import Dataset, load_dataset
 from etviz.errors import UsageError
+from etviz.evaluation import (
+    STANDARD_ERROR,
+    Evaluation,
+    class_table,
+    compare,
+    dump,
+    evaluate_seeds,
+    finite,
+    groupings,
+    over_seeds,
+)
 from etviz.masks import num_hidden
-from etviz.metrics import evaluate_model
+from etviz.metric_info import METRICS
+from etviz.metrics import Meter, evaluate_model
 from etviz.models import MaskedImageModel
+from etviz.perceptual import load_meters, missing_sentence
 
-TABLE = {
-    "masked_mse": ("masked MSE", "{:.6f}", "hidden pixels, mean over images"),
-    "masked_psnr": ("masked PSNR", "{:.3f} dB", "of that mean"),
-    "masked_psnr_image_mean": ("", "{:.3f} dB", "mean of each image's own"),
-    "completed_mse": ("completed MSE", "{:.6f}", "all pixels, mean over images"),
-    "completed_psnr": ("completed PSNR", "{:.3f} dB", "of that mean"),
-    "completed_psnr_image_mean": ("", "{:.3f} dB", "mean of each image's own"),
-    "completed_ssim": ("completed SSIM", "{:.4f}", "mean over images"),
-}
+FLAGS = ("require", "force")  # may be written --require too
+MAX_SEEDS = 1000
+CLASS_COLUMNS = ("masked_psnr", "completed_ssim")
 
 
 def main(argv: list[str]) -> None:
-    """Score a checkpoint as ``argv``'s options say; see the module's own text."""
-    config = load_config("commands/evaluate", argv)
+    """Score checkpoints as ``argv``'s options say; see the module's own text."""
+    config, names = read_options(argv)
+    seeds = mask_seeds(config)
     limit = None if config["images"] is None else whole_number("images", config["images"], least=1)
     file = None if config["json"] is None else make_place(path_option("json", config["json"]))  # before the long part
+    folder = None if config["report"] is None else report_folder(config["report"], config["force"])
     console = Console(stderr=True)
-    model = etviz.load_model(str(config["checkpoint"])).to(pick_device(config["device"]))
-    dataset = load_test_split(config, model)
+    device = pick_device(config["device"])
+    models = {name: etviz.load_model(name).to(device) for name in names}
+    dataset = load_shared_split(config, models)
     images = dataset.test_images[:limit]
-    settings = {
-        "ratio": config["ratio"],
-        "mask_seed": whole_number("seed", config["seed"]),
-        "batch_size": config["batch_size"],
-    }
-    with _progress_bar(console) as bar:
-        task = bar.add_task(f"{model.name} on {dataset.name}", total=len(images))
-        scores = evaluate_model(model, images, progress=lambda done, _: bar.update(task, completed=done), **settings)
-    report = make_report(config, model, dataset, len(images), scores)
-    if model.ceiling() is not None:
-        report["ceiling"] = _finite(evaluate_model(model.ceiling(), images, **settings))
-    console.print(make_table(report))
-    scored = json.dumps(report, indent=2, allow_nan=False)
+    num_hidden(config["ratio"], next(iter(models.values())).num_patches)  # a wrong ratio is refused before the weights
+    meters, left_out = find_meters(config, device)
+    settings = {"ratio": config["ratio"], "batch_size": config["batch_size"], "meters": meters}
+    evaluations, reports = {}, []
+    for name, model in models.items():
+        with _progress_bar(console) as bar:
+            task = bar.add_task(f"{model.name} on {dataset.name}", total=len(images) * len(seeds))
+            show = lambda done, _, bar=bar, task=task: bar.update(task, completed=done)  # noqa: E731 - one line
+            evaluations[name] = evaluate_seeds(model, images, seeds, progress=show, **settings)
+        report = make_report(config | {"checkpoint": name}, model, dataset, len(images), evaluations[name].metrics)
+        report |= further(config, model, dataset, evaluations[name], images)
+        report |= {"left_out": left_out} if left_out else {}
+        reports.append(report)
+        for table in make_tables(report):
+            console.print(table)
+    result = reports[0] if len(reports) == 1 else {"checkpoints": reports, "paired": finite(compare(evaluations))}
+    if len(reports) > 1:
+        console.print(*make_paired_tables(result["paired"]), sep="\n")
+    scored = dump(result)
     print(scored)
     if file is not None:
         write_text(file, scored + "\n")
+    if folder is not None:
+        from etviz.report import Measured, write_report  # matplotlib takes a second
+
+        for path in write_report(folder, config, argv, result, Measured(models, dataset, evaluations)):
+            print(path, file=sys.stderr)
+
+
+# ---- options -----------------------------------------------------------------------------------------------------
+
+
+def read_options(argv: list[str]) -> tuple[dict, list[str]]:
+    """The options, and the checkpoints that are named with or without checkpoint=.
+
+    Raises:
+        UsageError: none is named, or one twice, or some both ways; and what `load_config` raises.
+    """
+    flags = {f"--{name}": f"{name}=true" for name in FLAGS}
+    names = [argument for argument in argv if "=" not in argument and not argument.startswith("-")]
+    options = [flags.get(argument, argument) for argument in argv if argument not in names]
+    if names and any(option.startswith("checkpoint=") for option in options):
+        raise UsageError(f"Name checkpoints either as checkpoint=NAME or without it: {names[0]!r} is one too many.")
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise UsageError(f"The checkpoint {min(twice)!r} is named twice.")
+    if not names:
+        config = load_config("commands/evaluate", options)
+        return config, [str(config["checkpoint"])]
+    config = load_config("commands/evaluate", [*options, f"checkpoint={names[0]}"])
+    return config, names
+
+
+def mask_seeds(config: dict) -> list[int]:
+    """seed, seed + 1, ...: as many as asked for."""
+    first, count = whole_number("seed", config["seed"]), whole_number("seeds", config["seeds"], least=1)
+    if count > MAX_SEEDS:
+        raise UsageError(f"seeds may be {MAX_SEEDS} at most, not {count}.")
+    return [whole_number("seed", first + i) for i in range(count)]
+
+
+def report_folder(name, force: bool) -> Path:
+    """A folder for a report. Raises `UsageError` where it holds one already, unless that is to be replaced."""
+    folder = path_option("report", name)
+    there = [place for place in ("report.html", "report.json") if (folder / place).exists()]
+    if there and not force:
+        raise UsageError(
+            f"{str(folder)!r} holds a report already: choose another report=, or replace it by force=true."
+        )
+    return checkpoints.make_folder(folder)
 
 
 def load_test_split(config: dict, model: MaskedImageModel) -> Dataset:
     """The dataset asked for, else the one that the checkpoint was trained on, at the model's size."""
     name = config["dataset"] if config["dataset"] is not None else trained_on(str(config["checkpoint"]))
     return load_dataset(word("dataset", name), config["data"]["root"], model.img_size, config["data"]["download"])
+
+
+def load_shared_split(config: dict, models: dict[str, MaskedImageModel]) -> Dataset:
+    """`load_test_split` for models by their checkpoint's name, which have to see the same images and masks."""
+    first, *others = models
+    for name in others:
+        if config["dataset"] is None and trained_on(name) != trained_on(first):
+            raise UsageError(f"{first!r} and {name!r} were trained on different images: name one, as dataset=cifar10.")
+        sizes = [(models[key].img_size, models[key].num_patches) for key in (first, name)]
+        if sizes[0] != sizes[1]:
+            raise UsageError(f"{first!r} and {name!r} cut images into different patches: no mask fits both.")
+    return load_test_split(config | {"checkpoint": first}, models[first])
 
 
 def trained_on(checkpoint: str) -> str:
@@ -73,6 +152,25 @@ def trained_on(checkpoint: str) -> str:
     if name is None:
         raise UsageError("The checkpoint does not say what it was trained on: name a dataset, as dataset=cifar10.")
     return name
+
+
+def find_meters(config: dict, device) -> tuple[list[Meter], dict[str, str]]:
+    """LPIPS and FID as far as their weights are there; which file each of the others lacks, by name.
+
+    Raises:
+        UsageError: one lacks its weights, and they are required.
+    """
+    nets = [word("lpips", net) for net in config["lpips"]]
+    root, download = config["weights"]["root"], config["weights"]["download"]
+    meters, missing = load_meters(nets, config["fid"], root, download, device)
+    if missing and config["require"]:
+        raise UsageError(missing_sentence(missing))
+    if missing:
+        print(missing_sentence(missing), file=sys.stderr)
+    return meters, {error.title: error.file for error in missing}
+
+
+# ---- what was measured -------------------------------------------------------------------------------------------
 
 
 def make_report(config: dict, model: MaskedImageModel, dataset: Dataset, count: int, scores: dict[str, float]) -> dict:
@@ -87,33 +185,120 @@ def make_report(config: dict, model: MaskedImageModel, dataset: Dataset, count: 
         "hidden_patches": num_hidden(config["ratio"], model.num_patches),
         "patches": model.num_patches,
         "mask_seed": config["seed"],
-        "metrics": _finite(scores),
+        "metrics": finite(scores),
     }
 
 
-def _finite(scores: dict[str, float]) -> dict[str, float | None]:
-    return {name: value if math.isfinite(value) else None for name, value in scores.items()}
+def further(config: dict, model: MaskedImageModel, dataset: Dataset, evaluation: Evaluation, images) -> dict:
+    """What is added where it is asked for, or where the model has it: mask seeds, classes, its ceiling."""
+    found = {}
+    if len(evaluation.mask_seeds) > 1:
+        found["mask_seeds"] = evaluation.mask_seeds
+        found["over_seeds"] = finite(over_seeds(evaluation))
+    if config["by_class"] or config["report"] is not None:
+        parts = groupings(dataset, len(images)).items()
+        found["by_class"] = {kind: finite(class_table(evaluation.values, *labels)) for kind, labels in parts}
+    if model.ceiling() is not None:
+        settings = {"ratio": config["ratio"], "mask_seed": config["seed"], "batch_size": config["batch_size"]}
+        found["ceiling"] = finite(evaluate_model(model.ceiling(), images, **settings))
+    return found
+
+
+# ---- tables ------------------------------------------------------------------------------------------------------
+
+
+def make_tables(report: dict) -> list[Table]:
+    """The report's metrics; over mask seeds and by class, where that was asked for."""
+    seeds = [make_seed_table(report)] if "over_seeds" in report else []
+    return [make_table(report), *seeds, *(make_class_table(*group) for group in report.get("by_class", {}).items())]
 
 
 def make_table(report: dict) -> Table:
-    """The report's metrics, a row each."""
-    table = Table(
-        title=f"{report['checkpoint']} on {report['dataset']}",
-        caption=f"{report['images']:,} test images, {report['hidden_patches']} of {report['patches']} patches hidden, "
+    """The report's metrics, a row each, with the standard error over images."""
+    table = _table(
+        f"{report['checkpoint']} on {report['dataset']}",
+        f"{report['images']:,} test images, {report['hidden_patches']} of {report['patches']} patches hidden, "
         f"mask seed {report['mask_seed']}",
-        title_justify="left",
-        caption_justify="left",
     )
-    table.add_column("metric")
-    table.add_column("value", justify="right")
+    _add_columns(table, "metric", "value", "± s.e.")
     table.add_column("over")
-    for name, (label, form, over) in TABLE.items():
-        value = report["metrics"][name]
-        table.add_row(label, "infinite" if value is None else form.format(value), over)
+    metrics = report["metrics"]
+    for name in (name for name in METRICS if name in metrics):
+        cells = METRICS[name].format(metrics[name]), error_cell(name, metrics.get(name + STANDARD_ERROR))
+        table.add_row(METRICS[name].label, *cells, METRICS[name].over)
     if report.get("ceiling") is not None and report["ceiling"]["masked_psnr"] is not None:
         psnr = report["ceiling"]["masked_psnr"]
-        table.add_row("its ceiling", f"{psnr:.3f} dB", "masked PSNR with every code right: the tokenizer's own")
+        table.add_row("its ceiling", f"{psnr:.3f} dB", "", "masked PSNR with every code right: the tokenizer's own")
     return table
+
+
+def error_cell(name: str, value: float | None) -> str:
+    """A standard error with its metric's decimals; nothing where there is none, as for a single image."""
+    return "" if value is None else f"{value:.{METRICS[name].decimals}f}"
+
+
+def make_seed_table(report: dict) -> Table:
+    """A row a metric: its mean over mask seeds, and how far the choice of masks moves it."""
+    first, last = report["mask_seeds"][0], report["mask_seeds"][-1]
+    table = _table(
+        f"over mask seeds {first} to {last}", "± one standard error over mask seeds, which share their images"
+    )
+    _add_columns(table, "metric", "mean", "± s.e.", "lowest", "highest")
+    for name in (name for name in METRICS if name in report["over_seeds"]):
+        over, form = report["over_seeds"][name], METRICS[name].format
+        known = [value for value in over["values"] if value is not None] or [None]
+        cells = form(over["mean"]), error_cell(name, over["standard_error"]), form(min(known)), form(max(known))
+        table.add_row(METRICS[name].label, *cells)
+    return table
+
+
+def make_class_table(kind: str, rows: list[dict]) -> Table:
+    """A row a class, the best rebuilt first."""
+    table = _table(f"by {kind}", "± one standard error over the class's images")
+    _add_columns(table, kind, "images", *(METRICS[column].label for column in CLASS_COLUMNS))
+    for row in sorted(rows, key=lambda row: row["masked_mse"]):
+        cells = [f"{METRICS[name].format(row[name])} {spread(name, row)}".rstrip() for name in CLASS_COLUMNS]
+        table.add_row(row["name"], f"{row['images']:,}", *cells)
+    return table
+
+
+def spread(name: str, row: dict) -> str:
+    """A standard error as "± 0.01", or nothing for a single image."""
+    error = error_cell(name, row.get(name + STANDARD_ERROR))
+    return f"± {error}" if error else ""
+
+
+def make_paired_tables(rows: list[dict]) -> list[Table]:
+    """A table for each pair of checkpoints, with a row a metric."""
+    tables = {}
+    for row in rows:
+        pair = row["first"], row["second"]
+        if pair not in tables:
+            caption = "better: share of images on which the first is; t-test, Wilcoxon: p by Holm over all pairs"
+            tables[pair] = _table(f"{pair[0]} - {pair[1]}", caption)
+            _add_columns(tables[pair], "metric", "difference", "95% interval", "better", "t-test", "Wilcoxon")
+        tables[pair].add_row(METRICS[row["metric"]].label, *paired_cells(row))
+    return list(tables.values())
+
+
+def paired_cells(row: dict) -> list[str]:
+    """Difference, interval, share of images on which the first is better, and both p values, as a table says them."""
+    info = METRICS[row["metric"]]
+    low, high, difference = (f"{row[name]:+.{info.decimals}f}" for name in ("low", "high", "difference"))
+    better = row["first_larger"] if info.better == "higher" else 1 - row["first_larger"]
+    p_values = ["< 0.001" if row[name] < 0.001 else f"{row[name]:.3f}" for name in ("t_test_holm", "wilcoxon_holm")]
+    return [difference, f"{low}..{high}", f"{better:.1%}", *p_values]
+
+
+def _add_columns(table: Table, name: str, *numbers: str) -> None:
+    """A column of names, and columns of numbers, which stay on one line."""
+    table.add_column(name)
+    for number in numbers:
+        table.add_column(number, justify="right", no_wrap=True)
+
+
+def _table(title: str, caption: str) -> Table:
+    return Table(title=title, caption=caption, title_justify="left", caption_justify="left")
 
 
 def _progress_bar(console: Console) -> Progress:

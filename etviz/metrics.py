@@ -2,14 +2,17 @@
 
 Images are float (B, C, H, W) in [0, 1], masks bool (B, N), True = hidden, errors in units of that range squared, PSNR
 in dB. "Masked" metrics look at hidden pixels alone, of the reconstruction; "completed" ones at all pixels of
-`etviz.complete`, where visible pixels are right by construction: those flatter, and say how the picture looks.
+`etviz.complete`, where visible pixels are right by construction: those flatter, and say how the picture looks. "Raw"
+ones look at all pixels of the reconstruction itself, whose visible patches are predicted too.
 
+What each is for, its range and its direction stand in `etviz.metric_info`; LPIPS and FID in `etviz.perceptual`.
 torchmetrics takes seconds to import, so it is imported where it is used.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -23,13 +26,30 @@ SSIM_MIN_SIZE = 6  # the 11x11 Gaussian window is padded by reflecting 5 pixels,
 
 Reconstruct = Callable[[Tensor, Tensor], Tensor]  # images (B, C, H, W), mask (B, N) -> (B, C, H, W)
 Progress = Callable[[int, int], None]  # images done, images in all
+PARTS = ("masked", "completed", "raw")
+SSIM_CHUNK = 25  # images at once on a CPU: their windows stay in its cache, which is three times as fast as 250
+
+
+class Meter(Protocol):
+    """A metric that needs more than the pixels: a network, or the whole split at once. See `etviz.perceptual`."""
+
+    def start(self) -> None:
+        """Forget every image seen."""
+
+    def update(self, images: Tensor, completed: Tensor, raw: Tensor) -> dict[str, Tensor]:
+        """Take one batch, (B, C, H, W) in [0, 1] each; what is known by image already, as (B,) by name."""
+
+    def finish(self) -> dict[str, float]:
+        """What is known only of all images together, by name."""
 
 
 # ---- by image ----------------------------------------------------------------------------------------------------
 
 
 def masked_mse(images: Tensor, reconstruction: Tensor, mask: Tensor) -> Tensor:
-    """Mean squared error over each image's hidden pixels and all channels. 0 to 1, lower is better.
+    """Mean squared error over each image's hidden pixels and all channels. 0 to 1, lower is better, no unit.
+
+    What checkpoints are trained on and compared by: how well the missing was guessed.
 
     Args:
         images, reconstruction: (B, C, H, W) in [0, 1].
@@ -51,7 +71,9 @@ def masked_mse(images: Tensor, reconstruction: Tensor, mask: Tensor) -> Tensor:
 
 
 def masked_psnr(images: Tensor, reconstruction: Tensor, mask: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio over each image's hidden pixels, in dB; higher is better. Arguments as `masked_mse`.
+    """Peak signal-to-noise ratio over each image's hidden pixels, in dB, 0 or more; higher is better.
+
+    `masked_mse` on a scale on which equal steps look about equal. Arguments as there.
 
     Returns:
         (B,); infinite where they are right to the last bit, NaN for an image with nothing hidden.
@@ -60,21 +82,31 @@ def masked_psnr(images: Tensor, reconstruction: Tensor, mask: Tensor) -> Tensor:
 
 
 def mse(images: Tensor, reconstruction: Tensor) -> Tensor:
-    """Mean squared error over all pixels. (B, C, H, W) in [0, 1], twice -> (B,), 0 to 1, lower is better."""
+    """Mean squared error over all pixels. (B, C, H, W) in [0, 1], twice -> (B,), 0 to 1, lower is better, no unit."""
     _check_same_shape(images, reconstruction)
     return (reconstruction - images).square().mean(dim=(1, 2, 3))
 
 
 def psnr(images: Tensor, reconstruction: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio over all pixels, in dB, higher is better. (B, C, H, W) in [0, 1], twice -> (B,)."""
+    """Peak signal-to-noise ratio over all pixels: `mse` in dB. (B, C, H, W) in [0, 1], twice -> (B,).
+
+    0 or more, infinite where both are equal; higher is better.
+    """
     return psnr_of_mse(mse(images, reconstruction))
 
 
 def ssim(images: Tensor, reconstruction: Tensor) -> Tensor:
-    """Structural similarity (Wang et al. 2004), -1 to 1, higher is better. (B, C, H, W) in [0, 1], twice -> (B,).
+    """Structural similarity (Wang et al. 2004), -1 to 1, higher is better, no unit.
 
-    torchmetrics' definition: an 11x11 Gaussian window of sigma 1.5 and K = 0.01, 0.03, averaged over channels and
-    every pixel, borders included by reflection. scikit-image leaves a border of 5 pixels out, half of a 32x32 image.
+    Whether edges and textures are kept, which the MSE does not see. torchmetrics' definition: an 11x11 Gaussian window
+    of sigma 1.5 and K = 0.01, 0.03, averaged over channels and every pixel, borders included by reflection.
+    scikit-image leaves a border of 5 pixels out, half of a 32x32 image.
+
+    Args:
+        images, reconstruction: (B, C, H, W) in [0, 1].
+
+    Returns:
+        (B,).
 
     Raises:
         UsageError: an image side is below 6 pixels, or the shapes differ.
@@ -84,10 +116,11 @@ def ssim(images: Tensor, reconstruction: Tensor) -> Tensor:
     _check_same_shape(images, reconstruction)
     if min(images.shape[-2:]) < SSIM_MIN_SIZE:
         raise UsageError(f"SSIM needs images of at least {SSIM_MIN_SIZE}x{SSIM_MIN_SIZE} pixels.")
+    chunk = SSIM_CHUNK if images.device.type == "cpu" else max(1, len(images))
+    pairs = zip(reconstruction.float().split(chunk), images.float().split(chunk), strict=True)
     with _full_precision(images.device.type):
-        return structural_similarity_index_measure(
-            reconstruction.float(), images.float(), data_range=1.0, reduction="none"
-        ).reshape(images.shape[0])
+        values = [structural_similarity_index_measure(*pair, data_range=1.0, reduction="none") for pair in pairs]
+    return torch.cat(values).reshape(images.shape[0])
 
 
 def psnr_of_mse(error: Tensor | float) -> Tensor:
@@ -98,20 +131,41 @@ def psnr_of_mse(error: Tensor | float) -> Tensor:
 def image_metrics(images: Tensor, reconstruction: Tensor, mask: Tensor, include_ssim: bool = True) -> dict[str, Tensor]:
     """Every metric of every image: a dict of (B,) tensors. Arguments as `masked_mse`.
 
-    Keys: masked_mse (of the reconstruction), completed_mse and, if asked for, completed_ssim (of `etviz.complete`);
-    PSNRs follow from the errors by `psnr_of_mse`.
+    Keys: masked_mse and raw_mse (of the reconstruction), completed_mse (of `etviz.complete`) and, if asked for,
+    completed_ssim and raw_ssim; PSNRs follow from the errors by `psnr_of_mse`.
     """
     completed = complete(images, reconstruction, mask)
-    values = {"masked_mse": masked_mse(images, reconstruction, mask), "completed_mse": mse(images, completed)}
+    values = {
+        "masked_mse": masked_mse(images, reconstruction, mask),
+        "completed_mse": mse(images, completed),
+        "raw_mse": mse(images, reconstruction),
+    }
     if include_ssim:
-        values["completed_ssim"] = ssim(images, completed)
+        values |= {"completed_ssim": ssim(images, completed), "raw_ssim": ssim(images, reconstruction)}
     return values
 
 
 # ---- over a split ------------------------------------------------------------------------------------------------
 
 
-def evaluate_model(
+def evaluate_model(model: MaskedImageModel, images: Tensor, **settings) -> dict[str, float]:
+    """The model's average metrics over a split, under `evaluation_masks`: the numbers that checkpoints are compared by.
+
+    Args:
+        model, images, settings: as `measure_model` takes them.
+
+    Returns:
+        `summarize`'s dict, and what the meters know of all images together.
+
+    Raises:
+        UsageError: there are no images, they do not fit the model, or the ratio hides no patch at all.
+    """
+    values = measure_model(model, images, **settings)
+    together = [meter.finish() for meter in settings.get("meters", ())]
+    return {name: value for scores in (summarize(values), *together) for name, value in scores.items()}
+
+
+def measure_model(
     model: MaskedImageModel,
     images: Tensor,
     *,
@@ -120,8 +174,9 @@ def evaluate_model(
     batch_size: int = 250,
     progress: Progress | None = None,
     include_ssim: bool = True,
-) -> dict[str, float]:
-    """The model's average metrics over a split, under `evaluation_masks`: the numbers that checkpoints are compared by.
+    meters: Sequence[Meter] = (),
+) -> dict[str, Tensor]:
+    """A model's metrics of every image of a split, under `evaluation_masks`.
 
     Args:
         model: on any device; is put into eval mode meanwhile.
@@ -131,18 +186,19 @@ def evaluate_model(
         batch_size: images at once; changes memory and speed, not the result.
         progress: called with (images done, n) after each batch.
         include_ssim: SSIM costs more than all the rest (1 ms an image on a CPU core): validation may leave it out.
+        meters: further metrics, as of `etviz.perceptual`.
 
     Returns:
-        `summarize`'s dict.
+        `measure`'s dict of (n,) float64 tensors.
 
     Raises:
-        UsageError: there are no images, they do not fit the model, or the ratio hides no patch at all.
+        UsageError: as `evaluate_model`.
     """
     masks = evaluation_masks(images.shape[0], ratio, model.num_patches, mask_seed)
     was_training = model.training
     model.eval()
     try:
-        values = measure(
+        return measure(
             model.reconstruct,
             images,
             masks,
@@ -150,10 +206,10 @@ def evaluate_model(
             batch_size=batch_size,
             progress=progress,
             include_ssim=include_ssim,
+            meters=meters,
         )
     finally:
         model.train(was_training)
-    return summarize(values)
 
 
 def evaluation_masks(count: int, ratio: float = 0.85, num_patches: int = 64, mask_seed: int = 0) -> Tensor:
@@ -182,6 +238,7 @@ def measure(
     batch_size: int = 250,
     progress: Progress | None = None,
     include_ssim: bool = True,
+    meters: Sequence[Meter] = (),
 ) -> dict[str, Tensor]:
     """`image_metrics` of a whole split, batch by batch: memory does not grow with it but for a few numbers an image.
 
@@ -190,7 +247,7 @@ def measure(
         images: (n, C, H, W) uint8.
         masks: (n, N) bool, True = hidden.
         device: where to compute.
-        batch_size, progress, include_ssim: as in `evaluate_model`.
+        batch_size, progress, include_ssim, meters: as in `measure_model`.
 
     Returns:
         A dict of (n,) float64 tensors on the CPU.
@@ -206,11 +263,16 @@ def measure(
     if batch_size < 1:
         raise UsageError(f"batch_size must be at least 1, not {batch_size}.")
     masks = masks.to(device)
+    for meter in meters:
+        meter.start()
     batches = []
     for start in range(0, count, batch_size):
         batch = to_float(images[start : start + batch_size].to(device))
         mask = masks[start : start + batch_size]
-        values = image_metrics(batch, reconstruct(batch, mask).float(), mask, include_ssim)
+        raw = reconstruct(batch, mask).float()
+        values = image_metrics(batch, raw, mask, include_ssim)
+        for meter in meters:
+            values |= meter.update(batch, complete(batch, raw, mask), raw)
         batches.append(values)  # stays on the device: no waiting
         if progress is not None:
             progress(min(start + batch_size, count), count)
@@ -224,18 +286,33 @@ def summarize(values: dict[str, Tensor]) -> dict[str, float]:
         masked_mse: mean over images; every image hides equally many pixels, so it is also the mean over hidden pixels.
         masked_psnr: of that mean, in dB: the headline.
         masked_psnr_image_mean: the mean of each image's own PSNR, in dB: higher, since easy images weigh more.
-        completed_mse, completed_psnr, completed_psnr_image_mean: the same of the completed images.
-        completed_ssim: mean over images; absent where it was not measured.
+        completed_..., raw_...: the same of the completed images and of the raw reconstructions.
+        completed_ssim, raw_ssim, ...: means over images of whatever else was measured.
+        ..._standard_error: of each, over images. Absent for a single image. That of masked_psnr follows from that of
+        the mean error to first order (the delta method): 10 / ln 10 times its relative standard error.
     """
     summary = {}
-    for part in ("masked", "completed"):
+    for part in PARTS:
         errors = values[f"{part}_mse"]
+        by_image = psnr_of_mse(errors)
         summary[f"{part}_mse"] = errors.mean().item()
         summary[f"{part}_psnr"] = psnr_of_mse(errors.mean()).item()
-        summary[f"{part}_psnr_image_mean"] = psnr_of_mse(errors).mean().item()
-    if "completed_ssim" in values:
-        summary["completed_ssim"] = values["completed_ssim"].mean().item()
+        summary[f"{part}_psnr_image_mean"] = by_image.mean().item()
+        if len(errors) > 1:
+            relative = standard_error(errors) / errors.mean()  # a tensor: NaN, not an error, where all are 0
+            summary[f"{part}_mse_standard_error"] = standard_error(errors)
+            summary[f"{part}_psnr_standard_error"] = 10 / math.log(10) * relative.item()
+            summary[f"{part}_psnr_image_mean_standard_error"] = standard_error(by_image)
+    for name in [name for name in values if not name.endswith("_mse")]:
+        summary[name] = values[name].mean().item()
+        if len(values[name]) > 1:
+            summary[f"{name}_standard_error"] = standard_error(values[name])
     return summary
+
+
+def standard_error(values: Tensor) -> float:
+    """Of the mean of (n,) independent values, n > 1: their sample standard deviation over the root of n."""
+    return (values.double().std() / math.sqrt(len(values))).item()
 
 
 # ---- helpers -----------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import etviz
 from etviz import UsageError, compare, comparison, comparison_page
 from etviz.checkpoints import save_checkpoint
 from etviz.comparison import Entry, difference, make_split, measure_floor, measure_model
-from etviz.metrics import evaluate_model, evaluation_masks
+from etviz.metrics import evaluate_model, evaluation_masks, summarize
 from tests.conftest import TINY
 
 
@@ -29,12 +29,13 @@ def model():
 
 def entry(name, errors, **card):
     errors = torch.as_tensor(errors, dtype=torch.float64)
-    values = {"masked_mse": errors, "completed_mse": errors * 0.85, "completed_ssim": errors * 0 + 0.5}
+    values = {"masked_mse": errors, "raw_mse": errors, "completed_mse": errors * 0.85}
+    values |= {"raw_ssim": errors * 0 + 0.4, "completed_ssim": errors * 0 + 0.5}
     costs = {"parameters": 1000, "reconstruct_flops": 2e6, "training_flops": 7e6, "peak_bytes": 2**21}
     return Entry(
         name=name,
         errors=errors,
-        metrics=comparison.metrics_of(values),
+        metrics=summarize(values),
         accuracy={"knn": 0.3, "linear": 0.4},
         costs=costs | {"images_per_second": 123.4},
         card={"images_seen": 768_000, "seconds": 3600, **card},

@@ -12,6 +12,8 @@ from etviz.plots.maps import token_energy_maps
 from etviz.plots.memories import memory_grid, memory_places
 from etviz.plots.perturbations import perturbations
 from etviz.plots.ratios import ratio_curves
+from etviz.plots.scores import difference_intervals, score_histogram
+from etviz.plots.svg import svg_bytes
 from etviz.plots.training import epoch_strip, learning_rates, training_curves
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "compare_descents",
     "comparison_grid",
     "complete_frames",
+    "difference_intervals",
     "energy_and_error",
     "energy_curves",
     "epoch_strip",
@@ -38,6 +41,8 @@ __all__ = [
     "perturbations",
     "ratio_curves",
     "reconstruction_grid",
+    "score_histogram",
+    "svg_bytes",
     "token_energy_maps",
     "training_curves",
 ]
