@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -24,7 +25,15 @@ pytest.importorskip("skimage", reason="the app's extra is not installed")
 from etviz.ui.bundle import HERE as UI
 from etviz.ui.bundle import IMPORT, bundle
 from etviz.ui.payload import decode_pixels, encode_pixels, payload, to_bytes
-from etviz.ui.pictures import CARRIED, CARRIED_GALLERY, carried_pictures, galleries, load_pictures
+from etviz.ui.pictures import (
+    CARRIED,
+    CARRIED_GALLERY,
+    carried_pictures,
+    carried_pieces,
+    example_dataset,
+    galleries,
+    load_pictures,
+)
 from etviz.ui.scene import SETTLED, SETTLING_STEPS
 from etviz.ui.service import MAX_TRACES, MAX_WAITING, Service
 from etviz.ui.uploads import MAX_BYTES, read_upload
@@ -296,6 +305,28 @@ def test_carried_pictures_fit_the_model():
     pictures = carried_pictures(48)
     assert pictures.images.shape == (len(CARRIED), 3, 48, 48)
     assert pictures.images.dtype == torch.uint8
+
+
+def test_pieces_to_train_on_are_cut_from_the_carried_pictures_and_to_test_on_from_elsewhere():
+    dataset = carried_pieces(16)
+    assert dataset.class_names == list(CARRIED.values())
+    squares = carried_pictures(12 * 16).images
+    for images, labels, left in (
+        (dataset.train_images, dataset.train_labels, (0, 9 * 16)),
+        (dataset.test_images, dataset.test_labels, (9 * 16, 12 * 16)),
+    ):
+        columns, rows = range(left[0], left[1] - 15, 4), range(0, 12 * 16 - 15, 4)
+        assert labels.bincount().tolist() == [len(columns) * len(rows)] * len(CARRIED)
+        cut = {squares[n, :, y : y + 16, x : x + 16].numpy().tobytes() for n in (0, 6) for y in rows for x in columns}
+        chosen = (labels == 0) | (labels == 6)
+        assert {image.numpy().tobytes() for image in images[chosen]} == cut
+
+
+def test_a_dataset_to_train_on_is_the_one_asked_for_where_it_lies(tmp_path, archive):
+    assert example_dataset("cifar10", str(tmp_path)).name == "scikit-image pieces"
+    shutil.copy(archive, tmp_path / "cifar100.npz")
+    found = example_dataset("cifar100_coarse", str(tmp_path))
+    assert (found.name, len(found.train_images), len(found.class_names)) == ("cifar100_coarse", 200, 20)
 
 
 # ---- uploads -----------------------------------------------------------------------------------------------------

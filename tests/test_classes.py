@@ -30,6 +30,24 @@ def test_psnr_is_that_of_the_mean_error_and_its_spread_that_of_repeated_samples(
     assert found.standard_error.item() == pytest.approx(repeated.std(), rel=0.15)
 
 
+def test_a_gain_is_the_difference_of_psnrs_with_the_spread_of_pairs():
+    rng = np.random.default_rng(1)
+    hard = rng.gamma(2.0, 0.01, (800, 4000))  # what makes an image hard is shared
+    ours, theirs = (torch.from_numpy(hard * rng.gamma(50.0, scale, hard.shape)) for scale in (0.018, 0.02))
+    labels = torch.arange(4000) % 2
+    found = analysis.psnr_gain_by_class(ours[0], theirs[0], labels, 3)
+    for label in (0, 1):
+        mine, other = (10 * np.log10(errors[:, labels == label].numpy().mean(axis=1)) for errors in (ours, theirs))
+        assert found.mean[label].item() == pytest.approx(other[0] - mine[0], rel=1e-9)
+        assert found.standard_error[label].item() == pytest.approx((other - mine).std(), rel=0.1)
+    alone = analysis.psnr_by_class(ours[0], labels, 3).standard_error
+    assert (found.standard_error[:2] < 0.5 * alone[:2]).all()
+    assert found.count.tolist() == [2000, 2000, 0]
+    assert found.mean[2].isnan()
+    with pytest.raises(UsageError, match="the same images"):
+        analysis.psnr_gain_by_class(ours[0], theirs[0, 1:], labels, 2)
+
+
 def test_labels_that_do_not_fit_are_refused():
     with pytest.raises(UsageError, match="one label"):
         analysis.mean_by_class(ERRORS, LABELS[:-1], 4)

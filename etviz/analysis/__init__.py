@@ -3,7 +3,7 @@
 from etviz.analysis.anomaly import anomaly_map, anomaly_score, covering_masks, roc_auc
 from etviz.analysis.attention import AttentionEntropy, AttentionRoles, attention_entropy, attention_roles
 from etviz.analysis.band import EnergyBand, band_of, energies_in_chunks, energy_band
-from etviz.analysis.classes import ClassMeans, mean_by_class, psnr_by_class
+from etviz.analysis.classes import ClassMeans, mean_by_class, psnr_by_class, psnr_gain_by_class
 from etviz.analysis.landscape import (
     EnergyPlane,
     GradientLine,
@@ -54,6 +54,7 @@ __all__ = [
     "principal_plane",
     "psnr_by_class",
     "psnr_by_ratio",
+    "psnr_gain_by_class",
     "roc_auc",
     "snapshot_frames",
     "top_memories",

@@ -55,3 +55,26 @@ def psnr_by_class(errors: Tensor, labels: Tensor, num_classes: int) -> ClassMean
     error = mean_by_class(errors, labels, num_classes)
     spread = DB_OF_RELATIVE_ERROR * error.standard_error / error.mean
     return ClassMeans(mean=psnr_of_mse(error.mean), standard_error=spread, count=error.count)
+
+
+def psnr_gain_by_class(errors: Tensor, reference: Tensor, labels: Tensor, num_classes: int) -> ClassMeans:
+    """By how many dB each class's `psnr_by_class` exceeds another method's, on the same images under the same masks.
+
+    The standard error is that of paired images, to first order: what makes a picture hard for both cancels.
+
+    Args:
+        errors, reference: (n,) squared errors of single images by the two methods, image by image.
+        labels, num_classes: as `mean_by_class`, which says what is raised too.
+
+    Raises:
+        UsageError: not as many errors as reference errors.
+    """
+    if errors.shape != reference.shape:
+        raise UsageError(
+            f"Both methods need the same images: {tuple(errors.shape)} and {tuple(reference.shape)} errors."
+        )
+    own, other = (mean_by_class(each, labels, num_classes).mean for each in (errors, reference))
+    mine = labels.cpu()
+    relative = mean_by_class(errors.cpu() / own[mine] - reference.cpu() / other[mine], labels, num_classes)
+    spread = DB_OF_RELATIVE_ERROR * relative.standard_error
+    return ClassMeans(mean=psnr_of_mse(own / other), standard_error=spread, count=relative.count)

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from etviz.data import is_local, load_dataset, picture_to_tensor
+from etviz.data import Dataset, is_local, load_dataset, picture_to_tensor
 from etviz.errors import UsageError
 
 DOWNLOADABLE = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "cifar100_coarse": "CIFAR-100"}
@@ -24,6 +24,9 @@ CARRIED = {  # in scikit-image's wheel: these need no download
     "moon": "moon",
     "camera": "photographer",
 }
+ZOOM = 12  # sides of a piece, along a carried picture
+TRAIN_ZOOM = 9  # of them, from the left, for training; the rest for testing
+STRIDE = 4  # pieces overlap by all but this part of their side
 
 
 @dataclass
@@ -84,6 +87,54 @@ def example_pictures(dataset: str = "cifar10", root: str | None = None, size: in
     """
     (first, *_), _ = galleries(dataset, root)
     return load_pictures(first, root, size)
+
+
+def example_dataset(dataset: str = "cifar10", root: str | None = None, size: int = 32) -> Dataset:
+    """A dataset to train on where it is on this machine, else pieces of what scikit-image carries; no download.
+
+    Args:
+        dataset: one of `etviz.data.CIFARS`.
+        root: as `etviz.load_dataset` takes it.
+        size: side of the images, in pixels.
+
+    Raises:
+        UsageError: the dataset cannot be read, or neither is there.
+    """
+    if is_local(dataset, root):
+        return load_dataset(dataset, root, img_size=size, download=False)
+    return carried_pieces(size)
+
+
+def carried_pieces(size: int) -> Dataset:
+    """Overlapping pieces of scikit-image's pictures, labelled by the picture: enough to see a training at work.
+
+    The pictures are ``ZOOM`` pieces wide; training pieces come from the left, test pieces from the right, and no
+    pixel is in both.
+
+    Raises:
+        UsageError: scikit-image is not installed.
+    """
+    pictures = carried_pictures(ZOOM * size)
+    cut = TRAIN_ZOOM * size
+    train, train_labels = _pieces(pictures.images[..., :cut], size)
+    test, test_labels = _pieces(pictures.images[..., cut:], size)
+    return Dataset(
+        name="scikit-image pieces",
+        train_images=train,
+        train_labels=train_labels,
+        test_images=test,
+        test_labels=test_labels,
+        class_names=pictures.labels,
+    )
+
+
+def _pieces(images: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Windows of (n, 3, H, W), in an order mixed from a fixed seed: (m, 3, size, size), and the picture of each."""
+    windows = images.unfold(2, size, size // STRIDE).unfold(3, size, size // STRIDE)  # (n, 3, rows, cols, size, size)
+    windows = windows.permute(0, 2, 3, 1, 4, 5)
+    labels = torch.arange(len(images)).repeat_interleave(windows.shape[1] * windows.shape[2])
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
+    return windows.reshape(-1, 3, size, size)[order], labels[order]
 
 
 def load_pictures(dataset: str, root: str | None, size: int) -> Pictures:
