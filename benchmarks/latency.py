@@ -1,8 +1,8 @@
 """How fast the page answers, in a real browser: python -m benchmarks.latency [--checkpoint NAME].
 
 Prints the time from page load to the first picture, and from the end of a stroke to the last frame of its descent over
-30 strokes, and frames a second while scrubbing in each tab. Without a checkpoint it measures a full-size, untrained
-Energy Transformer.
+30 strokes, frames a second while scrubbing in each tab, and the time to switch a column of Compare from one model to
+another that was used before. Without a checkpoint it measures a full-size, untrained Energy Transformer.
 """
 
 import argparse
@@ -78,6 +78,27 @@ def measure(page: Page, address: str) -> None:
         page.get_by_role("tab", name=tab).click()
         page.wait_for_timeout(SETTLING_MS)
         print(f"scrubbing in {tab}: {page.evaluate(SCRUB, SCRUB_MS):.0f} frames/s")
+    page.get_by_role("tab", name="Compare").click()
+    models = page.get_by_role("combobox", name="Model of column B")
+    names = [option.get_attribute("value") for option in models.locator("option").all()]
+    for name in names:
+        switch(page, name)  # the first use loads it
+    page.get_by_role("tab", name="Explore").click()
+    stroke(page, STROKES)  # a mask that no model has seen
+    page.get_by_role("tab", name="Compare").click()
+    page.wait_for_timeout(SETTLING_MS)
+    for name, milliseconds in [(name, switch(page, name)) for name in names]:
+        print(f"switching Compare's column B to {name}: {milliseconds:.0f} ms")
+
+
+def switch(page: Page, name: str) -> float:
+    """Choose a model for Compare's column B; milliseconds until its pictures are on screen."""
+    column = page.get_by_label("Column B", exact=True)
+    start = time.perf_counter()
+    page.get_by_role("combobox", name="Model of column B").select_option(name)
+    page.wait_for_function("() => new Promise((resolve) => requestAnimationFrame(() => resolve(true)))")
+    column.get_by_text("Descending …").wait_for(state="hidden")
+    return 1000 * (time.perf_counter() - start)
 
 
 def stroke(page: Page, index: int) -> float:
