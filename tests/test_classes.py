@@ -67,6 +67,19 @@ def test_the_dots_stand_in_order_with_their_spread():
     assert widths == pytest.approx([0, *(2 * values.standard_error[[2, 0]]).tolist()])
 
 
+def test_zero_is_marked_between_gains_and_losses():
+    def upright(values):
+        (axes,) = plots.class_dots(values, ["a", "b"]).axes
+        return [
+            line.get_xdata()[0] for line in axes.lines if len(line.get_xdata()) == 2 and line.get_marker() == "None"
+        ]
+
+    both = analysis.mean_by_class(torch.tensor([-1.0, -1.0, 3.0, 3.0]), torch.tensor([0, 0, 1, 1]), 2)
+    assert upright(both) == [1.0, 0.0]
+    above = analysis.mean_by_class(torch.tensor([1.0, 1.0, 3.0, 3.0]), torch.tensor([0, 0, 1, 1]), 2)
+    assert upright(above) == [2.0]
+
+
 def test_dots_without_names_or_images_are_refused():
     values = analysis.mean_by_class(ERRORS, LABELS, 4)
     with pytest.raises(UsageError, match="4 classes and 1 names"):

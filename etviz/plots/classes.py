@@ -20,6 +20,8 @@ def class_dots(
 ) -> Figure:
     """A dot a class that has images, the highest on top, with a bar of one standard error to either side.
 
+    A thin line marks zero where values lie on both sides of it.
+
     Args:
         values: of K classes, from `etviz.analysis.psnr_by_class` or `mean_by_class`.
         names: K names.
@@ -40,6 +42,8 @@ def class_dots(
     axes = figure.subplots()
     if average:
         axes.axvline(values.mean[there].mean().item(), color=FAINT, linewidth=1, linestyle="--")
+    if values.mean[order[0]] < 0 < values.mean[order[-1]]:
+        axes.axvline(0, color=INK, linewidth=0.8)
     spread = torch.nan_to_num(values.standard_error[order])
     axes.errorbar(values.mean[order], rows, xerr=spread, fmt="o", color=BLUE, markersize=4, linewidth=1.2)
     axes.set_yticks(rows, [names[index] for index in order.tolist()], fontsize=SMALL)
