@@ -73,7 +73,10 @@ def load_model(name_or_path: str | os.PathLike, snapshot: str | None = None) -> 
     folder = find_checkpoint(name_or_path)
     config = load_config(folder)["model"]
     options = {key: value for key, value in config.items() if key != "name"}
-    model = create_model(config["name"], **options)
+    try:
+        model = create_model(config["name"], **options)
+    except UsageError as error:
+        raise UsageError(f"{str(folder / CONFIG)!r} describes no model that can be made: {error}") from error
     weights = folder / WEIGHTS if snapshot is None else folder / SNAPSHOTS / Path(snapshot).name
     load_weights(model, weights)
     return model.eval()
@@ -85,9 +88,9 @@ def load_weights(model: MaskedImageModel, path: Path) -> None:
     expected = model.state_dict()
     if found.keys() != expected.keys():
         odd = sorted(found.keys() ^ expected.keys())
-        raise UsageError(
-            f"{str(path)!r} holds another model's weights: {odd[0]!r} and {len(odd) - 1} more names differ."
-        )
+        part = next((part for part in model.trained_parts if all(name.startswith(f"{part}.") for name in odd)), None)
+        held = "holds another model's weights" if part is None else f"lacks the {part} that its {CONFIG} describes"
+        raise UsageError(f"{str(path)!r} {held}: {odd[0]!r} and {len(odd) - 1} more names differ.")
     for name, tensor in expected.items():
         if found[name].shape != tensor.shape:
             shapes = f"{tuple(found[name].shape)} instead of {tuple(tensor.shape)}"

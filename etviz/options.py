@@ -1,10 +1,12 @@
 """Options checked by their annotations: one check of kind, range and finiteness for models, recipes and commands."""
 
+import difflib
+import inspect
 import math
 import reprlib
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -55,6 +57,36 @@ def check_options(options: Mapping[str, Any], annotations: Mapping[str, Any], se
         UsageError: the first option that is not what its annotation says.
     """
     return {name: check_option(section + name, value, annotations[name]) for name, value in options.items()}
+
+
+def constructor_options(kind: type, overrides: Mapping[str, Any], called: str) -> dict[str, Any]:
+    """Every argument of a class's constructor with its value, each as its annotation says.
+
+    Args:
+        kind: a class whose arguments all have annotations and defaults.
+        overrides: values in the place of defaults.
+        called: what errors call the class.
+
+    Raises:
+        UsageError: no such argument, or a value that is not what the annotation says.
+    """
+    options = defaults(kind)
+    for option in overrides:
+        if option not in options:
+            raise UsageError(f"{called} has no option {option!r}{suggestion(option, options)}.")
+    return check_options({**options, **overrides}, typing.get_type_hints(kind.__init__, include_extras=True))
+
+
+def defaults(kind: type) -> dict[str, Any]:
+    """The arguments of a class's constructor and their defaults."""
+    return {parameter.name: parameter.default for parameter in inspect.signature(kind).parameters.values()}
+
+
+def suggestion(word: str, known: Iterable[str], there_are: str = "it has") -> str:
+    """' (did you mean x?)' where something known is close, else a list of what there is."""
+    known = list(known)
+    close = difflib.get_close_matches(str(word), known, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else f": {there_are} {', '.join(known)}"
 
 
 def check_option(name: str, value: Any, annotation: Any) -> Any:

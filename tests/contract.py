@@ -9,6 +9,7 @@ import torch.nn.functional as F
 import etviz
 from etviz import UsageError
 from etviz.masks import mask_to_pixels
+from etviz.models.size import SizeLimit
 from etviz.training import State, TrainConfig, TrainStep, _batch
 
 
@@ -192,6 +193,18 @@ class Contract:
     def test_wrong_inputs_are_one_sentence(self, model, images, mask, change, message):
         with pytest.raises(UsageError, match=message):
             model.reconstruct(*change(images, mask))
+
+    def test_its_size_is_known_before_memory_is_taken(self):
+        """Every weight is counted, and hardly anything else; one number less than that is too few."""
+        options = etviz.models.model_config(self.name, **self.options)
+        with SizeLimit(10**9) as count:
+            model = etviz.models.MODELS[self.name](**options)
+        parts = [getattr(model, part) for part in model.trained_parts]  # given, not made
+        weights = sum(p.numel() for p in model.parameters()) - sum(p.numel() for m in parts for p in m.parameters())
+        assert weights <= count.total <= 1.1 * weights
+        words = f"{count.total:,} or more parameters: {count.total - 1:,} is the most"
+        with pytest.raises(UsageError, match=words), SizeLimit(count.total - 1):
+            etviz.models.MODELS[self.name](**options)
 
     def test_unknown_option_is_one_sentence(self):
         with pytest.raises(UsageError, match=r"did you mean 'patch_size'"):

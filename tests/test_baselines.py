@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+import yaml
 
 import etviz
 from etviz import UsageError
@@ -232,6 +233,36 @@ class TestBEiT(Baseline):
         loaded = etviz.load_model(tmp_path)
         assert torch.equal(loaded.tokenizer.codes(images), tokenizer.codes(images))
         assert loaded.tokenizer.num_codes == 25
+
+    @pytest.mark.parametrize(
+        ("damage", "message"),
+        [
+            ("codes", "config.yaml' describes no model that can be made: tokenizer must be a Tokenizer, not a str"),
+            ([8, 8, 8], "tokenizer must be a Tokenizer, not a list"),
+            ({"width": None}, "no tokenizer's: width must be a whole number, not None"),
+            ({"width": 1}, "no tokenizer's: width must be at least 2, not 1"),
+            ({"depth": 10**9}, "no tokenizer's: depth must be at most 1,000"),
+            ({"levels": [9999] * 9}, "no tokenizer's: levels of .* codes: 65,536 is the most"),
+            ({"width": 24}, "model.safetensors' does not fit its config.yaml: 'tokenizer.encoder"),
+            ({"levels": [8, 8]}, "model.safetensors' does not fit its config.yaml: 'tokenizer.encoder"),
+            (None, "model.safetensors' lacks the tokenizer that its config.yaml describes: 'tokenizer.decoder"),
+        ],
+    )
+    def test_a_damaged_tokenizer_in_a_checkpoint_is_one_sentence(self, model, tmp_path, damage, message):
+        etviz.checkpoints.save_checkpoint(model, tmp_path, {})
+        config = yaml.safe_load((tmp_path / "config.yaml").read_text())
+        own = config["model"]["tokenizer"]
+        config["model"]["tokenizer"] = own | damage if isinstance(damage, dict) else damage
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+        with pytest.raises(UsageError, match=message):
+            etviz.load_model(tmp_path)
+
+    def test_a_checkpoint_without_its_tokenizers_weights_is_one_sentence(self, model, tmp_path):
+        etviz.checkpoints.save_checkpoint(model, tmp_path, {})
+        weights = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith("tokenizer.enc")}
+        etviz.checkpoints.write_tensors(tmp_path / "model.safetensors", weights)
+        with pytest.raises(UsageError, match="lacks the tokenizer that its config"):
+            etviz.load_model(tmp_path)
 
     @pytest.mark.parametrize(
         ("options", "message"),

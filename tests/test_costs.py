@@ -71,6 +71,23 @@ def test_command_prints_every_preset_asked_for(capsys, tmp_path):
     assert "119,729" in captured.err
 
 
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [("{}", "is a folder: name a file"), ("[a]", "json takes a word"), ("{}/a/b", "cannot be made")],
+)
+def test_a_place_that_cannot_be_written_is_refused_before_counting(place, message, tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "costs", lambda *_: pytest.fail("counted first"))
+    (tmp_path / "a").write_text("a file")
+    with pytest.raises(UsageError, match=message):
+        command.main(["presets=[et_small]", f"json={place.format(tmp_path)}"])
+
+
+def test_the_json_file_may_be_named_from_home(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    command.main(["presets=[et_small]", "batch_size=1", "device=cpu", "json=~/new/costs.json"])
+    assert (tmp_path / "new" / "costs.json").read_text() == capsys.readouterr().out
+
+
 def test_command_knows_every_preset():
     presets = command.chosen_presets(None)
     assert {"et", "mae_match", "beit_small", "simmim", "mixedae_small", "tokenizer"} <= set(presets)

@@ -2,6 +2,8 @@
 
 import copy
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -179,6 +181,7 @@ class EnergyContract(Contract):
             (dict(embed_dim=1e9), "embed_dim must be a whole number, not 1000000000.0"),
             (dict(embed_dim=10**9), "embed_dim must be at most 65,536"),
             (dict(embed_dim=60_000, num_heads=60_000), "parameters: 1,000,000,000 is the most"),
+            (dict(img_size=2**16, patch_size=1), "4,294,967,296 patches is too fine"),
             (dict(embed_dim="32"), "embed_dim must be a whole number, not '32'"),
             (dict(num_heads=True), "num_heads must be a whole number"),
             (dict(memory_ratio=math.nan), "memory_ratio must be a finite number"),
@@ -283,6 +286,12 @@ def test_too_many_parameters_are_refused_without_allocating_them():
     with pytest.raises(UsageError, match="parameters"):
         etviz.create_model("et", embed_dim=65_536, num_heads=65_536, head_dim=65_536)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_making_a_model_loads_no_compiler():
+    """Which counting sizes on PyTorch's meta device did, for a second in every new process."""
+    code = "import sys, etviz; etviz.create_model('et'); sys.exit('torch._dynamo' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_complete_keeps_visible_pixels(images, mask):

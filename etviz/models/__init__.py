@@ -1,12 +1,5 @@
 """One registry, one factory. Models import no Gradio, no matplotlib, no Hydra."""
 
-import difflib
-import inspect
-import itertools
-import typing
-
-import torch
-
 from etviz.errors import UsageError
 from etviz.models.asymmetric import AsymmetricEnergyTransformer
 from etviz.models.base import MaskedImageModel, complete
@@ -15,8 +8,9 @@ from etviz.models.energy_transformer import EnergyTransformer, Trace
 from etviz.models.mae import MAE
 from etviz.models.mixedae import MixedAE
 from etviz.models.simmim import SimMIM
+from etviz.models.size import SizeLimit
 from etviz.models.tokenizer import Tokenizer
-from etviz.options import check_options
+from etviz.options import constructor_options, defaults, suggestion
 
 MODELS = {
     "et": EnergyTransformer,
@@ -43,6 +37,7 @@ __all__ = [
     "complete",
     "create_model",
     "model_options",
+    "suggestion",
 ]
 
 
@@ -55,45 +50,23 @@ def create_model(name: str, **overrides) -> MaskedImageModel:
         UsageError: no model or option of that name, a value of another kind, or sizes that do not fit.
     """
     options = model_config(name, **overrides)
-    size = _size(name, options)
-    if size > MAX_PARAMETERS:
-        raise UsageError(f"This model would have {size:,} parameters: {MAX_PARAMETERS:,} is the most.")
-    model = MODELS[name](**options)
+    with SizeLimit(MAX_PARAMETERS):
+        model = MODELS[name](**options)
     model.name, model.config = name, {key: _plain(value) for key, value in options.items()}
     return model
 
 
 def model_config(name: str, **overrides) -> dict:
     """Every option of a model with its value, each of its annotation's kind. Raises `UsageError` as `create_model`."""
-    options = model_options(name)
-    for option in overrides:
-        if option not in options:
-            raise UsageError(f"Model {name!r} has no option {option!r}{suggestion(option, options)}.")
-    annotations = typing.get_type_hints(MODELS[name].__init__, include_extras=True)
-    return check_options({**options, **overrides}, annotations)
+    model_options(name)  # or there is no such model
+    return constructor_options(MODELS[name], overrides, f"Model {name!r}")
 
 
 def model_options(name: str) -> dict:
     """The options of a model and their defaults. Raises `UsageError` where there is no such model."""
     if not isinstance(name, str) or name not in MODELS:
         raise UsageError(f"There is no model {name!r}: choose one of {', '.join(MODELS)}.")
-    return {p.name: p.default for p in inspect.signature(MODELS[name]).parameters.values()}
-
-
-def suggestion(word: str, known, there_are: str = "it has") -> str:
-    """' (did you mean x?)' where something known is close, else a list of what there is."""
-    close = difflib.get_close_matches(str(word), list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else f": {there_are} {', '.join(known)}"
-
-
-def _size(name: str, options: dict) -> int:
-    """Numbers that a model would hold, its parameters and fixed tables; 0 where that shows only once it is made."""
-    try:
-        with torch.device("meta"):  # sizes only: nothing is allocated
-            model = MODELS[name](**options)
-    except RuntimeError:  # some of transformers' models compute while they are made
-        return 0
-    return sum(tensor.numel() for tensor in itertools.chain(model.parameters(), model.buffers()))
+    return defaults(MODELS[name])
 
 
 def _plain(value):

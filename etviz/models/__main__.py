@@ -6,14 +6,13 @@ on it, peak memory of a training step. The table goes to stderr, the JSON to std
 
 import importlib.resources
 import json
-from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from etviz.checkpoints import write_text
-from etviz.commands import CONF, load_config, pick_device, run, whole_number
+from etviz.checkpoints import make_place, write_text
+from etviz.commands import CONF, load_config, path_option, pick_device, run, whole_number
 from etviz.costs import costs
 from etviz.errors import UsageError
 from etviz.models import create_model
@@ -25,6 +24,7 @@ def main(argv: list[str]) -> None:
     config = load_config("commands/models", argv)
     device = pick_device(config["device"])
     batch = whole_number("batch_size", config["batch_size"], least=1)
+    file = None if config["json"] is None else make_place(path_option("json", config["json"]))  # before the long part
     report = {"device": describe_device(device), "torch": torch.__version__, "batch_size": batch, "presets": {}}
     for preset in chosen_presets(config["presets"]):
         options = load_config("config", [f"model={preset}"])["model"]
@@ -34,8 +34,8 @@ def main(argv: list[str]) -> None:
     Console(stderr=True).print(make_table(report))
     text = json.dumps(report, indent=2)
     print(text)
-    if config["json"] is not None:
-        write_text(Path(str(config["json"])), text + "\n")
+    if file is not None:
+        write_text(file, text + "\n")
 
 
 def chosen_presets(names: list | None) -> list[str]:

@@ -12,6 +12,7 @@ from etviz.patches import check_divisible, patchify, unpatchify
 CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
 CIFAR10_STD = (0.2470, 0.2435, 0.2616)
 POOLS = ("mean", "cls")
+MAX_PATCHES = 65_536  # attention over as many takes more than 16 GB a head
 
 
 class MaskedImageModel(nn.Module):
@@ -43,6 +44,8 @@ class MaskedImageModel(nn.Module):
             raise UsageError(f"mean and std need one number for each of the {in_chans} channels.")
         self.img_size, self.patch_size, self.in_chans = img_size, patch_size, in_chans
         self.num_patches = (img_size // patch_size) ** 2
+        if self.num_patches > MAX_PATCHES:
+            raise UsageError(f"An image of {self.num_patches:,} patches is too fine: {MAX_PATCHES:,} is the most.")
         self.patch_dim = patch_size**2 * in_chans
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(-1, 1, 1))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(-1, 1, 1))
@@ -177,8 +180,7 @@ def check_at_least_one(**sizes: float) -> None:
 
 
 def check_heads(embed_dim: int, num_heads: int) -> None:
-    """Raise `UsageError` unless the heads share the width of a token evenly."""
-    check_at_least_one(embed_dim=embed_dim, num_heads=num_heads)
+    """Raise `UsageError` unless the heads, one at least, share the width of a token evenly."""
     if embed_dim % num_heads:
         raise UsageError(f"A width of {embed_dim} cannot be shared evenly by {num_heads} heads.")
 

@@ -15,7 +15,7 @@ from etviz.models.base import (
     mean_where,
 )
 from etviz.models.tokenizer import Tokenizer
-from etviz.options import Depth, Positive, Ratio, Share, Size
+from etviz.options import Depth, Positive, Ratio, Share, Size, constructor_options
 
 DECODINGS = ("expected", "best")
 
@@ -68,7 +68,7 @@ class BEiT(MaskedImageModel):
     ):
         super().__init__(img_size, patch_size, in_chans, mean, std)
         check_heads(embed_dim, num_heads)
-        check_at_least_one(depth=depth, mlp_width=mlp_ratio * embed_dim)
+        check_at_least_one(mlp_width=mlp_ratio * embed_dim)
         if decoding not in DECODINGS:
             raise UsageError(f"There is no decoding {decoding!r}: choose one of {', '.join(DECODINGS)}.")
         from transformers import BeitConfig, BeitForMaskedImageModeling  # seconds, so not before one is made
@@ -100,9 +100,9 @@ class BEiT(MaskedImageModel):
             tokenizer = Tokenizer(**sizes, mean=self.mean.flatten().tolist(), std=self.std.flatten().tolist())
         if isinstance(tokenizer, dict):
             try:
-                tokenizer = Tokenizer(**tokenizer)
-            except TypeError as error:
-                raise UsageError(f"The tokenizer's configuration is no tokenizer's: {error}.") from error
+                tokenizer = Tokenizer(**constructor_options(Tokenizer, tokenizer, "A tokenizer"))
+            except UsageError as error:
+                raise UsageError(f"The tokenizer's configuration is no tokenizer's: {error}") from error
         if not isinstance(tokenizer, Tokenizer):
             kind = type(tokenizer).__name__
             raise UsageError(f"BEiT needs a trained tokenizer, as etviz.load_model gives, not a {kind}.")

@@ -52,7 +52,7 @@ class MAE(MaskedImageModel):
         super().__init__(img_size, patch_size, in_chans, mean, std)
         check_heads(embed_dim, num_heads)
         check_heads(decoder_embed_dim, decoder_num_heads)
-        check_at_least_one(depth=depth, decoder_depth=decoder_depth, mlp_width=mlp_ratio * embed_dim)
+        check_at_least_one(mlp_width=mlp_ratio * embed_dim, decoder_mlp_width=mlp_ratio * decoder_embed_dim)
         from transformers import ViTMAEConfig, ViTMAEForPreTraining  # seconds, so not before one is made
 
         self.mae = ViTMAEForPreTraining(

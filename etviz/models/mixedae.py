@@ -73,8 +73,8 @@ class MixedAE(MaskedImageModel):
         std: tuple[Positive, ...] = CIFAR10_STD,
     ):
         super().__init__(img_size, patch_size, in_chans, mean, std)
-        self._check_mixing(group, contrast, temperature)
-        check_at_least_one(depth=depth, decoder_depth=decoder_depth)
+        if not 2 <= group <= self.num_patches:
+            raise UsageError(f"group must be 2 to {self.num_patches} images, not {group}.")
         self.group, self.contrast, self.temperature = group, contrast, temperature
         keys = self.num_patches // group
         self.embed = nn.Linear(self.patch_dim, embed_dim)
@@ -90,14 +90,6 @@ class MixedAE(MaskedImageModel):
         positions = (sincos_positions(self.num_patches, dim) for dim in (embed_dim, decoder_embed_dim))
         for name, table in zip(("positions", "decoder_positions"), positions, strict=True):
             self.register_buffer(name, table, persistent=False)
-
-    def _check_mixing(self, group: int, contrast: float, temperature: float) -> None:
-        if not 2 <= group <= self.num_patches:
-            raise UsageError(f"group must be 2 to {self.num_patches} images, not {group}.")
-        if not contrast >= 0:
-            raise UsageError(f"contrast must be at least 0, not {contrast}.")
-        if not temperature > 0:
-            raise UsageError(f"temperature must be above 0, not {temperature}.")
 
     # ---- training: mixtures ------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from etviz.errors import UsageError
-from etviz.models.base import CIFAR10_MEAN, CIFAR10_STD, MaskedImageModel, check_at_least_one, check_heads
+from etviz.models.base import CIFAR10_MEAN, CIFAR10_STD, MaskedImageModel, check_heads
 from etviz.options import Positive, Ratio, Share, Size
 from etviz.patches import patchify
 
@@ -73,11 +73,9 @@ class SimMIM(MaskedImageModel):
     def _check_stages(self, depths: Sequence[int], num_heads: Sequence[int], embed_dim: int, window_size: int) -> None:
         if len(depths) != len(num_heads) or not depths:
             raise UsageError(f"depths and num_heads need a number for each stage, not {depths} and {num_heads}.")
-        for stage, (depth, heads) in enumerate(zip(depths, num_heads, strict=True)):
-            check_at_least_one(depth=depth)
+        for stage, heads in enumerate(num_heads):
             check_heads(embed_dim * 2**stage, heads)
         side, window = self.img_size // self.patch_size, window_size
-        check_at_least_one(window_size=window)
         last = side / 2 ** (len(depths) - 1)
         if last < window or last % window:
             raise UsageError(

@@ -9,9 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from etviz.errors import UsageError
-from etviz.models.base import CIFAR10_MEAN, CIFAR10_STD, MaskedImageModel, check_at_least_one
+from etviz.models.base import CIFAR10_MEAN, CIFAR10_STD, MaskedImageModel
 from etviz.options import Depth, Positive, Size
 from etviz.patches import patchify
+
+MAX_CODES = 65_536  # BEiT predicts a probability for each
 
 
 class Tokenizer(MaskedImageModel):
@@ -42,29 +44,31 @@ class Tokenizer(MaskedImageModel):
         in_chans: Size = 3,
         width: Size = 64,
         depth: Depth = 2,
-        levels: tuple[Size, ...] = (8, 8, 8),
+        levels: tuple[int, ...] = (8, 8, 8),
         mean: tuple[float, ...] = CIFAR10_MEAN,
         std: tuple[Positive, ...] = CIFAR10_STD,
     ):
         super().__init__(img_size, patch_size, in_chans, mean, std)
-        self._check_sizes(width, depth, levels)
+        self._check_sizes(width, levels)
         from vector_quantize_pytorch import FSQ  # half a second, so not before one is made
 
         halvings = patch_size.bit_length() - 1
         channels = [in_chans] + [width // 2] * (halvings - 1) + [width]
         down = [_halving(*pair) for pair in itertools.pairwise(channels)]
         up = [_doubling(*pair) for pair in itertools.pairwise(channels[::-1])]
-        with torch.device("cpu"):  # it computes while it is made, which a model of mere sizes cannot
-            self.quantizer = FSQ(list(levels))
+        self.quantizer = FSQ(list(levels))
         self.encoder = nn.Sequential(*down, *_blocks(width, depth), nn.Conv2d(width, len(levels), 1))
         self.decoder = nn.Sequential(nn.Conv2d(len(levels), width, 1), *_blocks(width, depth), *up)
 
-    def _check_sizes(self, width: int, depth: int, levels: Sequence[int]) -> None:
-        check_at_least_one(width=width // 2, depth=depth)
+    def _check_sizes(self, width: int, levels: Sequence[int]) -> None:
+        if width < 2:
+            raise UsageError(f"width must be at least 2, not {width}: half of it comes before the last halving.")
         if self.patch_size < 2 or self.patch_size & (self.patch_size - 1):
             raise UsageError(f"The tokenizer halves the image: patch_size must be 2, 4, 8 ..., not {self.patch_size}.")
         if not levels or min(levels) < 3:
             raise UsageError(f"levels must be whole numbers of 3 or more, not {list(levels)}.")
+        if math.prod(levels) > MAX_CODES:
+            raise UsageError(f"levels of {list(levels)} make {math.prod(levels):,} codes: {MAX_CODES:,} is the most.")
 
     @property
     def num_codes(self) -> int:
