@@ -29,6 +29,13 @@ def cifar10():
         pytest.skip(f"needs CIFAR-10: {error}")
 
 
+@pytest.fixture(autouse=True)
+def no_downloaded_weights(monkeypatch, tmp_path_factory):
+    """LPIPS and FID find no weights, whatever lies in this machine's caches: a test that wants some brings its own."""
+    monkeypatch.delenv("ETVIZ_WEIGHTS", raising=False)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path_factory.getbasetemp() / "no-torch-hub"))
+
+
 @pytest.fixture(params=["et", "et_asym"])
 def tiny_model(request):
     """A small untrained model of each Energy Transformer, with weights large enough to do something."""

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 import torchmetrics.functional.image as tm
 from PIL import Image
@@ -15,6 +16,7 @@ import etviz
 from etviz import bench, commands, evaluate, visualize
 from etviz.checkpoints import save_checkpoint
 from etviz.commands import load_config
+from etviz.metric_info import METRICS
 
 TINY = {"embed_dim": 64, "num_heads": 2, "head_dim": 32, "step_size": 0.1, "init_scale": 0.1, "steps": 3}
 PICTURES = ["reconstruction.png", "film.png", "film.gif", "attention.png", "attention_heads.png", "energy.png"]
@@ -208,25 +210,34 @@ def test_ctrl_c_ends_without_a_traceback(capsys):
 
 
 def independent_scores(checkpoint, archive, count, ratio, seed):
-    """The seven numbers, from the archive's own arrays, without etviz.metrics and etviz.data."""
+    """Every number, from the archive's own arrays, without etviz.metrics and etviz.data."""
     arrays = np.load(archive)["test_images"][:count]
     images = torch.from_numpy(arrays).permute(0, 3, 1, 2).float() / 255
     mask = etviz.random_mask(12, ratio, generator=torch.Generator().manual_seed(seed))[:count]
     output = etviz.load_model(checkpoint).reconstruct(images, mask)
     hidden = np.kron(mask.numpy().reshape(-1, 1, 8, 8), np.ones((1, 3, 4, 4))).astype(bool)
     squared = (output.double().numpy() - images.double().numpy()) ** 2
-    masked = squared[hidden].reshape(count, -1).mean(1)
-    completed = np.where(hidden, squared, 0).reshape(count, -1).mean(1)
-    whole = torch.where(torch.from_numpy(hidden), output, images)
-    return {
-        "masked_mse": masked.mean(),
-        "masked_psnr": -10 * np.log10(masked.mean()),
-        "masked_psnr_image_mean": (-10 * np.log10(masked)).mean(),
-        "completed_mse": completed.mean(),
-        "completed_psnr": -10 * np.log10(completed.mean()),
-        "completed_psnr_image_mean": (-10 * np.log10(completed)).mean(),
-        "completed_ssim": tm.structural_similarity_index_measure(whole, images, data_range=1.0).item(),
+    errors = {
+        "masked": squared[hidden].reshape(count, -1).mean(1),
+        "completed": np.where(hidden, squared, 0).reshape(count, -1).mean(1),
+        "raw": squared.reshape(count, -1).mean(1),
     }
+    whole = {"completed": torch.where(torch.from_numpy(hidden), output, images), "raw": output}
+    scores = {}
+    for part, error in errors.items():
+        scores |= with_error(f"{part}_mse", error)
+        scores[f"{part}_psnr"] = -10 * np.log10(error.mean())
+        spread = 10 / np.log(10) * scipy.stats.sem(error) / error.mean()
+        scores[f"{part}_psnr_standard_error"] = spread
+        scores |= with_error(f"{part}_psnr_image_mean", -10 * np.log10(error))
+        if part in whole:
+            similarity = tm.structural_similarity_index_measure(whole[part], images, data_range=1.0, reduction="none")
+            scores |= with_error(f"{part}_ssim", similarity.double().numpy())
+    return scores
+
+
+def with_error(name, values):
+    return {name: values.mean(), f"{name}_standard_error": scipy.stats.sem(values)}
 
 
 @pytest.mark.parametrize("setting", [(12, 0.85, 0), (5, 0.5, 3)])
@@ -241,12 +252,18 @@ def test_every_printed_number_is_right(checkpoint, archive, capsys, setting):
     assert (report["images"], report["mask_seed"], report["ratio"]) == (count, seed, ratio)
     assert (report["hidden_patches"], report["patches"]) == (int(64 * ratio), 64)
     assert (report["model"], report["dataset"], report["split"]) == ("et", "noise", "test")
-    rows = [line.split("│")[1:-1] for line in captured.err.splitlines() if "│" in line]
-    values = [float(row[1].replace("dB", "")) for row in rows]
-    assert values == pytest.approx(list(expected.values()), abs=6e-4)
-    assert [row[0].strip() for row in rows if row[0].strip()] == [
-        *("masked MSE", "masked PSNR", "completed MSE", "completed PSNR", "completed SSIM"),
-    ]
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in captured.err.splitlines() if "│" in line]
+    names = [name for name in expected if not name.endswith("_standard_error")]
+    labels = {
+        **{f"{part}_mse": f"{part} MSE" for part in ("masked", "completed", "raw")},
+        **{f"{part}_psnr": f"{part} PSNR" for part in ("masked", "completed", "raw")},
+        **{f"{part}_psnr_image_mean": f"{part} PSNR by image" for part in ("masked", "completed", "raw")},
+        **{f"{part}_ssim": f"{part} SSIM" for part in ("completed", "raw")},
+    }
+    assert [row[0] for row in rows] == [labels[name] for name in names]
+    assert [float(row[1].replace("dB", "")) for row in rows] == pytest.approx([expected[n] for n in names], abs=6e-4)
+    errors = [expected[f"{name}_standard_error"] for name in names]
+    assert [float(row[2]) for row in rows] == pytest.approx(errors, abs=6e-4)
     assert f"{count} test images, {int(64 * ratio)} of 64 patches hidden, mask seed {seed}" in captured.err
 
 
@@ -273,8 +290,9 @@ def test_another_dataset_may_be_named(checkpoint, capsys, tmp_path):
 
 def test_infinite_psnr_is_null_in_json_and_named_in_the_table():
     report = {"checkpoint": "a", "dataset": "b", "images": 1, "hidden_patches": 54, "patches": 64, "mask_seed": 0}
-    table = evaluate.make_table(report | {"metrics": dict.fromkeys(evaluate.TABLE)})
-    assert list(table.columns[1].cells) == ["infinite"] * 7
+    table = evaluate.make_table(report | {"metrics": dict.fromkeys(METRICS)})
+    assert list(table.columns[1].cells) == ["infinite"] * len(METRICS)
+    assert set(table.columns[2].cells) == {""}
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 import torchmetrics.functional.image as tm
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
@@ -113,6 +114,8 @@ def test_the_completed_image_is_measured_where_it_should_be(pair):
     completed = etviz.complete(images, noisy, mask)
     assert torch.equal(values["completed_mse"], metrics.mse(images, completed))
     assert torch.equal(values["completed_ssim"], metrics.ssim(images, completed))
+    assert torch.equal(values["raw_mse"], metrics.mse(images, noisy))
+    assert torch.equal(values["raw_ssim"], metrics.ssim(images, noisy))
     # 54 of 64 patches carry all of the completed image's error
     assert torch.allclose(values["completed_mse"], values["masked_mse"] * 54 / 64, rtol=1e-5)
 
@@ -159,6 +162,36 @@ def test_evaluation_equals_a_plain_computation(model, split):
     assert result["completed_psnr_image_mean"] == pytest.approx((-10 * errors.log10()).mean().item(), abs=1e-4)
     similarity = tm.structural_similarity_index_measure(completed, images, data_range=1.0)
     assert result["completed_ssim"] == pytest.approx(similarity.item(), abs=1e-5)
+    errors = ((output - images) ** 2).mean((1, 2, 3)).double()
+    assert result["raw_mse"] == pytest.approx(errors.mean().item(), rel=1e-5)
+    assert result["raw_psnr"] == pytest.approx(-10 * math.log10(errors.mean()), abs=1e-4)
+    similarity = tm.structural_similarity_index_measure(output, images, data_range=1.0)
+    assert result["raw_ssim"] == pytest.approx(similarity.item(), abs=1e-5)
+
+
+def test_standard_errors_are_scipys_and_that_of_the_psnr_is_the_bootstraps():
+    generator = torch.Generator().manual_seed(5)
+    errors = 0.02 + 0.06 * torch.rand(2000, generator=generator, dtype=torch.float64).square()
+    values = {f"{part}_mse": errors for part in metrics.PARTS} | {"completed_ssim": errors.sqrt()}
+    result = metrics.summarize(values)
+    psnr = -10 * np.log10(errors.numpy())
+    assert result["masked_mse_standard_error"] == pytest.approx(scipy.stats.sem(errors.numpy()), rel=1e-12)
+    assert result["raw_psnr_image_mean_standard_error"] == pytest.approx(scipy.stats.sem(psnr), rel=1e-12)
+    assert result["completed_ssim_standard_error"] == pytest.approx(scipy.stats.sem(errors.sqrt().numpy()), rel=1e-12)
+    drawn = np.random.default_rng(0).choice(errors.numpy(), (2000, 2000)).mean(1)
+    spread = (-10 * np.log10(drawn)).std()
+    assert result["masked_psnr_standard_error"] == pytest.approx(spread, rel=0.05)
+
+
+def test_a_single_image_has_no_standard_error(model, split):
+    assert not [name for name in metrics.evaluate_model(model, split[:1]) if name.endswith("standard_error")]
+
+
+def test_ssim_in_chunks_is_ssim_at_once(pair):
+    images, noisy = (x.repeat(9, 1, 1, 1) for x in pair)  # 54, more than two chunks
+    theirs = tm.structural_similarity_index_measure(noisy, images, data_range=1.0, reduction="none")
+    assert metrics.ssim(images, noisy).shape == (54,)
+    assert torch.allclose(metrics.ssim(images, noisy), theirs, atol=1e-6)
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 1000])
@@ -206,7 +239,8 @@ def test_progress_counts_images(model, split):
 def test_ssim_can_be_left_out(model, split):
     full = metrics.evaluate_model(model, split)
     part = metrics.evaluate_model(model, split, include_ssim=False)
-    assert full.keys() - part.keys() == {"completed_ssim"}
+    ssims = {"completed_ssim", "raw_ssim"}
+    assert full.keys() - part.keys() == ssims | {f"{name}_standard_error" for name in ssims}
     assert part == {name: full[name] for name in part}
 
 
@@ -250,7 +284,8 @@ def test_everything_hidden_is_measured_over_all_pixels(model, split):
 
 
 def test_importing_metrics_stays_light():
-    heavy = "torchmetrics", "matplotlib", "gradio", "hydra", "torchvision"
-    code = f"import sys, etviz.metrics; print([m for m in {heavy} if m in sys.modules])"
+    heavy = "torchmetrics", "matplotlib", "gradio", "hydra", "torchvision", "lpips", "scipy"
+    modules = "etviz.metrics, etviz.perceptual, etviz.evaluation"
+    code = f"import sys, {modules}; print([m for m in {heavy} if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
