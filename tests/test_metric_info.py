@@ -54,3 +54,13 @@ def test_numbers_are_written_with_their_unit():
 
 def test_the_page_has_the_same_texts():
     assert metric_info.SCRIPT.read_text() == metric_info.script(), "run python -m etviz.metric_info"
+
+
+def test_the_page_takes_its_explanations_from_there():
+    files = {"comparison.js": 3, "readout.js": 2, "view-compare.js": 3, "view-training.js": 1}
+    for file, count in files.items():
+        source = metric_info.SCRIPT.with_name(file).read_text()
+        used = re.findall(r"METRIC_INFO\.(\w+)\.text", source)
+        assert len(used) == count, file
+        assert set(used) <= METRICS.keys()
+        assert "ean squared error over the hidden" not in source
