@@ -84,8 +84,7 @@ def load_dataset(
         name: "cifar10", "cifar100" (100 fine labels), "cifar100_coarse" (20 superclasses), the path of an .npz archive
             in MedMNIST's layout (train_images, train_labels, test_images, test_labels), or the path of an image
             folder (with train/ and test/ inside, or not; subfolders are classes).
-        root: where to look for CIFAR: an archive NAME.npz, or torchvision's own files. ETVIZ_DATA if None, else
-            ``data``.
+        root: where to look for CIFAR: an archive NAME.npz, or torchvision's own files. `data_root` where None.
         img_size: side of the images in pixels; others are centre-cropped to a square and resized.
         download: fetch CIFAR through torchvision where it is not found.
 
@@ -118,8 +117,12 @@ def is_local(name: str, root: str | os.PathLike | None = None) -> bool:
 
 
 def data_root(root: str | os.PathLike | None = None) -> Path:
-    """Where datasets are looked for: ``root``, else ETVIZ_DATA, else ./data."""
-    return Path(os.path.expanduser(str(root or os.environ.get("ETVIZ_DATA") or "data")))
+    """Where datasets are looked for: ``root``, ETVIZ_DATA, data/ here or, if only there is one, beside the package."""
+    chosen = root or os.environ.get("ETVIZ_DATA")
+    if chosen:
+        return Path(os.path.expanduser(str(chosen)))
+    here, beside = Path("data"), Path(__file__).resolve().parent.parent / "data"
+    return beside if beside.is_dir() and not here.is_dir() else here
 
 
 def coarse_labels(fine: Tensor) -> Tensor:

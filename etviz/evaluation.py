@@ -20,7 +20,7 @@ from etviz.models import MaskedImageModel
 SeedProgress = Callable[[int, int], None]  # images done over all seeds, images times seeds
 STANDARD_ERROR = "_standard_error"
 PAIRED = ("masked_mse", "masked_psnr_image_mean", "completed_ssim")  # and every LPIPS of the completed image
-NUMBERS = re.compile(r"\[[^\[\]{}\"]*\]")  # a list of numbers in JSON
+NUMBERS = re.compile(r"\[\n[^\[\]{}\"]*\]")  # a list of numbers over several lines, as no text in JSON has any
 
 
 @dataclass(kw_only=True)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -299,3 +301,17 @@ def test_real_cifar10_is_what_it_should_be(cifar10):
     assert cifar10.test_labels.bincount().tolist() == [1000] * 10
     mean = data.to_float(cifar10.train_images).mean(dim=(0, 2, 3))
     torch.testing.assert_close(mean, torch.tensor([0.4914, 0.4822, 0.4465]), atol=2e-4, rtol=0)
+
+
+def test_data_is_looked_for_here_then_beside_the_package(tmp_path, monkeypatch):
+    """A notebook runs in a folder of its own, and finds the data of the clone all the same."""
+    monkeypatch.delenv("ETVIZ_DATA", raising=False)
+    monkeypatch.setattr(data, "__file__", str(tmp_path / "clone" / "etviz" / "data.py"))
+    (tmp_path / "clone" / "notebooks").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "clone" / "notebooks")
+    assert data.data_root() == Path("data")  # neither is there: this one is made by a download
+    (tmp_path / "clone" / "data").mkdir()
+    assert data.data_root() == tmp_path / "clone" / "data"
+    (tmp_path / "clone" / "notebooks" / "data").mkdir()
+    assert data.data_root() == Path("data")
+    assert data.data_root("~/x") == Path.home() / "x"

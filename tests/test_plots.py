@@ -1,5 +1,8 @@
 """What each figure draws: the pixels, curves and maps themselves, read back from the figure."""
 
+import base64
+import io
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -321,3 +324,61 @@ def test_anomaly_maps_stand_under_their_pictures_under_one_scale(images):
         assert axes.get_images()[0].norm.vmax == pytest.approx(maps.max().item())
     with pytest.raises(UsageError, match="3 pictures need as many maps"):
         plots.anomaly_maps(images, maps[:2])
+
+
+# ---- scores of whole splits --------------------------------------------------------------------------------------
+
+
+def test_a_score_histogram_counts_images_and_marks_the_median():
+    generator = torch.Generator().manual_seed(0)
+    values = {"a": 16 + torch.randn(500, generator=generator), "b": 17 + torch.randn(500, generator=generator)}
+    axes = plots.score_histogram(values).axes[0]
+    steps = [patch for patch in axes.patches if hasattr(patch, "get_data")]
+    edges = steps[0].get_data().edges
+    for drawn, scores in zip(steps, values.values(), strict=True):
+        assert drawn.get_data().values.tolist() == np.histogram(scores.double().numpy(), edges)[0].tolist()
+    assert sum(steps[0].get_data().values) == 500
+    assert [line.get_xdata()[0] for line in axes.lines] == pytest.approx(
+        [np.median(v.numpy()) for v in values.values()]
+    )
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
+    alone = plots.score_histogram({"a": values["a"]}).axes[0]
+    assert alone.get_title(loc="left") == f"median {np.median(values['a'].numpy()):.2f}"
+    assert alone.get_legend() is None
+    for wrong in ({}, {"a": torch.tensor([1.0, torch.inf])}, {"a": torch.tensor([])}):
+        with pytest.raises(etviz.UsageError, match="all of them finite"):
+            plots.score_histogram(wrong)
+    plots.score_histogram({"a": torch.ones(3)})  # one score for all
+
+
+def test_difference_intervals_are_drawn_where_they_lie():
+    rows = [
+        {"first": "a", "second": "b", "difference": 0.2, "low": 0.1, "high": 0.4},
+        {"first": "a", "second": "c", "difference": -0.3, "low": -0.5, "high": 0.1},
+    ]
+    axes = plots.difference_intervals(rows, "difference in masked PSNR (dB)").axes[0]
+    zero, *bars, dots = axes.lines
+    assert list(zero.get_xdata()) == [0, 0]
+    assert [list(bar.get_xdata()) for bar in bars] == [[0.1, 0.4], [-0.5, 0.1]]
+    assert list(dots.get_xdata()) == [0.2, -0.3]
+    labels = dict(zip(axes.get_yticks(), (label.get_text() for label in axes.get_yticklabels()), strict=True))
+    assert [labels[place] for place in dots.get_ydata()] == ["a - b", "a - c"]
+    assert dots.get_ydata()[0] > dots.get_ydata()[1]
+    with pytest.raises(etviz.UsageError, match="no pair"):
+        plots.difference_intervals([], "nothing")
+
+
+def test_a_drawing_follows_the_readers_colours_and_keeps_an_images_own_pixels():
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    mask = etviz.random_mask(2, generator=torch.Generator().manual_seed(1))
+    drawings = [plots.svg_bytes(plots.reconstruction_grid(images, mask, images)) for _ in range(2)]
+    assert drawings[0] == drawings[1]
+    text = drawings[0].decode()
+    assert "prefers-color-scheme:dark" in text
+    assert "currentColor" in text
+    assert "#222222" not in text.replace("svg{color:#222222}", "")
+    found = [Image.open(io.BytesIO(base64.b64decode(part))) for part in re.findall(r"base64,([^\"]+)\"", text)]
+    assert [picture.size for picture in found] == [(32, 32)] * 8
+    first = np.asarray(found[0].convert("RGB"), dtype=float)
+    expected = images[0].permute(1, 2, 0).numpy() * 255
+    assert min(np.abs(first - expected).max(), np.abs(first[::-1] - expected).max()) <= 1  # SVG may hold it upside down

@@ -1,5 +1,6 @@
 /** This image's metrics at one step beside those of two fills that have learned nothing. */
 
+import { METRIC_INFO } from "./metrics.js";
 import { createTerm } from "./term.js";
 import { fixed, h } from "./tools.js";
 
@@ -9,21 +10,21 @@ const METRICS = [
     name: "Masked MSE",
     decimals: 4,
     better: Math.min,
-    text: "Mean squared error over the hidden pixels, whose values run from 0 to 1. From 0, exact, to 1; lower is better; no unit.",
+    text: METRIC_INFO.masked_mse.text,
   },
   {
     key: "psnr",
     name: "Masked PSNR, dB",
     decimals: 2,
     better: Math.max,
-    text: "Peak signal-to-noise ratio over the hidden pixels: −10 log₁₀ of the masked MSE, in decibels. From 0 dB, without an upper end; higher is better.",
+    text: METRIC_INFO.masked_psnr.text,
   },
   {
     key: "ssim",
     name: "SSIM",
     decimals: 3,
     better: Math.max,
-    text: "Structural similarity of the whole picture, its visible pixels as given. From −1 to 1, the same picture; higher is better; no unit.",
+    text: METRIC_INFO.completed_ssim.text,
   },
 ];
 const COLUMNS = {

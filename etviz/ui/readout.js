@@ -1,6 +1,7 @@
 /** Numbers of one step in words, beside a chart: shared by the views that show the energy. */
 
 import { energies, LINES } from "./chart.js";
+import { METRIC_INFO } from "./metrics.js";
 import { createTerm } from "./term.js";
 import { format, h, steps } from "./tools.js";
 
@@ -20,13 +21,13 @@ export const MEASURES = {
   },
   psnr: {
     name: "Hidden PSNR",
-    title: "Peak signal-to-noise ratio over the hidden pixels, in dB: higher is better.",
+    title: METRIC_INFO.masked_psnr.text,
     at: (answer) => answer.psnr,
     tell: (value) => (value === null ? "–" : `${value.toFixed(2)} dB`),
   },
   mse: {
     name: "Hidden MSE",
-    title: "Mean squared error over the hidden pixels, of values in 0 to 1: lower is better.",
+    title: METRIC_INFO.masked_mse.text,
     at: (answer) => answer.mse,
     tell: (value) => (value === null ? "–" : value.toFixed(4)),
   },

@@ -5,6 +5,7 @@ import { createCatalogue, epochOptions } from "./catalogue.js";
 import { byEpoch, byModel, byStepSize, column, columnsFromText, columnsToText, columnText, LETTERS, sameEnergy, stepSizesOf } from "./columns.js";
 import { createLines } from "./lines.js";
 import { maskFromHex, maskToHex, resizedMask } from "./masks.js";
+import { METRIC_INFO } from "./metrics.js";
 import { draw, patchTable, rgb, viridis } from "./pixels.js";
 import { bytes, fixed, format, h, steps } from "./tools.js";
 import { createColourBar } from "./view-explore.js";
@@ -14,9 +15,9 @@ const MOST_STEPS = 60; // that a column takes; a page that settles may take more
 const MARKS = ["total", "attention", "hopfield", "fourth"]; // colours and dashes of the letters
 
 const COMPARED = [
-  { key: "mse", name: "Hidden MSE", best: Math.min, tell: (v) => v.toFixed(4), title: "Mean squared error over the hidden pixels at this step, of values in 0..1: lower is better" },
-  { key: "psnr", name: "Hidden PSNR", best: Math.max, tell: (v) => `${v.toFixed(2)} dB`, title: "Peak signal-to-noise ratio over the hidden pixels at this step: higher is better" },
-  { key: "ssim", name: "SSIM", best: Math.max, tell: (v) => v.toFixed(3), title: "Structural similarity of the completed picture at this step, −1 to 1: higher is better" },
+  { key: "mse", name: "Hidden MSE", best: Math.min, tell: (v) => v.toFixed(4), title: METRIC_INFO.masked_mse.text },
+  { key: "psnr", name: "Hidden PSNR", best: Math.max, tell: (v) => `${v.toFixed(2)} dB`, title: METRIC_INFO.masked_psnr.text },
+  { key: "ssim", name: "SSIM", best: Math.max, tell: (v) => v.toFixed(3), title: METRIC_INFO.completed_ssim.text },
   { key: "end", name: "End energy", best: Math.min, tell: (v) => format(v, 6), title: "Energy after the last step. Marked only where all columns descend on one energy: those of different models, epochs or betas are not comparable" },
   { key: "rose", name: "Rises", best: Math.min, tell: String, title: "Steps that raised the energy: fewer is better" },
   { key: "milliseconds", name: "Time", best: Math.min, tell: (v) => `${v.toFixed(0)} ms`, title: "On the server, for the pictures and energies of all steps: lower is better" },

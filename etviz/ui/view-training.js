@@ -4,6 +4,7 @@ import { createAsker } from "./asker.js";
 import { createCatalogue, epochText } from "./catalogue.js";
 import { createLines } from "./lines.js";
 import { maskFromHex, maskToHex, resizedMask } from "./masks.js";
+import { METRIC_INFO } from "./metrics.js";
 import { draw, patchTable, rgb } from "./pixels.js";
 import { bytes, clamp, fixed, h } from "./tools.js";
 
@@ -12,7 +13,7 @@ const TICK_MS = 1000;
 
 const CURVES = [
   { key: "train_loss", label: "Training loss", tell: (v) => v.toFixed(4), title: "Mean squared error over hidden patches, in normalised units, averaged since the last validation" },
-  { key: "masked_psnr", label: "Validation PSNR, dB", tell: (v) => `${v.toFixed(2)} dB`, title: "Peak signal-to-noise ratio over hidden pixels of the images held out of training" },
+  { key: "masked_psnr", label: "Validation PSNR, dB", tell: (v) => `${v.toFixed(2)} dB`, title: `Of the images held out of training. ${METRIC_INFO.masked_psnr.text}` },
   { key: "lr", label: "Learning rate", tell: (v) => v.toExponential(2), title: "Of AdamW, at the end of the epoch" },
   { key: "images_per_second", label: "Images/s", tell: (v) => fixed(v, 0), title: "Images trained on each second, validations left out" },
 ];
