@@ -3,8 +3,11 @@
 `make notebooks` runs them.
 """
 
+import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,3 +74,22 @@ def test_it_says_what_it_needs_and_ends_with_questions(notebook):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_is_small_enough_to_be_shown(path):
     assert os.path.getsize(path) < LIMIT
+
+
+def test_a_difference_shows_what_was_written_and_nothing_else():
+    """As the README has git compare notebooks."""
+    pytest.importorskip("nbstripout", reason="the developer's extra is not installed")
+    command = [sys.executable, "-m", "nbstripout", "-t", *NOTEBOOKS]
+    shown = subprocess.run(command, check=True, capture_output=True).stdout.decode()
+    for path in NOTEBOOKS:  # one after the other
+        stripped, end = json.JSONDecoder().raw_decode(shown)
+        assert end < 40_000
+        notebook = nbformat.from_dict(stripped)
+        assert [cell.source for cell in nbformat.read(path, 4).cells] == ["".join(c.source) for c in notebook.cells]
+        assert not outputs(notebook)
+        shown = shown[end:].lstrip()
+    assert shown == ""
+
+
+def test_git_is_told_which_files_are_notebooks():
+    assert "*.ipynb diff=ipynb" in (FOLDER.parent / ".gitattributes").read_text().splitlines()
