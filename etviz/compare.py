@@ -5,7 +5,6 @@ with its figures and comparison.json into a folder. --help lists every option.
 """
 
 import io
-import json
 from pathlib import Path
 
 import torch
@@ -17,17 +16,20 @@ import etviz
 from etviz import analysis, plots
 from etviz.analysis import ClassMeans
 from etviz.checkpoints import list_checkpoints, load_card, make_folder, write_bytes, write_text
+from etviz.checkpoints import load_config as load_checkpoint_config
 from etviz.commands import load_config, path_option, pick_device, run, whole_number, word
 from etviz.comparison import FLOORS, Entry, make_split, measure_floor, measure_model
 from etviz.comparison_page import NAME, make_page
 from etviz.data import load_dataset, to_float
 from etviz.errors import UsageError
-from etviz.models import MaskedImageModel
+from etviz.evaluate import find_meters
+from etviz.evaluation import dump, finite
+from etviz.models import MODELS
+from etviz.plots.style import LINES
 from etviz.training import describe_device
 
 GRID_IMAGES = 6
 RATIOS = (0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 0.95)
-MAX_LINES = 6  # of models in the figure of ratios, beside the best floor
 
 
 def main(argv: list[str]) -> None:
@@ -40,6 +42,7 @@ def main(argv: list[str]) -> None:
     seed = whole_number("seed", config["seed"])
     out, device = make_folder(path_option("out", config["out"])), pick_device(config["device"])
     models = {name: etviz.load_model(name).to(device) for name in chosen(config["checkpoints"], dataset_name)}
+    meters, left_out = find_meters(config, device)
     first = next(iter(models.values()))
     dataset = load_dataset(dataset_name, config["data"]["root"], first.img_size, config["data"]["download"])
     split = make_split(dataset, config["ratio"], first.num_patches, seed, limit, probe)
@@ -51,41 +54,58 @@ def main(argv: list[str]) -> None:
             bar.update(task, description=name, completed=0)
             return lambda done, _: bar.update(task, completed=done)
 
-        floors = [measure_floor(name, split, step(name)) for name in FLOORS]
-        entries = [measure_model(name, model, load_card(name), split, step(name)) for name, model in models.items()]
+        floors = [measure_floor(name, split, step(name), meters, device) for name in FLOORS]
+        entries = [
+            measure_model(name, model, load_card(name), split, step(name), meters) for name, model in models.items()
+        ]
         bar.update(task, description="mask ratios", completed=0)
-        curves = draw_ratios(models, to_float(split.images[:few].to(device)), first.num_patches, seed)
+        fills = {name: model.reconstruct for name, model in models.items()} | FLOORS
+        shown = to_float(split.images[:few].to(device))
+        curves = analysis.psnr_by_ratio(fills, shown, RATIOS, num_patches=first.num_patches, seed=seed)
 
     images, masks = to_float(split.images[:GRID_IMAGES].to(device)), split.masks[:GRID_IMAGES].to(device)
-    fills = {name: model.reconstruct(images, masks) for name, model in models.items()}
+    filled = {name: fill(images, masks.to(device)) for name, fill in fills.items()}
     figures = {
         "psnr": plots.class_dots(as_means(entries + floors), [e.name for e in entries + floors], average=False),
-        "ratios": curves,
-        "grid": plots.comparison_grid(images, masks, fills),
+        "ratios": plots.ratio_curves(RATIOS, curves, floors=FLOORS),
+        "grid": plots.comparison_grid(images, masks, filled),
     }
-    setting = describe(config, dataset.name, split, few, device)
+    setting = describe(config, dataset.name, split, few, device) | {"left_out": left_out}
+    by_ratio = {name: values.tolist() for name, values in curves.items()}
     for name, figure in figures.items():
         _write_figure(out / f"{NAME}-{name}.png", figure)
-    write_text(out / f"{NAME}.json", json.dumps(as_json(setting, entries, floors), indent=2) + "\n")
-    write_text(out / f"{NAME}.md", make_page(setting, entries, floors))
+    write_text(out / f"{NAME}.json", dump(as_json(setting, entries, floors, by_ratio)) + "\n")
+    write_text(out / f"{NAME}.md", make_page(setting, entries, floors, by_ratio))
     print(out / f"{NAME}.md")
 
 
 def chosen(names: list | None, dataset: str) -> list[str]:
-    """The checkpoints asked for, else all shipped ones whose card names the dataset. Raises `UsageError` for none."""
-    if names is not None:
-        return [str(name) for name in (names if isinstance(names, list) else [names])]
-    found = [name for name in list_checkpoints() if load_card(name).get("dataset") == dataset]
+    """The checkpoints asked for, else all shipped ones whose card names the dataset and that fill in what is hidden.
+
+    Raises:
+        UsageError: none, one named twice, or more than a figure can show.
+    """
+    if names is None:
+        found = [name for name in list_checkpoints() if load_card(name).get("dataset") == dataset and _fills_in(name)]
+    else:
+        found = [word("checkpoints", name) for name in (names if isinstance(names, list) else [names])]
     if not found:
         raise UsageError(f"No shipped checkpoint was trained on {dataset}: name some, as checkpoints=[NAME,NAME].")
+    twice = [name for name in found if found.count(name) > 1]
+    if twice:
+        raise UsageError(f"The checkpoint {twice[0]!r} is named twice.")
+    if len(found) > len(LINES):
+        some = ",".join(found[:2])
+        raise UsageError(
+            f"A figure can tell {len(LINES)} models apart, not {len(found)}: name some, as checkpoints=[{some}]."
+        )
     return found
 
 
-def draw_ratios(models: dict[str, MaskedImageModel], images: torch.Tensor, num_patches: int, seed: int) -> Figure:
-    """PSNR against the mask ratio, of the models (as many as can be told apart) and Navier-Stokes."""
-    fills = {name: model.reconstruct for name, model in list(models.items())[:MAX_LINES]}
-    fills["Navier-Stokes"] = FLOORS["Navier-Stokes"]
-    return plots.ratio_curves(RATIOS, analysis.psnr_by_ratio(fills, images, RATIOS, num_patches=num_patches, seed=seed))
+def _fills_in(name: str) -> bool:
+    """Whether a checkpoint is a masked image model, not a tokenizer; one of no known model is left to fail later."""
+    kind = MODELS.get(load_checkpoint_config(name)["model"]["name"])
+    return kind is None or not kind.sees_hidden_patches
 
 
 def as_means(entries: list[Entry]) -> ClassMeans:
@@ -106,16 +126,20 @@ def describe(config: dict, dataset: str, split, few: int, device: torch.device) 
         "mask_seed": config["seed"],
         "probe_images": len(split.train_images),
         "ratio_images": min(few, len(split.images)),
+        "ratios": list(RATIOS),
         "device": describe_device(device),
         "torch": torch.__version__,
         "etviz": etviz.__version__,
     }
 
 
-def as_json(setting: dict, entries: list[Entry], floors: list[Entry]) -> dict:
+def as_json(setting: dict, entries: list[Entry], floors: list[Entry], by_ratio: dict[str, list[float]]) -> dict:
     """The setting and every entry's numbers, without those of single images."""
     kept = ("metrics", "accuracy", "costs", "ceiling")
-    return setting | {"entries": {e.name: {key: getattr(e, key) for key in kept} for e in entries + floors}}
+    found = {
+        e.name: {key: getattr(e, key) for key in kept} | {"psnr_by_ratio": by_ratio[e.name]} for e in entries + floors
+    }
+    return finite(setting | {"entries": found})
 
 
 def _write_figure(path: Path, figure: Figure) -> None:

@@ -6,18 +6,19 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from etviz import inpainting
-from etviz.costs import costs
+from etviz.costs import costs, training_step
 from etviz.data import Dataset, to_float
 from etviz.errors import UsageError
-from etviz.metrics import Progress, evaluation_masks, measure, standard_error, summarize
+from etviz.metrics import Meter, Progress, Reconstruct, evaluation_masks, measure, standard_error, summarize
 from etviz.models import MaskedImageModel
 from etviz.representation import extract_features, knn_accuracy, linear_accuracy
 
 FLOORS = {"visible mean": inpainting.mean_fill, "Navier-Stokes": inpainting.navier_stokes_fill}
-SPEED_BATCH, SPEED_REPEATS = 64, 5
+SPEED_BATCH, SPEED_REPEATS, SPEED_SECONDS = 64, 5, 1.0  # images at once; calls and seconds of timing, at least
 SURE = 2.0  # standard errors, from which on a difference is called one
 
 
@@ -29,7 +30,7 @@ class Entry:
     errors: Tensor  # (n,) float64, masked MSE of each image
     metrics: dict[str, float]  # `etviz.metrics.summarize`'s
     accuracy: dict[str, float] = field(default_factory=dict)  # knn and linear, 0 to 1; none for a floor
-    costs: dict = field(default_factory=dict)  # `etviz.costs.costs`'s, and images_per_second
+    costs: dict = field(default_factory=dict)  # `etviz.costs.costs`'s, and images/s rebuilt and trained on
     card: dict = field(default_factory=dict)  # how it was trained
     ceiling: float | None = None  # masked PSNR in dB that it cannot pass
 
@@ -57,33 +58,67 @@ def make_split(dataset: Dataset, ratio: float, num_patches: int, seed: int, imag
     )
 
 
-def measure_floor(name: str, split: Split, progress: Progress | None = None) -> Entry:
-    """One of `FLOORS`, which learns nothing."""
-    values = measure(FLOORS[name], split.images, split.masks, progress=progress)
-    return Entry(name=name, errors=values["masked_mse"], metrics=summarize(values))
+def measure_floor(
+    name: str,
+    split: Split,
+    progress: Progress | None = None,
+    meters: Sequence[Meter] = (),
+    device: torch.device | str = "cpu",
+) -> Entry:
+    """One of `FLOORS`, which learns nothing; the device is the meters'."""
+    errors, metrics = quality(FLOORS[name], split, device, progress, meters)
+    return Entry(name=name, errors=errors, metrics=metrics)
 
 
 def measure_model(
-    name: str, model: MaskedImageModel, card: dict, split: Split, progress: Progress | None = None
+    name: str,
+    model: MaskedImageModel,
+    card: dict,
+    split: Split,
+    progress: Progress | None = None,
+    meters: Sequence[Meter] = (),
 ) -> Entry:
     """Everything about one model.
 
+    Args:
+        name, card: of its checkpoint.
+        model: on the device of the ``meters``.
+        split: what it is measured on.
+        progress: as in `etviz.metrics.measure`.
+        meters: LPIPS and FID, as `etviz.perceptual.load_meters` gives them.
+
     Raises:
-        UsageError: it cuts images into other patches than the masks are made for.
+        UsageError: it sees what is hidden, or cuts images into other patches than the masks are made for.
     """
+    if model.sees_hidden_patches:
+        raise UsageError(f"{name} is an autoencoder, which sees what is hidden: it cannot be compared.")
     if model.num_patches != split.masks.shape[1]:
         raise UsageError(f"{name} has {model.num_patches} patches, and the masks have {split.masks.shape[1]}.")
-    device = model.mean.device
-    values = measure(model.reconstruct, split.images, split.masks, device=device, progress=progress)
+    errors, metrics = quality(model.reconstruct, split, model.mean.device, progress, meters)
     return Entry(
         name=name,
-        errors=values["masked_mse"],
-        metrics=summarize(values),
+        errors=errors,
+        metrics=metrics,
         accuracy=probe(model, split),
-        costs=costs(copy.deepcopy(model), SPEED_BATCH) | {"images_per_second": rebuilding_speed(model, split)},
+        costs=costs(copy.deepcopy(model), SPEED_BATCH) | speeds(model, split),
         card=card,
         ceiling=ceiling_of(model, split),
     )
+
+
+def quality(
+    fill: Reconstruct,
+    split: Split,
+    device: torch.device | str,
+    progress: Progress | None,
+    meters: Sequence[Meter],
+) -> tuple[Tensor, dict[str, float]]:
+    """Masked MSE of each image, and the metrics of all together."""
+    values = measure(fill, split.images, split.masks, device=device, progress=progress, meters=meters)
+    metrics = summarize(values)
+    for meter in meters:
+        metrics |= meter.finish()
+    return values["masked_mse"], metrics
 
 
 def probe(model: MaskedImageModel, split: Split) -> dict[str, float]:
@@ -102,12 +137,31 @@ def ceiling_of(model: MaskedImageModel, split: Split) -> float | None:
     return summarize(values)["masked_psnr"]
 
 
-def rebuilding_speed(model: MaskedImageModel, split: Split) -> float:
-    """Images rebuilt in a second, in batches: the median of a few, after one to warm up."""
+def speeds(model: MaskedImageModel, split: Split) -> dict[str, float]:
+    """Images/s rebuilt and trained on, in batches in float32.
+
+    Measured one after the other: what cards say of the trainings depends on what else their machines did.
+    """
     batch = to_float(split.images[:SPEED_BATCH].to(model.mean.device))
     mask = split.masks[:SPEED_BATCH].to(model.mean.device)
-    seconds = [_seconds(lambda: model.reconstruct(batch, mask).sum().item()) for _ in range(SPEED_REPEATS + 1)]
-    return len(batch) / statistics.median(seconds[1:])
+    learner = copy.deepcopy(model).train()
+    step, weight = training_step(learner, learner.loss, batch, mask), next(learner.parameters())
+
+    def learn() -> None:
+        step()
+        weight.sum().item()  # waits for the device
+
+    rebuilt = _median_seconds(lambda: model.reconstruct(batch, mask).sum().item())
+    return {"images_per_second": len(batch) / rebuilt, "trained_per_second": len(batch) / _median_seconds(learn)}
+
+
+def _median_seconds(function: Callable[[], object]) -> float:
+    """Of some calls, after one to warm up."""
+    function()
+    times: list[float] = []
+    while len(times) < SPEED_REPEATS or sum(times) < SPEED_SECONDS:
+        times.append(_seconds(function))
+    return statistics.median(times)
 
 
 def _seconds(function: Callable[[], object]) -> float:

@@ -1,14 +1,27 @@
 """The report that `python -m etviz.compare` writes: every number and every verdict in it follows from measurements."""
 
 import itertools
+from collections.abc import Iterable, Sequence
 
-from etviz.comparison import SURE, Difference, Entry, difference, ranked
+from etviz.comparison import SPEED_BATCH, SURE, Difference, Entry, difference, ranked
+from etviz.metric_info import LPIPS_NETS, METRICS
 
 NAME = "comparison"  # of its files
+OTHER_LOSSES = {  # by what a model's card calls it
+    "simmim": "SimMIM, by the absolute error",
+    "beit": "BEiT, by the cross-entropy of codes",
+    "mixedae": "MixedAE, on mixtures of images with a contrastive loss beside the error",
+}
 
 
-def make_page(setting: dict, entries: list[Entry], floors: list[Entry]) -> str:
-    """The report in Markdown; every number in it comes from the measurements."""
+def make_page(setting: dict, entries: list[Entry], floors: list[Entry], by_ratio: dict[str, list[float]]) -> str:
+    """The report in Markdown; every number in it comes from the measurements.
+
+    Args:
+        setting: what the numbers depend on, as the command's JSON holds it.
+        entries, floors: in any order.
+        by_ratio: by name, masked PSNR in dB at each of the setting's ratios.
+    """
     return "\n".join(
         [
             f"# Models on the same masks: {setting['dataset']}",
@@ -22,7 +35,8 @@ def make_page(setting: dict, entries: list[Entry], floors: list[Entry]) -> str:
             *quality_table(ranked(entries), ranked(floors)),
             "",
             "Masked MSE and PSNR are of the hidden pixels alone, ± one standard error over images; PSNR and SSIM of "
-            "the completed picture flatter, since its visible pixels are right by construction. k-NN "
+            "the completed picture flatter, since its visible pixels are right by construction. Higher is better, but "
+            f"for the MSE{', LPIPS and FID' if perceptual_columns(entries + floors) else ''}. k-NN "
             f"(20 neighbours, cosine) and linear probe are accuracies on the test images' labels from "
             f"{setting['probe_images']:,} training images, from the mean of the patch tokens with nothing hidden.",
             "",
@@ -32,8 +46,9 @@ def make_page(setting: dict, entries: list[Entry], floors: list[Entry]) -> str:
             "",
             *cost_table(ranked(entries)),
             "",
-            f"FLOPs are counted for one image, memory for a float32 training step of 64 images. Training time is the "
-            f"card's, on the device that it names; rebuilding was timed on {setting['device']}.",
+            f"FLOPs are counted for one image, memory for a float32 training step of {SPEED_BATCH} images. Training "
+            "time is the card's, at most so much where the machine did other work meanwhile. Speeds were measured for "
+            f"this page, {SPEED_BATCH} images at once in float32, on {setting['device']}.",
             "",
             "## The same pictures, the same masks",
             "",
@@ -43,7 +58,10 @@ def make_page(setting: dict, entries: list[Entry], floors: list[Entry]) -> str:
             "",
             f"![Masked PSNR against the share of patches hidden]({NAME}-ratios.png)",
             "",
-            f"On {setting['ratio_images']:,} of the images. All models were trained at {setting['ratio']:.0%} only.",
+            *ratio_table(setting["ratios"], ranked(entries) + ranked(floors), by_ratio),
+            "",
+            f"Masked PSNR in dB, on {setting['ratio_images']:,} of the images. Each model was trained at one share "
+            f"only, the others show how far that carries. {over_ratios(setting['ratios'], entries, by_ratio)}",
             "",
             "## Reading it",
             "",
@@ -53,20 +71,30 @@ def make_page(setting: dict, entries: list[Entry], floors: list[Entry]) -> str:
     )
 
 
+def perceptual_columns(entries: list[Entry]) -> dict[str, str]:
+    """Headers of LPIPS and FID of the completed picture, by metric, as far as they were measured."""
+    wanted = [*(f"completed_lpips_{net}" for net in LPIPS_NETS), "completed_fid"]
+    return {name: METRICS[name].label for name in wanted if any(name in entry.metrics for entry in entries)}
+
+
 def quality_table(entries: list[Entry], floors: list[Entry]) -> list[str]:
     """Lines of a Markdown table."""
-    head = "| | masked MSE | masked PSNR | completed PSNR | completed SSIM | k-NN | linear probe |"
-    return [head, "|---|---:|---:|---:|---:|---:|---:|", *(_quality_row(entry) for entry in entries + floors)]
+    further = perceptual_columns(entries + floors)
+    columns = ["masked MSE", "masked PSNR", "completed PSNR", "completed SSIM", *further.values(), "k-NN"]
+    head = f"| | {' | '.join(columns)} | linear probe |"
+    rule = "|---|" + "---:|" * (len(columns) + 1)
+    return [head, rule, *(_quality_row(entry, further) for entry in entries + floors)]
 
 
-def _quality_row(entry: Entry) -> str:
+def _quality_row(entry: Entry, further: Iterable[str]) -> str:
     metrics = entry.metrics
     cells = [
-        f"`{entry.name}`" if entry.card else entry.name,
+        called(entry),
         f"{metrics['masked_mse']:.5f}",
         f"{metrics['masked_psnr']:.2f} ± {metrics['masked_psnr_standard_error']:.2f} dB",
         f"{metrics['completed_psnr']:.2f} dB",
         f"{metrics['completed_ssim']:.3f}",
+        *(METRICS[name].format(metrics[name]) if name in metrics else "" for name in further),
         *(f"{entry.accuracy[key]:.1%}" if key in entry.accuracy else "" for key in ("knn", "linear")),
     ]
     return f"| {' | '.join(cells)} |"
@@ -76,7 +104,7 @@ def cost_table(entries: list[Entry]) -> list[str]:
     """Lines of a Markdown table."""
     head = (
         "| | parameters | rebuild, MFLOP | train, MFLOP | training memory, MiB | images seen | training time | "
-        "trained, images/s | rebuilt, images/s |"
+        "train, images/s | rebuild, images/s |"
     )
     return [head, "|---|" + "---:|" * 8, *(_cost_row(entry) for entry in entries)]
 
@@ -92,19 +120,47 @@ def _cost_row(entry: Entry) -> str:
         "" if peak is None else f"{peak / 2**20:,.0f}",
         "" if seen is None else f"{seen:,}",
         "" if seconds is None else f"{seconds / 60:,.0f} min",
-        f"{seen / seconds:,.0f}" if seen and seconds else "",
+        f"{cost['trained_per_second']:,.0f}",
         f"{cost['images_per_second']:,.0f}",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def ratio_table(ratios: list[float], entries: list[Entry], by_ratio: dict[str, list[float]]) -> list[str]:
+    """Lines of a Markdown table."""
+    rows = [f"| {called(entry)} | {' | '.join(f'{psnr:.2f}' for psnr in by_ratio[entry.name])} |" for entry in entries]
+    return [f"| | {' | '.join(f'{ratio:.0%}' for ratio in ratios)} |", "|---|" + "---:|" * len(ratios), *rows]
+
+
+def over_ratios(ratios: list[float], entries: list[Entry], by_ratio: dict[str, list[float]]) -> str:
+    """Where the best filler that learns nothing is ahead of how many models."""
+    floor = by_ratio["Navier-Stokes"]
+    where: dict[str, list[str]] = {}
+    for index, ratio in enumerate(ratios):
+        ahead = sum(floor[index] > by_ratio[entry.name][index] for entry in entries)
+        whom = "every model" if ahead == len(entries) else "no model" if not ahead else f"{ahead} of {len(entries)}"
+        where.setdefault(whom, []).append(f"{ratio:.0%}")
+    return f"Navier-Stokes is ahead of {'; of '.join(f'{whom} at {listed(at)}' for whom, at in where.items())}."
+
+
+def called(entry: Entry) -> str:
+    """A checkpoint's name as code, a floor's as it is."""
+    return f"`{entry.name}`" if entry.costs else entry.name
+
+
+def listed(words: Sequence[str]) -> str:
+    """a, b and c."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def reading(entries: list[Entry], floors: list[Entry]) -> list[str]:
     """Sentences that the numbers bear out, and what they cannot tell. ``entries`` are ranked."""
     sentences = [_against_floors(entries, floors)]
     sentences += [_ahead(difference(better, worse)) for better, worse in itertools.pairwise(entries)]
+    sentences += _further_apart(entries)
     sentences += [_bounded(entry) for entry in entries if entry.ceiling is not None]
     if len(entries) > 1:
-        sentences.append(_representation(entries))
+        sentences += [_by_ssim(entries), _representation(entries), _dearest(entries)]
     return [*sentences, *_limits(entries)]
 
 
@@ -113,8 +169,10 @@ def _against_floors(entries: list[Entry], floors: list[Entry]) -> str:
     below = [e.name for e in entries if e.errors.mean() >= floor.errors.mean() or not difference(e, floor).sure]
     psnr = f"{floor.name} ({floor.metrics['masked_psnr']:.2f} dB)"
     if not below:
+        gains = [entry.metrics["masked_psnr"] - floor.metrics["masked_psnr"] for entry in entries]
         return (
-            f"Every model beats {psnr}, the better of the fillers that learn nothing, beyond {SURE:g} standard errors."
+            f"Every model beats {psnr}, the better of the fillers that learn nothing, beyond {SURE:g} standard errors: "
+            f"by {min(gains):.2f} to {max(gains):.2f} dB."
         )
     return f"Not beyond {SURE:g} standard errors better than {psnr}, which learns nothing: {', '.join(below)}."
 
@@ -127,6 +185,32 @@ def _ahead(gap: Difference) -> str:
     )
 
 
+def _further_apart(entries: list[Entry]) -> list[str]:
+    """Pairs that no pair of neighbours speaks for: not neighbours, and not told apart."""
+    ranks = itertools.combinations(range(len(entries)), 2)
+    pairs = [(entries[a], entries[b]) for a, b in ranks if b - a > 1]
+    alike = [f"{a.name} from {b.name}" for a, b in pairs if not difference(a, b).sure]
+    return [f"Nor can these be told apart, which are no neighbours: {'; '.join(alike)}."] if alike else []
+
+
+def _by_ssim(entries: list[Entry]) -> str:
+    order = sorted(entries, key=lambda entry: -entry.metrics["completed_ssim"])
+    names = listed([f"{entry.name} ({entry.metrics['completed_ssim']:.3f})" for entry in order])
+    return f"SSIM puts them in {'the same' if order == entries else 'another'} order: {names}."
+
+
+def _dearest(entries: list[Entry]) -> str:
+    flops = sorted(entries, key=lambda entry: entry.costs["reconstruct_flops"])
+    speed = sorted(entries, key=lambda entry: entry.costs["images_per_second"])
+    more = flops[-1].costs["reconstruct_flops"] / flops[0].costs["reconstruct_flops"]
+    faster = speed[-1].costs["images_per_second"] / speed[0].costs["images_per_second"]
+    return (
+        f"To rebuild an image takes {flops[-1].name} {more:.1f} times the FLOPs of {flops[0].name}; the fastest here, "
+        f"{speed[-1].name}, rebuilds {faster:.1f} times as many images a second as {speed[0].name}. Equally many "
+        "images seen are not equally much computing."
+    )
+
+
 def _bounded(entry: Entry) -> str:
     return (
         f"{entry.name} draws with the codes of a tokenizer: with every code right it would reach "
@@ -136,20 +220,26 @@ def _bounded(entry: Entry) -> str:
 
 def _representation(entries: list[Entry]) -> str:
     best = max(entries, key=lambda entry: entry.accuracy["linear"])
-    accuracy, rank = f"{best.accuracy['linear']:.1%}", f"{entries.index(best) + 1} of {len(entries)}"
-    return (
-        f"The linear probe reads classes best from {best.name} ({accuracy}), whose reconstructions rank {rank}: "
-        "rebuilding well and knowing what a picture shows are not the same."
-    )
+    accuracy, rank = f"{best.accuracy['linear']:.1%}", entries.index(best) + 1
+    found = f"The linear probe reads classes best from {best.name} ({accuracy}), whose reconstructions rank {rank} of "
+    if rank == 1:
+        return f"{found}{len(entries)} too."
+    return f"{found}{len(entries)}: rebuilding well and knowing what a picture shows are not the same."
 
 
 def _limits(entries: list[Entry]) -> list[str]:
     seen = {entry.card.get("images_seen") for entry in entries}
     budget = f"{seen.pop():,} training images each" if len(seen) == 1 and None not in seen else "different budgets"
     largest = max(entry.costs["parameters"] for entry in entries)
+    kinds = {entry.card.get("model") for entry in entries}
+    own = [sentence for kind, sentence in OTHER_LOSSES.items() if kind in kinds]
     return [
+        "The standard errors are over test images and know nothing of another training. Of pairs that do not differ, "
+        f"about one in twenty exceeds {SURE:g} of them by chance.",
+        "Learning rates were chosen in short runs (checkpoints/README.md), which may have found a better one for some "
+        "models than for others; sizes, masks and budgets are not the papers', so no published number compares.",
         f"These are models of at most {largest:,} parameters after {budget}, one training run and one seed each: "
         "another seed may well change the order of neighbours. Nothing here says how they compare at full size.",
-        "The mean squared error rewards blur. A model whose loss is another one (SimMIM: absolute error; BEiT: codes) "
-        "is judged here by what it was not trained for.",
+        "The mean squared error rewards blur: it says little of how real a picture looks."
+        + (f" Judged here by what it was not trained for: {'; '.join(own)}." if own else ""),
     ]

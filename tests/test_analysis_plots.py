@@ -14,6 +14,7 @@ from PIL import Image
 import etviz
 from etviz import UsageError, analysis, checkpoints, plots
 from etviz.metrics import masked_mse, masked_psnr
+from etviz.plots.style import LINES
 from etviz.training import history_csv
 from tests.conftest import TINY
 from tests.test_plots import drawn, map_of, panels_with_map
@@ -162,6 +163,19 @@ def test_ratios_are_measured_on_the_same_masks_and_drawn(model, images):
         plots.ratio_curves(ratios, {"short": torch.zeros(1)})
     with pytest.raises(UsageError, match="One to 7 lines"):
         plots.ratio_curves(ratios, {})
+
+
+def test_floors_are_grey_and_dashed_and_take_no_colour():
+    psnr = {name: torch.arange(2.0) for name in ("first", "floor", "second")}
+    (axes,) = plots.ratio_curves((0.25, 0.5), psnr, floors=["floor"]).axes
+    first, floor, second = axes.get_lines()
+    assert [line.get_linestyle() for line in (first, floor, second)] == ["-", "--", "-"]
+    assert (first.get_color(), second.get_color()) == LINES[:2]
+    assert floor.get_color() not in LINES
+    eight = {str(i): torch.zeros(2) for i in range(8)}
+    assert len(plots.ratio_curves((0.25, 0.5), eight, floors=["7"]).axes[0].get_lines()) == 8
+    with pytest.raises(UsageError, match="not 8"):
+        plots.ratio_curves((0.25, 0.5), eight)
 
 
 def test_descents_are_compared_by_their_mean_energies(model, images, mask):

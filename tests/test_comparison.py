@@ -12,8 +12,14 @@ import etviz
 from etviz import UsageError, compare, comparison, comparison_page
 from etviz.checkpoints import save_checkpoint
 from etviz.comparison import Entry, difference, make_split, measure_floor, measure_model
-from etviz.metrics import evaluate_model, evaluation_masks, summarize
+from etviz.metrics import evaluate_model, evaluation_masks, masked_mse, summarize
 from tests.conftest import TINY
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch):
+    """Timing without waiting; every rate is still measured."""
+    monkeypatch.setattr(comparison, "SPEED_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -37,18 +43,20 @@ def entry(name, errors, **card):
         errors=errors,
         metrics=summarize(values),
         accuracy={"knn": 0.3, "linear": 0.4},
-        costs=costs | {"images_per_second": 123.4},
+        costs=costs | {"images_per_second": 123.4, "trained_per_second": 56.7},
         card={"images_seen": 768_000, "seconds": 3600, **card},
     )
 
 
 def test_a_model_is_measured_as_evaluate_does(model, dataset):
     split = make_split(dataset, 0.85, 64, seed=3, images=20, probe=50)
+    weights = {name: weight.clone() for name, weight in model.named_parameters()}
     found = measure_model("mine", model, {"images_seen": 5}, split)
     expected = evaluate_model(model, dataset.test_images[:20], mask_seed=3)
     assert {name: found.metrics[name] for name in expected} == pytest.approx(expected)
     assert found.costs["parameters"] == sum(p.numel() for p in model.parameters())
-    assert found.costs["images_per_second"] > 0
+    assert found.costs["images_per_second"] > found.costs["trained_per_second"] > 0
+    torch.testing.assert_close(dict(model.named_parameters()), weights)  # timing a training step trains a copy
     assert found.ceiling is None
     assert set(found.accuracy) == {"knn", "linear"}
     assert all(0 <= value <= 1 for value in found.accuracy.values())
@@ -66,6 +74,19 @@ def test_other_patches_than_the_masks_are_refused(dataset):
     coarse = etviz.create_model("et", **TINY, patch_size=8)
     with pytest.raises(UsageError, match="coarse has 16 patches, and the masks have 64"):
         measure_model("coarse", coarse, {}, split)
+
+
+def test_an_autoencoder_is_refused(dataset):
+    split = make_split(dataset, 0.85, 64, seed=0, images=4, probe=10)
+    with pytest.raises(UsageError, match="codes is an autoencoder"):
+        measure_model("codes", etviz.create_model("tokenizer", width=16, depth=1), {}, split)
+
+
+def test_speed_is_the_median_of_calls_after_one_to_warm_up(monkeypatch):
+    calls, clock = [], iter([4.0, 50.0, 3.0, 5.0, 6.0, 0.0, 0.0])
+    monkeypatch.setattr(comparison, "_seconds", lambda function: (function(), next(clock))[1])
+    assert comparison._median_seconds(lambda: calls.append(0)) == 5.0
+    assert len(calls) == 1 + 5
 
 
 def test_floors_are_measured_alike(dataset):
@@ -117,6 +138,80 @@ def test_the_reading_follows_the_numbers():
     assert "different budgets" in comparison_page.reading([*entries, entry("x", best, images_seen=3)], [floor])[-2]
 
 
+def test_the_reading_names_pairs_that_are_no_neighbours():
+    rng = np.random.default_rng(3)
+    base = rng.gamma(4.0, 0.005, 400)
+    wobble = [rng.normal(0, 0.004, 400) for _ in range(2)]
+    near = [base + noise - noise.mean() + shift for noise, shift in zip(wobble, (1e-5, 2e-5), strict=True)]
+    entries = [entry("a", base), entry("b", near[0]), entry("c", near[1]), entry("d", base + 0.005)]
+    assert ttest_rel(base, near[1]).pvalue > 0.5
+    (apart,) = [
+        line for line in comparison_page.reading(entries, [entry("floor", base * 2)]) if "no neighbours" in line
+    ]
+    assert apart.endswith("no neighbours: a from c.")
+    clear = [entry(name, base + shift) for name, shift in (("a", 0), ("b", 0.01), ("c", 0.02))]
+    assert not any("no neighbours" in line for line in comparison_page.reading(clear, [entry("floor", base * 9)]))
+
+
+def test_the_reading_names_extremes_and_order_by_other_measures():
+    errors = np.linspace(0.01, 0.03, 50)
+    first, second = entry("first", errors, model="beit"), entry("second", errors + 0.01, model="et")
+    second.costs |= {"reconstruct_flops": 5e6, "images_per_second": 12.34}
+    second.metrics["completed_ssim"], first.accuracy["linear"] = 0.6, 0.5
+    text = "\n".join(comparison_page.reading([first, second], [entry("floor", errors + 0.1)]))
+    assert "takes second 2.5 times the FLOPs of first; the fastest here, first, rebuilds 10.0 times" in text
+    assert "SSIM puts them in another order: second (0.600) and first (0.500)." in text
+    assert "best from first (50.0%), whose reconstructions rank 1 of 2 too." in text
+    assert "BEiT, by the cross-entropy" in text
+    assert "SimMIM" not in text
+    gains = [-10 * np.log10(errors.mean() + more) + 10 * np.log10(errors.mean() + 0.1) for more in (0.01, 0)]
+    assert f"by {gains[0]:.2f} to {gains[1]:.2f} dB." in text
+
+
+def test_where_navier_stokes_is_ahead_is_counted():
+    entries = [entry("a", [0.01, 0.02]), entry("b", [0.01, 0.02])]
+    by_ratio = {"a": [20.0, 18.0, 15.0, 11.0], "b": [21.0, 16.0, 14.0, 12.0], "Navier-Stokes": [22.0, 17.0, 13.0, 10.0]}
+    text = comparison_page.over_ratios([0.1, 0.4, 0.7, 0.9], entries, by_ratio)
+    assert text == "Navier-Stokes is ahead of every model at 10%; of 1 of 2 at 40%; of no model at 70% and 90%."
+
+
+def test_perceptual_metrics_are_columns_where_they_were_measured():
+    plain, full = entry("plain", [0.01, 0.02]), entry("full", [0.02, 0.03])
+    assert "LPIPS" not in comparison_page.quality_table([plain], [])[0]
+    full.metrics |= {"completed_lpips_alex": 0.12345, "completed_fid": 67.891}
+    head, _, first, second = comparison_page.quality_table([plain, full], [])
+    columns = [cell.strip() for cell in head.split("|")[1:-1]]
+    cells = [dict(zip(columns, [c.strip() for c in row.split("|")[1:-1]], strict=True)) for row in (first, second)]
+    lpips, fid = (next(column for column in columns if word in column) for word in ("LPIPS", "FID"))
+    assert (cells[1][lpips], cells[1][fid]) == ("0.1235", "67.891")
+    assert (cells[0][lpips], cells[0][fid]) == ("", "")
+
+
+class CountingMeter:
+    """Stands in for a network's metric: how many images it was shown."""
+
+    def start(self):
+        self.seen = 0
+
+    def update(self, images, completed, raw):
+        self.seen += len(images)
+        return {"completed_lpips_alex": torch.full((len(images),), 0.25)}
+
+    def finish(self):
+        return {"completed_fid": float(self.seen)}
+
+
+def test_meters_see_every_image_of_models_and_floors(model, dataset):
+    split = make_split(dataset, 0.85, 64, seed=0, images=12, probe=20)
+    meters = [CountingMeter()]
+    measured = [
+        measure_floor("visible mean", split, meters=meters),
+        measure_model("m", model, {}, split, meters=meters),
+    ]
+    for found in measured:
+        assert (found.metrics["completed_fid"], found.metrics["completed_lpips_alex"]) == (12.0, 0.25)
+
+
 def test_the_command_writes_page_figures_and_json(model, archive, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("ETVIZ_CHECKPOINTS", str(tmp_path / "shipped"))
     card = {"dataset": str(archive), "images_seen": 640, "seconds": 2.0}
@@ -132,9 +227,30 @@ def test_the_command_writes_page_figures_and_json(model, archive, tmp_path, monk
         row = next(line for line in page.splitlines() if line.startswith((f"| `{name}` ", f"| {name} ")))
         assert f"{found['metrics']['masked_mse']:.5f}" in row
         assert f"{found['metrics']['masked_psnr']:.2f} ±" in row
+        shares = [line for line in page.splitlines() if line.startswith((f"| `{name}` ", f"| {name} "))][-1]
+        assert shares.split("|")[2:-1] == [f" {psnr:.2f} " for psnr in found["psnr_by_ratio"]]
+    images, mask = etviz.load_dataset(str(archive)).test_images[:3].float() / 255, evaluation_masks(3, 0.4, 64, 0)
+    psnr = masked_mse(images, model.reconstruct(images, mask), mask).mean().log10().item() * -10
+    assert report["entries"]["one"]["psnr_by_ratio"][report["ratios"].index(0.4)] == pytest.approx(psnr, abs=1e-4)
     pictures = re.findall(r"\]\((\S+\.png)\)", page)
     assert len(pictures) == 3
     assert all((out / picture).stat().st_size > 1000 for picture in pictures)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [("[one,one]", "'one' is named twice"), ("[a,b,c,d,e,f,g,h]", "7 models apart, not 8"), ("[[a]]", "takes a word")],
+)
+def test_checkpoints_that_cannot_be_shown_are_refused(names, message, tmp_path):
+    with pytest.raises(UsageError, match=message):
+        compare.main([f"checkpoints={names}", f"out={tmp_path}", "device=cpu"])
+
+
+def test_a_shipped_tokenizer_is_passed_over(model, tmp_path, monkeypatch):
+    monkeypatch.setenv("ETVIZ_CHECKPOINTS", str(tmp_path))
+    save_checkpoint(model, tmp_path / "one", {"dataset": "cifar10"})
+    save_checkpoint(etviz.create_model("tokenizer", width=16, depth=1), tmp_path / "codes", {"dataset": "cifar10"})
+    assert compare.chosen(None, "cifar10") == ["one"]
 
 
 def test_nothing_to_compare_is_one_sentence(tmp_path, monkeypatch):

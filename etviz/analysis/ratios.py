@@ -39,7 +39,7 @@ def psnr_by_ratio(
     """
     errors: dict[str, list[Tensor]] = {name: [] for name in fills}
     for ratio in ratios:
-        mask = make_mask(len(images), ratio, num_patches, torch.Generator().manual_seed(seed))
+        mask = make_mask(len(images), ratio, num_patches, torch.Generator().manual_seed(seed)).to(images.device)
         if not mask.any():
             raise UsageError(f"A ratio of {ratio} hides none of {num_patches} patches: there is no error to measure.")
         for name, fill in fills.items():
