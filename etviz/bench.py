@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 import etviz
-from etviz.checkpoints import make_place, write_text
-from etviz.commands import load_config, path_option, pick_device, positive_number, run, whole_number
+from etviz.checkpoints import write_text
+from etviz.commands import file_option, load_config, pick_device, positive_number, run, whole_number
 from etviz.costs import count_flops, training_step
 from etviz.errors import UsageError
 from etviz.models import MaskedImageModel
@@ -35,7 +35,7 @@ def main(argv: list[str]) -> None:
     device = pick_device(config["device"])
     batch = whole_number("batch_size", config["batch_size"], least=1)
     seconds = positive_number("seconds", config["seconds"])
-    file = None if config["json"] is None else make_place(path_option("json", config["json"]))  # before the long part
+    file = file_option("json", config["json"])
     torch.manual_seed(0)
     model = etviz.create_model(config["model"], step_size=0.1, init_scale=0.07).to(device).eval()
     report = measure(model, batch, seconds)

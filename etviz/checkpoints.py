@@ -60,6 +60,13 @@ def find_checkpoint(name_or_path: str | os.PathLike) -> Path:
     return path
 
 
+def check_named_once(names: list[str]) -> None:
+    """Raise `UsageError` where several checkpoints are asked for and one of them twice."""
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"The checkpoint {twice!r} is named twice.")
+
+
 def load_model(name_or_path: str | os.PathLike, snapshot: str | None = None) -> MaskedImageModel:
     """A trained model, on the CPU and in evaluation mode.
 

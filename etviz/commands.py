@@ -22,6 +22,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from etviz.checkpoints import make_place
 from etviz.errors import UsageError
 
 CONF = "etviz.conf"
@@ -128,6 +129,15 @@ def word(name: str, value) -> str:
 def path_option(name: str, value) -> Path:
     """``value`` as a path, ~ expanded where there is such a home. `UsageError` as `word`."""
     return Path(os.path.expanduser(word(name, value)))
+
+
+def file_option(name: str, value) -> Path | None:
+    """``value`` as a file to write, its folder made; None for null. Asked before the long part of a command.
+
+    Raises:
+        UsageError: as `path_option`, or it is no place to write to.
+    """
+    return None if value is None else make_place(path_option(name, value))
 
 
 # ---- reading overrides -------------------------------------------------------------------------------------------

@@ -4,18 +4,14 @@ The shipped models that were trained on one dataset, on the same test images und
 with its figures and comparison.json into a folder. --help lists every option.
 """
 
-import io
-from pathlib import Path
-
 import torch
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import etviz
 from etviz import analysis, plots
 from etviz.analysis import ClassMeans
-from etviz.checkpoints import list_checkpoints, load_card, make_folder, write_bytes, write_text
+from etviz.checkpoints import check_named_once, list_checkpoints, load_card, make_folder, write_bytes, write_text
 from etviz.checkpoints import load_config as load_checkpoint_config
 from etviz.commands import load_config, path_option, pick_device, run, whole_number, word
 from etviz.comparison import FLOORS, Entry, make_split, measure_floor, measure_model
@@ -25,7 +21,7 @@ from etviz.errors import UsageError
 from etviz.evaluate import find_meters
 from etviz.evaluation import dump, finite
 from etviz.models import MODELS
-from etviz.plots.style import LINES
+from etviz.plots.style import LINES, figure_bytes
 from etviz.training import describe_device
 
 GRID_IMAGES = 6
@@ -64,7 +60,7 @@ def main(argv: list[str]) -> None:
         curves = analysis.psnr_by_ratio(fills, shown, RATIOS, num_patches=first.num_patches, seed=seed)
 
     images, masks = to_float(split.images[:GRID_IMAGES].to(device)), split.masks[:GRID_IMAGES].to(device)
-    filled = {name: fill(images, masks.to(device)) for name, fill in fills.items()}
+    filled = {name: fill(images, masks) for name, fill in fills.items()}
     figures = {
         "psnr": plots.class_dots(as_means(entries + floors), [e.name for e in entries + floors], average=False),
         "ratios": plots.ratio_curves(RATIOS, curves, floors=FLOORS),
@@ -73,7 +69,7 @@ def main(argv: list[str]) -> None:
     setting = describe(config, dataset.name, split, few, device) | {"left_out": left_out}
     by_ratio = {name: values.tolist() for name, values in curves.items()}
     for name, figure in figures.items():
-        _write_figure(out / f"{NAME}-{name}.png", figure)
+        write_bytes(out / f"{NAME}-{name}.png", figure_bytes(figure, dpi=150, facecolor="white"))
     write_text(out / f"{NAME}.json", dump(as_json(setting, entries, floors, by_ratio)) + "\n")
     write_text(out / f"{NAME}.md", make_page(setting, entries, floors, by_ratio))
     print(out / f"{NAME}.md")
@@ -91,9 +87,7 @@ def chosen(names: list | None, dataset: str) -> list[str]:
         found = [word("checkpoints", name) for name in (names if isinstance(names, list) else [names])]
     if not found:
         raise UsageError(f"No shipped checkpoint was trained on {dataset}: name some, as checkpoints=[NAME,NAME].")
-    twice = [name for name in found if found.count(name) > 1]
-    if twice:
-        raise UsageError(f"The checkpoint {twice[0]!r} is named twice.")
+    check_named_once(found)
     if len(found) > len(LINES):
         some = ",".join(found[:2])
         raise UsageError(
@@ -140,12 +134,6 @@ def as_json(setting: dict, entries: list[Entry], floors: list[Entry], by_ratio: 
         e.name: {key: getattr(e, key) for key in kept} | {"psnr_by_ratio": by_ratio[e.name]} for e in entries + floors
     }
     return finite(setting | {"entries": found})
-
-
-def _write_figure(path: Path, figure: Figure) -> None:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=150, facecolor="white")
-    write_bytes(path, file.getvalue())
 
 
 def _progress() -> Progress:

@@ -115,10 +115,7 @@ def quality(
 ) -> tuple[Tensor, dict[str, float]]:
     """Masked MSE of each image, and the metrics of all together."""
     values = measure(fill, split.images, split.masks, device=device, progress=progress, meters=meters)
-    metrics = summarize(values)
-    for meter in meters:
-        metrics |= meter.finish()
-    return values["masked_mse"], metrics
+    return values["masked_mse"], summarize(values, meters)
 
 
 def probe(model: MaskedImageModel, split: Split) -> dict[str, float]:

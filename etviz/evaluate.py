@@ -17,8 +17,8 @@ from rich.table import Table
 
 import etviz
 from etviz import checkpoints
-from etviz.checkpoints import make_place, write_text
-from etviz.commands import load_config, path_option, pick_device, run, whole_number, word
+from etviz.checkpoints import check_named_once, write_text
+from etviz.commands import file_option, load_config, path_option, pick_device, run, whole_number, word
 from etviz.data import Dataset, load_dataset
 from etviz.errors import UsageError
 from etviz.evaluation import (
@@ -31,6 +31,7 @@ from etviz.evaluation import (
     finite,
     groupings,
     over_seeds,
+    paired_words,
 )
 from etviz.masks import num_hidden
 from etviz.metric_info import METRICS
@@ -48,7 +49,7 @@ def main(argv: list[str]) -> None:
     config, names = read_options(argv)
     seeds = mask_seeds(config)
     limit = None if config["images"] is None else whole_number("images", config["images"], least=1)
-    file = None if config["json"] is None else make_place(path_option("json", config["json"]))  # before the long part
+    file = file_option("json", config["json"])
     folder = None if config["report"] is None else report_folder(config["report"], config["force"])
     console = Console(stderr=True)
     device = pick_device(config["device"])
@@ -98,9 +99,7 @@ def read_options(argv: list[str]) -> tuple[dict, list[str]]:
     options = [flags.get(argument, argument) for argument in argv if argument not in names]
     if names and any(option.startswith("checkpoint=") for option in options):
         raise UsageError(f"Name checkpoints either as checkpoint=NAME or without it: {names[0]!r} is one too many.")
-    twice = {name for name in names if names.count(name) > 1}
-    if twice:
-        raise UsageError(f"The checkpoint {min(twice)!r} is named twice.")
+    check_named_once(names)
     if not names:
         config = load_config("commands/evaluate", options)
         return config, [str(config["checkpoint"])]
@@ -283,11 +282,8 @@ def make_paired_tables(rows: list[dict]) -> list[Table]:
 
 def paired_cells(row: dict) -> list[str]:
     """Difference, interval, share of images on which the first is better, and both p values, as a table says them."""
-    info = METRICS[row["metric"]]
-    low, high, difference = (f"{row[name]:+.{info.decimals}f}" for name in ("low", "high", "difference"))
-    better = row["first_larger"] if info.better == "higher" else 1 - row["first_larger"]
-    p_values = ["< 0.001" if row[name] < 0.001 else f"{row[name]:.3f}" for name in ("t_test_holm", "wilcoxon_holm")]
-    return [difference, f"{low}..{high}", f"{better:.1%}", *p_values]
+    difference, low, high, better, p_values = paired_words(row)
+    return [difference, f"{low}..{high}", better, *p_values]
 
 
 def _add_columns(table: Table, name: str, *numbers: str) -> None:

@@ -14,6 +14,7 @@ from etviz.analysis.classes import mean_by_class, psnr_by_class
 from etviz.analysis.paired import holm, paired_difference
 from etviz.data import CIFAR100_CLASSES, CIFAR100_SUPERCLASSES, Dataset, coarse_labels
 from etviz.errors import UsageError
+from etviz.metric_info import METRICS
 from etviz.metrics import PARTS, Meter, measure_model, psnr_of_mse, standard_error, summarize
 from etviz.models import MaskedImageModel
 
@@ -68,10 +69,7 @@ def evaluate_seeds(
         options = {"ratio": ratio, "mask_seed": seed, "meters": meters, "progress": tell if progress else None}
         values = measure_model(model, images, **options, **settings)
         first = values if first is None else first
-        scores = summarize(values)
-        for meter in meters:
-            scores |= meter.finish()
-        by_seed.append(scores)
+        by_seed.append(summarize(values, meters))
     return Evaluation(ratio=ratio, mask_seeds=list(mask_seeds), values=first, by_seed=by_seed)
 
 
@@ -155,6 +153,20 @@ def compare(evaluations: dict[str, Evaluation]) -> list[dict]:
             corrected = {"t_test_holm": t_test, "wilcoxon_holm": wilcoxon}
             rows.append({"first": a, "second": b, "metric": metric, **asdict(one), **corrected})
     return rows
+
+
+def paired_words(row: dict) -> tuple[str, str, str, str, list[str]]:
+    """A row of `compare` as tables say it.
+
+    Returns:
+        The difference and both ends of its interval with their signs, the share of images on which the first model is
+        better, and both corrected p values.
+    """
+    info = METRICS[row["metric"]]
+    difference, low, high = (f"{row[name]:+.{info.decimals}f}" for name in ("difference", "low", "high"))
+    better = row["first_larger"] if info.better == "higher" else 1 - row["first_larger"]
+    p_values = ["< 0.001" if row[name] < 0.001 else f"{row[name]:.3f}" for name in ("t_test_holm", "wilcoxon_holm")]
+    return difference, low, high, f"{better:.1%}", p_values
 
 
 def paired_columns(evaluation: Evaluation) -> dict[str, Tensor]:

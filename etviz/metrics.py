@@ -27,6 +27,7 @@ SSIM_MIN_SIZE = 6  # the 11x11 Gaussian window is padded by reflecting 5 pixels,
 Reconstruct = Callable[[Tensor, Tensor], Tensor]  # images (B, C, H, W), mask (B, N) -> (B, C, H, W)
 Progress = Callable[[int, int], None]  # images done, images in all
 PARTS = ("masked", "completed", "raw")
+DB_OF_RELATIVE_ERROR = 10 / math.log(10)  # d(10 log10 x) = this * dx / x
 SSIM_CHUNK = 25  # images at once on a CPU: their windows stay in its cache, which is three times as fast as 250
 
 
@@ -155,14 +156,12 @@ def evaluate_model(model: MaskedImageModel, images: Tensor, **settings) -> dict[
         model, images, settings: as `measure_model` takes them.
 
     Returns:
-        `summarize`'s dict, and what the meters know of all images together.
+        `summarize`'s dict.
 
     Raises:
         UsageError: there are no images, they do not fit the model, or the ratio hides no patch at all.
     """
-    values = measure_model(model, images, **settings)
-    together = [meter.finish() for meter in settings.get("meters", ())]
-    return {name: value for scores in (summarize(values), *together) for name, value in scores.items()}
+    return summarize(measure_model(model, images, **settings), settings.get("meters", ()))
 
 
 def measure_model(
@@ -279,8 +278,12 @@ def measure(
     return {name: torch.cat([batch[name] for batch in batches]).cpu().double() for name in batches[0]}
 
 
-def summarize(values: dict[str, Tensor]) -> dict[str, float]:
-    """Average the metrics of single images, a dict of (n,) tensors from `measure`.
+def summarize(values: dict[str, Tensor], meters: Sequence[Meter] = ()) -> dict[str, float]:
+    """Average the metrics of single images, and finish those of all together.
+
+    Args:
+        values: (n,) tensors by name, from `measure`.
+        meters: those that went through it.
 
     Returns:
         masked_mse: mean over images; every image hides equally many pixels, so it is also the mean over hidden pixels.
@@ -290,6 +293,7 @@ def summarize(values: dict[str, Tensor]) -> dict[str, float]:
         completed_ssim, raw_ssim, ...: means over images of whatever else was measured.
         ..._standard_error: of each, over images. Absent for a single image. That of masked_psnr follows from that of
         the mean error to first order (the delta method): 10 / ln 10 times its relative standard error.
+        And what the meters know of all images together.
     """
     summary = {}
     for part in PARTS:
@@ -301,12 +305,14 @@ def summarize(values: dict[str, Tensor]) -> dict[str, float]:
         if len(errors) > 1:
             relative = standard_error(errors) / errors.mean()  # a tensor: NaN, not an error, where all are 0
             summary[f"{part}_mse_standard_error"] = standard_error(errors)
-            summary[f"{part}_psnr_standard_error"] = 10 / math.log(10) * relative.item()
+            summary[f"{part}_psnr_standard_error"] = DB_OF_RELATIVE_ERROR * relative.item()
             summary[f"{part}_psnr_image_mean_standard_error"] = standard_error(by_image)
     for name in [name for name in values if not name.endswith("_mse")]:
         summary[name] = values[name].mean().item()
         if len(values[name]) > 1:
             summary[f"{name}_standard_error"] = standard_error(values[name])
+    for meter in meters:
+        summary |= meter.finish()
     return summary
 
 

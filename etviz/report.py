@@ -22,7 +22,7 @@ from etviz import plots
 from etviz.analysis.classes import psnr_by_class
 from etviz.checkpoints import write_text
 from etviz.data import Dataset, to_float
-from etviz.evaluation import STANDARD_ERROR, Evaluation, dump, groupings
+from etviz.evaluation import STANDARD_ERROR, Evaluation, dump, groupings, paired_words
 from etviz.metric_info import METRICS
 from etviz.metrics import evaluation_masks, psnr_of_mse
 from etviz.models import MaskedImageModel
@@ -264,20 +264,13 @@ def paired_table(rows: list[dict]) -> str:
     head = ["first", "second", "metric", "first - second", "95% interval", "first better on", "t-test p", "Wilcoxon p"]
     body = []
     for row in rows:
-        info = METRICS[row["metric"]]
-        difference, low, high = (f"{row[name]:+.{info.decimals}f}" for name in ("difference", "low", "high"))
-        better = row["first_larger"] if info.better == "higher" else 1 - row["first_larger"]
-        tests = (_p_value(row[name]) for name in ("t_test_holm", "wilcoxon_holm"))
-        names = escape(row["first"]), escape(row["second"]), escape(info.label)
-        body.append([*names, difference, f"{low} to {high}", f"{better:.1%}", *tests])
+        difference, low, high, better, p_values = paired_words(row)
+        names = row["first"], row["second"], METRICS[row["metric"]].label
+        body.append([escape(cell) for cell in (*names, difference, f"{low} to {high}", better, *p_values)])
     text = (
         "Over the same images and masks. The interval is a bootstrap's; p values are Holm's over all pairs of a metric."
     )
     return _section("Paired differences", _table(head, body, names=3), text)
-
-
-def _p_value(p: float) -> str:
-    return "&lt; 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def seed_table(report: dict) -> str:

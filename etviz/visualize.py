@@ -4,7 +4,6 @@ Writes reconstruction.png, and for models that descend an energy film.gif, film.
 attention_heads.png, and prints their paths. --help lists every option.
 """
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from etviz.evaluate import load_test_split
 from etviz.masks import grid_side
 from etviz.metrics import evaluation_masks
 from etviz.models import MaskedImageModel, Trace
+from etviz.plots.style import figure_bytes
 
 FIRST_IMAGES = 8  # drawn unless others are asked for
 MAX_IMAGES = 16  # in one picture: more are too small to see
@@ -96,9 +96,7 @@ def energy_traces(model: MaskedImageModel, images: Tensor, masks: Tensor, descen
 
 def _report(path: Path, figure: Figure) -> None:
     """Write a figure as PNG, atomically, and print its path."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    write_bytes(path, file.getvalue())
+    write_bytes(path, figure_bytes(figure))
     print(path)
 
 

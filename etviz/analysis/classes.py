@@ -6,9 +6,7 @@ import torch
 from torch import Tensor
 
 from etviz.errors import UsageError
-from etviz.metrics import psnr_of_mse
-
-DB_OF_RELATIVE_ERROR = 10 / torch.log(torch.tensor(10.0, dtype=torch.float64)).item()  # d(10 log10 x) = this * dx / x
+from etviz.metrics import DB_OF_RELATIVE_ERROR, psnr_of_mse
 
 
 @dataclass(kw_only=True)

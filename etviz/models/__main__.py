@@ -11,8 +11,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from etviz.checkpoints import make_place, write_text
-from etviz.commands import CONF, load_config, path_option, pick_device, run, whole_number
+from etviz.checkpoints import write_text
+from etviz.commands import CONF, file_option, load_config, pick_device, run, whole_number
 from etviz.costs import costs
 from etviz.errors import UsageError
 from etviz.models import create_model
@@ -24,7 +24,7 @@ def main(argv: list[str]) -> None:
     config = load_config("commands/models", argv)
     device = pick_device(config["device"])
     batch = whole_number("batch_size", config["batch_size"], least=1)
-    file = None if config["json"] is None else make_place(path_option("json", config["json"]))  # before the long part
+    file = file_option("json", config["json"])
     report = {"device": describe_device(device), "torch": torch.__version__, "batch_size": batch, "presets": {}}
     for preset in chosen_presets(config["presets"]):
         options = load_config("config", [f"model={preset}"])["model"]

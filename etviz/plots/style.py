@@ -24,15 +24,20 @@ class NotebookFigure(Figure):
     """A Figure that a notebook shows without any magic, sharp on dense screens and small in the file."""
 
     def _repr_png_(self) -> tuple[bytes, dict]:
-        file = io.BytesIO()
-        self.savefig(file, format="png", dpi=NOTEBOOK_DPI)
         width, height = (round(CSS_DPI * inches) for inches in self.get_size_inches())
-        return file.getvalue(), {"width": width, "height": height}
+        return figure_bytes(self, NOTEBOOK_DPI), {"width": width, "height": height}
 
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure of ``width`` by ``height`` inches that keeps its own layout tight."""
     return NotebookFigure(figsize=(width, height), dpi=DPI, layout="constrained")
+
+
+def figure_bytes(figure: Figure, dpi: float | None = None, **options) -> bytes:
+    """A figure as a PNG, at ``dpi`` or its own; ``options`` as its savefig takes them."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=dpi or "figure", **options)
+    return file.getvalue()
 
 
 def show_image(axes: Axes, image: Tensor) -> None:

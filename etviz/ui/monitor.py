@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from etviz.checkpoints import find_checkpoint, list_checkpoints, load_history
 from etviz.errors import UsageError
+from etviz.plots.style import figure_bytes
 from etviz.plots.training import training_curves
 from etviz.training import Callback, State, read_history
-from etviz.ui.readings.export import figure_bytes
 from etviz.ui.runs import read_run
 
 DPI, CSS_DPI = 144, 96

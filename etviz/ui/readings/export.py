@@ -13,6 +13,7 @@ from etviz.errors import UsageError
 from etviz.masks import mask_to_hex, mask_to_image
 from etviz.plots.film import complete_frames, film_bytes, film_strip
 from etviz.plots.grids import hide_patches
+from etviz.plots.style import figure_bytes
 from etviz.ui.payload import to_bytes
 from etviz.ui.readings.descent import read_descent
 from etviz.ui.replay import replay_page
@@ -102,13 +103,6 @@ def picture_bytes(picture: Image.Image) -> bytes:
     """A picture as a PNG."""
     file = io.BytesIO()
     picture.save(file, "PNG")
-    return file.getvalue()
-
-
-def figure_bytes(figure, dpi: float | None = None) -> bytes:
-    """A matplotlib Figure as a PNG, at ``dpi`` or its own."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=dpi or "figure")
     return file.getvalue()
 
 
