@@ -32,7 +32,13 @@ seen = []
 explorer.observe(lambda change: seen.append(etviz.mask_to_hex(change.new)), "mask")
 explorer
 """
-READ = "print(etviz.mask_to_hex(explorer.mask), explorer.image_index, explorer.trace.energy[0, -1].item(), len(seen))"
+READ = """
+import time
+deadline = time.monotonic() + 20
+while not seen and time.monotonic() < deadline:
+    time.sleep(0.05)  # JupyterLab gives a widget's messages to a thread of their own, which cells do not wait for
+print(etviz.mask_to_hex(explorer.mask), explorer.image_index, explorer.trace.energy[0, -1].item(), len(seen))
+"""
 SET = 'explorer.image_index = 2; explorer.mask = etviz.half_mask(1); explorer.settings = {"steps": 5}'
 
 
