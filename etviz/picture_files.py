@@ -1,0 +1,86 @@
+"""Picture files of any size, with what is missing of them: read for restoring, and written again."""
+
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from etviz.checkpoints import write_bytes
+from etviz.data import IMAGE_SUFFIXES, MAX_PIXELS
+from etviz.errors import UsageError
+
+OPAQUE = 255
+SAVING = {".jpg": {"quality": 95}, ".jpeg": {"quality": 95}, ".webp": {"lossless": True}}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture, upright."""
+
+    image: Tensor  # (3, H, W) float in [0, 1]
+    transparent: Tensor  # (H, W) bool: less than half opaque
+    grey: bool  # the file knows no colours
+
+
+def read_image(path: Path) -> Picture:
+    """A picture file, turned upright by its EXIF orientation; 16-bit greys are brought down to 8.
+
+    Raises:
+        UsageError: no picture, a damaged one, or more than 64 million pixels.
+    """
+    picture = _open(path)
+    grey = picture.mode in ("1", "L", "LA") or picture.mode.startswith("I")
+    if picture.mode.startswith("I"):
+        picture = picture.convert("I").point(lambda value: value / 256).convert("L")
+    rgba = np.array(picture.convert("RGBA"))
+    image = torch.from_numpy(rgba[..., :3]).permute(2, 0, 1).float() / 255
+    return Picture(image=image, transparent=torch.from_numpy(2 * rgba[..., 3].astype(int) < OPAQUE), grey=grey)
+
+
+def read_mask(path: Path) -> Tensor:
+    """A picture of what is missing, (H, W) bool: True where white or transparent.
+
+    A pixel counts as white where it is lighter than middle grey when laid on white, as `etviz.mask_from_image` has it.
+    Raises `UsageError` as `read_image`.
+    """
+    rgba = np.array(_open(path).convert("RGBA")).astype(np.int64)
+    luma, opacity = rgba[..., :3] @ np.array([299, 587, 114]), rgba[..., 3]
+    lightness = luma * opacity + 1000 * OPAQUE * (OPAQUE - opacity)
+    return torch.from_numpy(2 * lightness > 1000 * OPAQUE * OPAQUE)
+
+
+def write_image(path: Path, image: Tensor, grey: bool = False) -> None:
+    """(3, H, W) in [0, 1] to a file of the kind that its suffix names, atomically; only JPEG loses something."""
+    pixels = (image * OPAQUE).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    picture = Image.fromarray(pixels)
+    buffer = io.BytesIO()
+    suffix = path.suffix.lower()
+    (picture.convert("L") if grey else picture).save(
+        buffer, Image.registered_extensions()[suffix], **SAVING.get(suffix, {})
+    )
+    write_bytes(path, buffer.getvalue())
+
+
+def check_suffix(path: Path) -> None:
+    """Raise `UsageError` where no picture is written under such a name."""
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        raise UsageError(f"{str(path)!r} names no kind of picture: end it in {', '.join(sorted(IMAGE_SUFFIXES))}.")
+
+
+def _open(path: Path) -> Image.Image:
+    """Loaded and upright."""
+    try:
+        with warnings.catch_warnings(), Image.open(path) as picture:
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            width, height = picture.size
+            if width * height <= MAX_PIXELS:
+                return ImageOps.exif_transpose(picture)
+    except Exception as error:  # Pillow raises many kinds for damaged files
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise UsageError(f"{str(path)!r} cannot be read as a picture: {reason}.") from error
+    raise UsageError(f"{str(path)!r} has {width}x{height} pixels: {MAX_PIXELS:,} is the most.")

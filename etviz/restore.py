@@ -1,0 +1,199 @@
+"""python -m etviz.restore IN OUT [--mask MASK.png] [--force] [checkpoint=et-cifar10] [noise=0.1]
+
+Rebuilds what is missing of a picture of any size: where a mask is white or transparent, and where the picture itself
+is transparent. Given pixels stay as they are. IN may be a folder: every picture in it is restored to a PNG of its name
+under the folder OUT, by the mask of its name under the folder MASK. With noise=0.1 pictures are denoised instead.
+
+The paths written go to stdout. No file is replaced without --force. --help lists every option.
+"""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+import etviz
+from etviz.checkpoints import make_folder
+from etviz.commands import load_config, path_option, pick_device, positive_number, run, whole_number, word
+from etviz.data import IMAGE_SUFFIXES
+from etviz.errors import UsageError
+from etviz.models import MaskedImageModel
+from etviz.picture_files import Picture, check_suffix, read_image, read_mask, write_image
+from etviz.restoration import check_model, denoise_image, restore_image
+
+PLACES = ("input", "output")  # what names without key= stand for, in this order
+VALUES, FLAGS = ("--mask", "--checkpoint"), ("--force",)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to restore."""
+
+    source: Path
+    target: Path
+    mask: Path | None
+
+
+def main(argv: list[str]) -> None:
+    """Restore what ``argv`` names; see the module's own text."""
+    config = read_options(argv)
+    options = restoring_options(config)
+    jobs = find_jobs(config)
+    check_targets(jobs, config["force"])
+    model = etviz.load_model(word("checkpoint", config["checkpoint"])).to(pick_device(config["device"]))
+    check_model(model)
+    for folder in {job.target.parent for job in jobs}:
+        make_folder(folder)
+    with _progress_bar() as bar:
+        failed = [error for job in jobs for error in attempt(job, model, options, bar)]
+    if len(jobs) == 1 and failed:
+        raise failed[0]
+    for error in failed:
+        print(f"error: {error}", file=sys.stderr)
+    if failed:
+        raise UsageError(f"{len(failed)} of {len(jobs)} pictures could not be restored, the others are.")
+
+
+def attempt(job: Job, model: MaskedImageModel, options: dict, bar: Progress) -> Iterator[UsageError]:
+    """Restore one picture and print where it is; gives the error where it cannot be, so that others go on."""
+    task = bar.add_task(job.source.name, total=None)
+    try:
+        picture = read_image(job.source)
+        show = lambda done, total: bar.update(task, completed=done, total=total)  # noqa: E731 - one line
+        write_image(job.target, restored(job, picture, model, options | {"progress": show}), picture.grey)
+        print(job.target)
+    except UsageError as error:
+        yield error
+    finally:
+        bar.remove_task(task)
+
+
+def restored(job: Job, picture: Picture, model: MaskedImageModel, options: dict):
+    """The picture rebuilt, or denoised where the options give a noise. (3, H, W) in [0, 1]."""
+    if "noise" in options:
+        return denoise_image(model, picture.image, **options).clamp(0, 1)
+    missing = picture.transparent
+    if job.mask is not None:
+        mask = read_mask(job.mask)
+        if mask.shape != missing.shape:
+            sizes = [f"{width}x{height}" for height, width in (mask.shape, missing.shape)]
+            raise UsageError(
+                f"The mask {str(job.mask)!r} is of {sizes[0]} pixels, and {job.source.name} of {sizes[1]}."
+            )
+        missing = missing | mask
+    if not missing.any():
+        advice = "give a mask that is white there" if job.mask is None else "make the mask white there"
+        raise UsageError(f"Nothing of {str(job.source)!r} is marked as missing: {advice}.")
+    return restore_image(model, picture.image, missing, **options)
+
+
+# ---- options -----------------------------------------------------------------------------------------------------
+
+
+def read_options(argv: list[str]) -> dict:
+    """The options, of which input, output, mask and force may be written as programs of this kind have them.
+
+    Raises:
+        UsageError: more names than input and output, one given twice, an option without its value; and what
+            `load_config` raises.
+    """
+    options, names, rest = [], [], list(argv)
+    while rest:
+        argument = rest.pop(0)
+        if argument in VALUES:
+            if not rest:
+                raise UsageError(f"{argument} takes a name: {argument} NAME.")
+            options.append(f"{argument[2:]}={rest.pop(0)}")
+        elif argument.startswith(tuple(f"{name}=" for name in VALUES)):
+            options.append(argument[2:])
+        elif argument in FLAGS:
+            options.append(f"{argument[2:]}=true")
+        elif argument.startswith("-") or "=" in argument:
+            options.append(argument)
+        else:
+            names.append(argument)
+    free = [place for place in PLACES if not any(option.startswith(f"{place}=") for option in options)]
+    if len(names) > len(free):
+        raise UsageError(f"There is one name too many, {names[len(free)]!r}: it takes IN and OUT, and --mask MASK.")
+    return load_config("commands/restore", [*options, *(f"{k}={v}" for k, v in zip(free, names, strict=False))])
+
+
+def restoring_options(config: dict) -> dict:
+    """What `restore_image` takes, or `denoise_image` where a noise is given; absent ones are their own defaults."""
+    checks = {"overlap": whole_number, "steps": whole_number, "step_size": positive_number}
+    options = {name: check(name, config[name]) for name, check in checks.items() if config[name] is not None}
+    options["batch_size"] = whole_number("batch_size", config["batch_size"], least=1)
+    if config["noise"] is None:
+        return options
+    if config["mask"] is not None:
+        raise UsageError("Pictures are either completed by a mask or denoised: leave out mask or noise.")
+    options |= {"noise": positive_number("noise", config["noise"]), "seed": whole_number("seed", config["seed"])}
+    return options | {"rounds": whole_number("rounds", config["rounds"], least=1)}
+
+
+def find_jobs(config: dict) -> list[Job]:
+    """A job for each picture that is asked for.
+
+    Raises:
+        UsageError: there is none, two would be written to one file, or a mask or a kind of file that there is not.
+    """
+    source, target = (path_option(name, config[name]) for name in PLACES)
+    mask = None if config["mask"] is None else path_option("mask", config["mask"])
+    if source.is_dir():
+        return _jobs_of_folder(source, target, mask)
+    if not source.is_file():
+        raise UsageError(f"There is no picture {str(source)!r}.")
+    if target.is_dir() or str(config["output"]).endswith("/"):
+        target = target / f"{source.stem}.png"
+    check_suffix(target)
+    if mask is not None and not mask.is_file():
+        raise UsageError(f"There is no mask {str(mask)!r}: name a picture, white where pixels are missing.")
+    return [Job(source, target, mask)]
+
+
+def _jobs_of_folder(source: Path, target: Path, masks: Path | None) -> list[Job]:
+    if target.is_file():
+        raise UsageError(f"{str(target)!r} is a file: a folder of pictures is restored to a folder.")
+    if target.resolve() == source.resolve() or source.resolve() in target.resolve().parents:
+        raise UsageError(f"{str(target)!r} lies in the folder to restore: choose a folder beside it.")
+    if masks is not None and not masks.is_dir():
+        raise UsageError(f"{str(masks)!r} is no folder: for a folder of pictures, a folder of masks with their names.")
+    found = sorted(p for p in source.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+    if not found:
+        raise UsageError(f"{str(source)!r} holds no pictures ({', '.join(sorted(IMAGE_SUFFIXES))}).")
+    jobs = []
+    for path in found:
+        name = path.relative_to(source).with_suffix("")
+        jobs.append(Job(path, target / f"{name}.png", None if masks is None else _mask_of(name, masks)))
+    by_target = {}
+    for job in jobs:
+        other = by_target.setdefault(job.target, job)
+        if other is not job:
+            raise UsageError(f"{other.source.name!r} and {job.source.name!r} would both become {job.target.name!r}.")
+    return jobs
+
+
+def _mask_of(name: Path, masks: Path) -> Path | None:
+    """The mask of that name and any suffix; None where there is none, since the picture's transparency may say it."""
+    candidates = (masks / f"{name}{suffix}" for suffix in sorted(IMAGE_SUFFIXES))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def check_targets(jobs: list[Job], force: bool) -> None:
+    """Raise `UsageError` where a file would be replaced, unless that is wished, before anything is computed."""
+    there = [job.target for job in jobs if job.target.exists()]
+    if there and not force:
+        more = f", and so are {len(there) - 1} more" if len(there) > 1 else ""
+        raise UsageError(f"{str(there[0])!r} is there already{more}: choose another name, or replace it by --force.")
+
+
+def _progress_bar() -> Progress:
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("windows, left")
+    return Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+
+
+if __name__ == "__main__":
+    run(main)
