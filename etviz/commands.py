@@ -11,7 +11,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -22,7 +22,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from etviz.checkpoints import make_place
+from etviz.checkpoints import check_named_once, make_place
 from etviz.errors import UsageError
 
 CONF = "etviz.conf"
@@ -88,6 +88,28 @@ def load_config(name: str, argv: list[str]) -> dict:
     for key, value in _leaves(config):
         _check_kind(key, value, known)
     return config
+
+
+def load_named(name: str, argv: list[str], flags: Sequence[str] = ()) -> tuple[dict, list[str]]:
+    """The options of a command about checkpoints, which may be named without checkpoint=, and those names.
+
+    Args:
+        name, argv: as `load_config` takes them.
+        flags: options that are true or false and may be written --NAME too.
+
+    Raises:
+        UsageError: none is named, or one twice, or some both ways; and what `load_config` raises.
+    """
+    written = {f"--{flag}": f"{flag}=true" for flag in flags}
+    names = [argument for argument in argv if "=" not in argument and not argument.startswith("-")]
+    options = [written.get(argument, argument) for argument in argv if argument not in names]
+    if names and any(option.startswith("checkpoint=") for option in options):
+        raise UsageError(f"Name checkpoints either as checkpoint=NAME or without it: {names[0]!r} is one too many.")
+    check_named_once(names)
+    if not names:
+        config = load_config(name, options)
+        return config, [str(config["checkpoint"])]
+    return load_config(name, [*options, f"checkpoint={names[0]}"]), names
 
 
 def pick_device(name: str | None = None) -> torch.device:

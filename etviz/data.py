@@ -8,6 +8,7 @@ import contextlib
 import os
 import sys
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -302,15 +303,15 @@ def _colour_images(name: str, split: str, array: np.ndarray) -> Tensor:
 def _load_folder(folder: Path, img_size: int) -> Dataset:
     """train/ and test/ where both exist, else every tenth picture (in sorted order) becomes the test split."""
     if (folder / "train").is_dir() and (folder / "test").is_dir():
-        train, test = _picture_paths(folder / "train"), _picture_paths(folder / "test")
+        train, test = picture_paths(folder / "train"), picture_paths(folder / "test")
         roots = (folder / "train", folder / "test")
     else:
-        paths = _picture_paths(folder)
+        paths = picture_paths(folder)
         test = paths[::10] if len(paths) > 1 else paths
         train = [p for i, p in enumerate(paths) if i % 10] if len(paths) > 1 else paths
         roots = (folder, folder)
     if not train or not test:
-        raise UsageError(f"{str(folder)!r} holds no pictures ({', '.join(sorted(IMAGE_SUFFIXES))}).")
+        raise no_pictures(folder)
     names = sorted({_class_of(p, root) for paths, root in zip((train, test), roots, strict=True) for p in paths})
     fields = {}
     for split, paths, root in (("train", train, roots[0]), ("test", test, roots[1])):
@@ -319,7 +320,13 @@ def _load_folder(folder: Path, img_size: int) -> Dataset:
     return Dataset(name=folder.name, class_names=names, **fields)
 
 
-def _picture_paths(folder: Path) -> list[Path]:
+def no_pictures(folder: Path) -> UsageError:
+    """What to raise for a folder without pictures."""
+    return UsageError(f"{str(folder)!r} holds no pictures ({', '.join(sorted(IMAGE_SUFFIXES))}).")
+
+
+def picture_paths(folder: Path) -> list[Path]:
+    """Every picture file in a folder and below, sorted."""
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
 
 
@@ -334,13 +341,24 @@ def read_picture(path: str | os.PathLike, img_size: int) -> Tensor:
     Raises:
         UsageError: the file is no picture, is damaged, or has more than 64 million pixels.
     """
+    with open_picture(path) as picture:
+        return picture_to_tensor(picture, img_size)
+
+
+@contextlib.contextmanager
+def open_picture(path: str | os.PathLike) -> Iterator[Image.Image]:
+    """A picture file as Pillow opens it; what goes wrong while it is read becomes one sentence.
+
+    Raises:
+        UsageError: as `read_picture`.
+    """
     try:
         with warnings.catch_warnings(), Image.open(path) as picture:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             if picture.width * picture.height > MAX_PIXELS:
                 size = f"{picture.width}x{picture.height}"
                 raise UsageError(f"{str(path)!r} has {size} pixels: {MAX_PIXELS:,} is the most.")
-            return picture_to_tensor(picture, img_size)
+            yield picture
     except UsageError:
         raise
     except Exception as error:  # Pillow raises many kinds for damaged files
@@ -357,9 +375,15 @@ def picture_to_tensor(picture: Image.Image, img_size: int) -> Tensor:
     return torch.from_numpy(np.asarray(fitted).copy()).permute(2, 0, 1).contiguous()
 
 
+def to_8_bits(picture: Image.Image) -> Image.Image:
+    """A 16-bit grey picture as one of 8 bits, any other as it is."""
+    if not picture.mode.startswith("I"):
+        return picture
+    return picture.convert("I").point(lambda value: value / 256).convert("L")
+
+
 def _opaque(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I"):
-        return picture.convert("I").point(lambda value: value / 256).convert("L")
+    picture = to_8_bits(picture)
     if not picture.has_transparency_data:
         return picture
     rgba = picture.convert("RGBA")

@@ -17,8 +17,8 @@ from rich.table import Table
 
 import etviz
 from etviz import checkpoints
-from etviz.checkpoints import check_named_once, write_text
-from etviz.commands import file_option, load_config, path_option, pick_device, run, whole_number, word
+from etviz.checkpoints import write_text
+from etviz.commands import file_option, load_named, path_option, pick_device, run, whole_number, word
 from etviz.data import Dataset, load_dataset
 from etviz.errors import UsageError
 from etviz.evaluation import (
@@ -46,7 +46,7 @@ CLASS_COLUMNS = ("masked_psnr", "completed_ssim")
 
 def main(argv: list[str]) -> None:
     """Score checkpoints as ``argv``'s options say; see the module's own text."""
-    config, names = read_options(argv)
+    config, names = load_named("commands/evaluate", argv, FLAGS)
     seeds = mask_seeds(config)
     limit = None if config["images"] is None else whole_number("images", config["images"], least=1)
     file = file_option("json", config["json"])
@@ -86,25 +86,6 @@ def main(argv: list[str]) -> None:
 
 
 # ---- options -----------------------------------------------------------------------------------------------------
-
-
-def read_options(argv: list[str]) -> tuple[dict, list[str]]:
-    """The options, and the checkpoints that are named with or without checkpoint=.
-
-    Raises:
-        UsageError: none is named, or one twice, or some both ways; and what `load_config` raises.
-    """
-    flags = {f"--{name}": f"{name}=true" for name in FLAGS}
-    names = [argument for argument in argv if "=" not in argument and not argument.startswith("-")]
-    options = [flags.get(argument, argument) for argument in argv if argument not in names]
-    if names and any(option.startswith("checkpoint=") for option in options):
-        raise UsageError(f"Name checkpoints either as checkpoint=NAME or without it: {names[0]!r} is one too many.")
-    check_named_once(names)
-    if not names:
-        config = load_config("commands/evaluate", options)
-        return config, [str(config["checkpoint"])]
-    config = load_config("commands/evaluate", [*options, f"checkpoint={names[0]}"])
-    return config, names
 
 
 def mask_seeds(config: dict) -> list[int]:

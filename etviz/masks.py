@@ -15,6 +15,7 @@ from torch import Tensor
 from etviz.errors import UsageError
 
 NUM_PATCHES = 64
+WHITE = 255_000 * 255  # the lightness of white, and of what is transparent
 
 
 def random_mask(
@@ -171,13 +172,17 @@ def mask_from_image(picture: Image.Image, num_patches: int = NUM_PATCHES) -> Ten
     Returns:
         (1, N) bool.
     """
+    pixels, side = lightness(picture), grid_side(num_patches)
+    rows, columns = (_parts(length, side) for length in pixels.shape)
+    parts = [pixels[row, column] for row in rows for column in columns]
+    return torch.tensor([[bool(2 * part.sum() > WHITE * part.size) for part in parts]])
+
+
+def lightness(picture: Image.Image) -> np.ndarray:
+    """Each pixel's lightness as `mask_from_image` takes it, (H, W) int64 from 0 to `WHITE`."""
     rgba = np.asarray(picture.convert("RGBA")).astype(np.int64)
     luma, opacity = rgba[..., :3] @ np.array([299, 587, 114]), rgba[..., 3]  # (H, W), 0 to 255,000 and 0 to 255
-    lightness = luma * opacity + 255_000 * (255 - opacity)
-    side = grid_side(num_patches)
-    rows, columns = (_parts(length, side) for length in lightness.shape)
-    parts = [lightness[row, column] for row in rows for column in columns]
-    return torch.tensor([[bool(2 * part.sum() > 255_000 * 255 * part.size) for part in parts]])
+    return luma * opacity + 255_000 * (255 - opacity)
 
 
 def _parts(length: int, count: int) -> list[slice]:

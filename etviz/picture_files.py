@@ -1,7 +1,6 @@
 """Picture files of any size, with what is missing of them: read for restoring, and written again."""
 
 import io
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +10,9 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from etviz.checkpoints import write_bytes
-from etviz.data import IMAGE_SUFFIXES, MAX_PIXELS
+from etviz.data import IMAGE_SUFFIXES, open_picture, to_8_bits
 from etviz.errors import UsageError
+from etviz.masks import WHITE, lightness
 
 OPAQUE = 255
 SAVING = {".jpg": {"quality": 95}, ".jpeg": {"quality": 95}, ".webp": {"lossless": True}}
@@ -33,11 +33,9 @@ def read_image(path: Path) -> Picture:
     Raises:
         UsageError: no picture, a damaged one, or more than 64 million pixels.
     """
-    picture = _open(path)
-    grey = picture.mode in ("1", "L", "LA") or picture.mode.startswith("I")
-    if picture.mode.startswith("I"):
-        picture = picture.convert("I").point(lambda value: value / 256).convert("L")
-    rgba = np.array(picture.convert("RGBA"))
+    with open_picture(path) as picture:
+        upright = to_8_bits(ImageOps.exif_transpose(picture))
+        rgba, grey = np.array(upright.convert("RGBA")), upright.mode in ("1", "L", "LA")
     image = torch.from_numpy(rgba[..., :3]).permute(2, 0, 1).float() / 255
     return Picture(image=image, transparent=torch.from_numpy(2 * rgba[..., 3].astype(int) < OPAQUE), grey=grey)
 
@@ -48,10 +46,8 @@ def read_mask(path: Path) -> Tensor:
     A pixel counts as white where it is lighter than middle grey when laid on white, as `etviz.mask_from_image` has it.
     Raises `UsageError` as `read_image`.
     """
-    rgba = np.array(_open(path).convert("RGBA")).astype(np.int64)
-    luma, opacity = rgba[..., :3] @ np.array([299, 587, 114]), rgba[..., 3]
-    lightness = luma * opacity + 1000 * OPAQUE * (OPAQUE - opacity)
-    return torch.from_numpy(2 * lightness > 1000 * OPAQUE * OPAQUE)
+    with open_picture(path) as picture:
+        return torch.from_numpy(2 * lightness(ImageOps.exif_transpose(picture)) > WHITE)
 
 
 def write_image(path: Path, image: Tensor, grey: bool = False) -> None:
@@ -70,17 +66,3 @@ def check_suffix(path: Path) -> None:
     """Raise `UsageError` where no picture is written under such a name."""
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise UsageError(f"{str(path)!r} names no kind of picture: end it in {', '.join(sorted(IMAGE_SUFFIXES))}.")
-
-
-def _open(path: Path) -> Image.Image:
-    """Loaded and upright."""
-    try:
-        with warnings.catch_warnings(), Image.open(path) as picture:
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            width, height = picture.size
-            if width * height <= MAX_PIXELS:
-                return ImageOps.exif_transpose(picture)
-    except Exception as error:  # Pillow raises many kinds for damaged files
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise UsageError(f"{str(path)!r} cannot be read as a picture: {reason}.") from error
-    raise UsageError(f"{str(path)!r} has {width}x{height} pixels: {MAX_PIXELS:,} is the most.")

@@ -18,7 +18,7 @@ from torch import Tensor
 
 import etviz
 from etviz.checkpoints import make_folder, write_bytes, write_text
-from etviz.commands import load_config, path_option, pick_device, run, whole_number
+from etviz.commands import load_named, path_option, pick_device, run, whole_number
 from etviz.data import Dataset
 from etviz.errors import UsageError
 from etviz.evaluate import load_test_split
@@ -83,11 +83,10 @@ def main(argv: list[str]) -> None:
 
 def read_options(argv: list[str]) -> dict:
     """The options; the checkpoint may be named without checkpoint=. Raises `UsageError` for more than one."""
-    names = [argument for argument in argv if "=" not in argument and not argument.startswith("-")]
+    config, names = load_named("commands/probe", argv, flags=("force",))
     if len(names) > 1:
         raise UsageError(f"One checkpoint is probed at a time: {names[1]!r} is one too many.")
-    options = ["force=true" if argument == "--force" else argument for argument in argv if argument not in names]
-    return load_config("commands/probe", [*options, *(f"checkpoint={name}" for name in names)])
+    return config
 
 
 def result_folder(name, force: bool):
@@ -189,9 +188,14 @@ def finetuned(
 
 def row(features: str, pool: str, classifier: str, share: float, learned: int, accuracy: float, split: Split) -> dict:
     """One accuracy, with what it was measured of."""
-    low, high = accuracy_interval(accuracy, len(split.test_labels))
     what = {"features": features, "pool": pool, "classifier": classifier, "labels": share, "train_images": learned}
-    return what | {"accuracy": accuracy, "low": low, "high": high}
+    return what | scored(accuracy, split)
+
+
+def scored(accuracy: float, split: Split) -> dict[str, float]:
+    """An accuracy on the test images, and its interval."""
+    low, high = accuracy_interval(accuracy, len(split.test_labels))
+    return {"accuracy": accuracy, "low": low, "high": high}
 
 
 def read_steps(model: MaskedImageModel, split: Split, classifiers: dict[str, Callable], tell: Tell) -> list[dict]:
@@ -204,10 +208,7 @@ def read_steps(model: MaskedImageModel, split: Split, classifiers: dict[str, Cal
             for classifier, accuracy in classifiers.items():
                 tell(f"{classifier} after step {step} of {len(train) - 1}, {pool}")
                 found = accuracy(train[step], split.train_labels, test[step], split.test_labels)
-                low, high = accuracy_interval(found, len(split.test_labels))
-                rows.append(
-                    {"step": step, "pool": pool, "classifier": classifier, "accuracy": found, "low": low, "high": high}
-                )
+                rows.append({"step": step, "pool": pool, "classifier": classifier} | scored(found, split))
     return rows
 
 

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import etviz
 from etviz.checkpoints import make_folder
 from etviz.commands import load_config, path_option, pick_device, positive_number, run, whole_number, word
-from etviz.data import IMAGE_SUFFIXES
+from etviz.data import IMAGE_SUFFIXES, no_pictures, picture_paths
 from etviz.errors import UsageError
 from etviz.models import MaskedImageModel
 from etviz.picture_files import Picture, check_suffix, read_image, read_mask, write_image
@@ -161,9 +161,9 @@ def _jobs_of_folder(source: Path, target: Path, masks: Path | None) -> list[Job]
         raise UsageError(f"{str(target)!r} lies in the folder to restore: choose a folder beside it.")
     if masks is not None and not masks.is_dir():
         raise UsageError(f"{str(masks)!r} is no folder: for a folder of pictures, a folder of masks with their names.")
-    found = sorted(p for p in source.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+    found = picture_paths(source)
     if not found:
-        raise UsageError(f"{str(source)!r} holds no pictures ({', '.join(sorted(IMAGE_SUFFIXES))}).")
+        raise no_pictures(source)
     jobs = []
     for path in found:
         name = path.relative_to(source).with_suffix("")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from torch import Tensor
@@ -44,8 +45,6 @@ def feature_map(points: Tensor, labels: Tensor, class_names: Sequence[str], titl
 
 def figure_colors(count: int) -> list:
     """So many colours: a qualitative map's where there are enough, else ones along a wheel."""
-    from matplotlib import colormaps
-
     if count <= 10:
         return list(colormaps["tab10"].colors)
     if count <= 20:
