@@ -28,11 +28,14 @@ export function createCamera({ onFile, onProblem }) {
   video.muted = true;
 
   async function open() {
+    button.disabled = true; // a second click would open a second stream, and nothing would ever stop the first
     try {
       video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 } } });
       dialog.showModal();
     } catch (error) {
       onProblem(REFUSALS[error.name] ?? "The camera could not be opened: upload a picture.");
+    } finally {
+      button.disabled = false;
     }
   }
 

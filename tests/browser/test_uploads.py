@@ -17,6 +17,9 @@ SQUARE = """(square) => {
             inner.width / outer.width, inner.height / outer.height];
 }"""
 
+TRACKS = "document.querySelector('.etviz-camera video').srcObject.getTracks()"
+ENDED = "(tracks) => tracks.length === 1 && tracks[0].readyState === 'ended'"  # a dialog closes a moment after it hides
+
 
 @pytest.mark.parametrize(("size", "square"), [((300, 100), (1 / 3, 0, 1 / 3, 1)), ((60, 80), (0, 1 / 8, 1, 3 / 4))])
 def test_an_upload_is_shown_whole_with_the_square_that_was_used(visit, tmp_path, size, square):
@@ -59,11 +62,11 @@ def test_the_camera_takes_one_picture_and_stops(browser, address):
     dialog = visit.page.get_by_role("dialog", name="Take a picture")
     expect(dialog).to_be_visible()
     visit.page.wait_for_function("document.querySelector('.etviz-camera video').videoWidth > 0")
-    tracks = visit.page.evaluate_handle("document.querySelector('.etviz-camera video').srcObject.getTracks()")
+    tracks = visit.page.evaluate_handle(TRACKS)
     dialog.get_by_role("button", name="Take the picture").click()
     expect(visit.page.get_by_text("Your webcam picture.png")).to_be_visible()
     expect(dialog).to_be_hidden()
-    assert tracks.evaluate("(tracks) => tracks.map((track) => track.readyState)") == ["ended"]
+    visit.page.wait_for_function(ENDED, arg=tracks)
     assert not torch.equal(visit.pixels("Original"), before)
     assert not visit.complaints
     context.close()
@@ -74,10 +77,34 @@ def test_a_cancelled_camera_stops_too(browser, address):
     visit = Visit(context, address)
     visit.page.get_by_role("button", name="Camera…").click()
     expect(visit.page.get_by_role("dialog")).to_be_visible()
-    tracks = visit.page.evaluate_handle("document.querySelector('.etviz-camera video').srcObject.getTracks()")
+    tracks = visit.page.evaluate_handle(TRACKS)
     visit.page.keyboard.press("Escape")
     expect(visit.page.get_by_role("dialog")).to_be_hidden()
-    assert tracks.evaluate("(tracks) => tracks.map((track) => track.readyState)") == ["ended"]
+    visit.page.wait_for_function(ENDED, arg=tracks)
+    context.close()
+
+
+def test_a_second_click_while_the_camera_opens_leaves_no_camera_on(browser, address):
+    context = browser.new_context(permissions=["camera"], reduced_motion="reduce")
+    context.add_init_script("""
+        const media = navigator.mediaDevices, real = media.getUserMedia.bind(media);
+        window.streams = [];
+        media.getUserMedia = async (wish) => {
+            await new Promise((resolve) => setTimeout(resolve, 300));
+            return window.streams[window.streams.push(await real(wish)) - 1];
+        };""")
+    visit = Visit(context, address)
+    visit.page.evaluate("""() => {
+        const button = [...document.querySelectorAll("button")].find((one) => one.textContent === "Camera…");
+        button.click();
+        button.click();
+    }""")
+    expect(visit.page.get_by_role("dialog")).to_be_visible()
+    visit.page.keyboard.press("Escape")
+    visit.page.wait_for_timeout(500)  # a second stream would have come by now
+    states = visit.page.evaluate("window.streams.flatMap((stream) => stream.getTracks().map((one) => one.readyState))")
+    assert states == ["ended"]
+    expect(visit.page.get_by_role("button", name="Camera…")).to_be_enabled()
     context.close()
 
 
