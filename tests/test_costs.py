@@ -23,15 +23,61 @@ def test_flops_of_a_descent_equal_a_count_by_hand(images, mask):
     assert counted == 4 * by_hand
 
 
-def test_flops_of_mae_equal_a_count_by_hand(images, mask):
-    """The encoder works on CLS and 10 visible patches, the decoder on all; patches are cut and embedded by 64."""
-    model = etviz.create_model("mae", embed_dim=32, depth=3, num_heads=2, decoder_embed_dim=24, decoder_depth=2)
+def layer(tokens, width, keys=None):
+    """A Transformer layer: queries, keys, values and output, two products of four times the width, attention."""
+    return 2 * tokens * 12 * width**2 + 2 * 2 * tokens * (keys or tokens) * width
 
-    def layer(tokens, dim):
-        return 2 * tokens * 12 * dim**2 + 2 * 2 * tokens**2 * dim  # products with weights, and attention
 
-    by_hand = 2 * 64 * 48 * 32 + 3 * layer(11, 32) + 2 * 11 * 32 * 24 + 2 * layer(65, 24) + 2 * 65 * 24 * 48
+MAE_BY_HAND = 2 * 64 * 48 * 32 + 3 * layer(11, 32) + 2 * 11 * 32 * 24 + 2 * layer(65, 24) + 2 * 65 * 24 * 48
+MIXEDAE_DECODER = 2 * 64 * 32 * 24 + 2 * layer(64, 24) + 2 * 64 * 24 * 48
+RESIDUAL_BLOCK = 2 * (2 * 64 * 9 * 16 * 16)  # of the tokenizer, on 8 x 8 places
+CODES_TO_PIXELS = 2 * 64 * 3 * 16 + RESIDUAL_BLOCK + 2 * 64 * 16 * 16 * 8 + 2 * 256 * 16 * 8 * 3
+PIXELS_TO_CODES = 2 * 256 * 16 * 3 * 8 + 2 * 64 * 16 * 8 * 16 + RESIDUAL_BLOCK + 2 * 64 * 16 * 3
+VIT = dict(embed_dim=32, depth=3, num_heads=2)
+DECODER = dict(decoder_embed_dim=24, decoder_depth=2, decoder_num_heads=2)
+CODES = etviz.create_model("tokenizer", width=16, depth=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "by_hand"),
+    [
+        # The encoder works on CLS and 10 visible patches, the decoder on all; patches are cut and embedded by 64.
+        ("mae", VIT | DECODER, MAE_BY_HAND),
+        # The encoder embeds the 10 visible patches alone, without a CLS token.
+        ("mixedae", VIT | DECODER, 2 * 10 * 48 * 32 + 3 * layer(10, 32) + MIXEDAE_DECODER),
+        # CLS and all patches; scores for 512 codes, the mean of the codes' three values, the tokenizer's decoder.
+        (
+            "beit",
+            VIT | dict(tokenizer=CODES),
+            2 * 64 * 48 * 32 + 3 * layer(65, 32) + 2 * 64 * 32 * 512 + 2 * 64 * 512 * 3 + CODES_TO_PIXELS,
+        ),
+        # Windows of 16 tokens: 64 of width 16, then four of them merged into one of 32; back to 8 x 8 x 3 pixels.
+        (
+            "simmim",
+            dict(embed_dim=16, depths=(1, 2), num_heads=(2, 4)),
+            2 * 64 * 48 * 16 + layer(64, 16, 16) + 2 * 16 * 64 * 32 + 2 * layer(16, 32, 16) + 2 * 16 * 32 * 192,
+        ),
+        ("tokenizer", dict(width=16, depth=1), PIXELS_TO_CODES + CODES_TO_PIXELS),
+    ],
+)
+def test_flops_equal_a_count_by_hand(name, options, by_hand, images, mask):
+    model = etviz.create_model(name, **options)
     assert costs.count_flops(lambda: model.reconstruct(images, mask)) == 4 * by_hand
+
+
+def test_flops_of_mixing_equal_a_count_by_hand(images, mask):
+    """Four images make one mixture, whose tokens are compared with one another; each is decoded by itself."""
+    model = etviz.create_model("mixedae", **VIT, **DECODER)
+    mixture = 2 * 64 * 48 * 32 + 3 * layer(64, 32) + 2 * 64 * 64 * 32
+    counted = costs.count_flops(lambda: model.loss(images, mask))
+    assert counted == mixture + 4 * MIXEDAE_DECODER
+
+
+def test_flops_of_training_equal_a_count_by_hand(images, mask):
+    """A product has two more on the way back, but for the first, whose input learns nothing."""
+    model = etviz.create_model("mae", **VIT, **DECODER)
+    counted = costs.count_flops(lambda: model.loss(images, mask).backward())
+    assert counted == 4 * (3 * MAE_BY_HAND - 2 * 64 * 48 * 32)
 
 
 def test_added_memory_is_the_largest_sum_held_at_once():
