@@ -53,10 +53,12 @@ class Contract:
         alone = torch.cat([model.reconstruct(images[i : i + 1], mask[i : i + 1]) for i in range(4)])
         torch.testing.assert_close(model.reconstruct(images, mask), alone, atol=1e-5, rtol=0)
 
-    def test_the_mask_used_is_the_mask_passed_in(self, model, images, mask):
+    @pytest.mark.parametrize(("counts", "hint"), [((54, 54, 54, 54), 54), ((0, 5, 31, 64), None)])
+    def test_the_mask_used_is_the_mask_passed_in(self, model, images, counts, hint):
         """A pixel has a gradient exactly where its patch is visible: all of those are used, and no other."""
+        mask = torch.rand(4, 64).argsort(dim=1) < torch.tensor(counts)[:, None]
         images.requires_grad_()
-        predicted = model.predict_patches(images, mask, num_hidden=54)
+        predicted = model.predict_patches(images, mask, num_hidden=hint)
         (predicted * torch.randn(predicted.shape)).sum().backward()
         used = model.to_patches(images.grad * model.std + model.mean).abs().amax(dim=2) > 0  # cut as images are
         assert torch.equal(used, ~mask)
@@ -75,6 +77,15 @@ class Contract:
         for hint in (None, 54):
             torch.manual_seed(7)  # for models that draw
             torch.testing.assert_close(model.loss(images, mask, hint), expected)
+
+    def test_loss_of_masks_that_hide_different_numbers(self, model, images):
+        """Every hidden patch counts alike, whichever image it is in; with nothing hidden there is still a number."""
+        mask = torch.rand(4, 64).argsort(dim=1) < torch.tensor([[0], [5], [31], [64]])
+        torch.manual_seed(7)
+        expected = self.expected_loss(model, images, mask)
+        torch.manual_seed(7)
+        torch.testing.assert_close(model.loss(images, mask), expected)
+        assert torch.isfinite(model.loss(images, torch.zeros_like(mask)))
 
     def expected_loss(self, model, images, mask):
         """The objective as documented, computed another way; the mean squared error on hidden patches by default."""

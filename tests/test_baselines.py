@@ -34,7 +34,7 @@ class TestMAE(Baseline):
     name, options = "mae", VIT | DECODER
 
     def test_the_library_reports_the_mask_passed_in(self, model, images):
-        for hidden in (0, 1, 27, 54, 64):  # 55 is what mask_ratio=0.85 alone would hide
+        for hidden in range(65):  # mask_ratio=0.85 alone would hide 55
             mask = torch.rand(4, 64).argsort(dim=1) < hidden
             model.encoder_tokens(images, mask, hidden)
             order = torch.arange(64)
@@ -152,6 +152,12 @@ class TestMixedAE(Baseline):
             visible = (~mask[image]).nonzero()[:, 0]
             expected = model.embed(patches[image, visible]) + model.positions[visible] + model.segments[0]
             torch.testing.assert_close(seen[0][image], expected)
+
+    def test_features_are_what_the_decoder_gets_of_a_whole_image(self, model, images, monkeypatch):
+        given = []
+        monkeypatch.setattr(model, "decode", lambda encoded, hidden: given.append(encoded) or encoded)
+        model.predict_patches(images, torch.zeros(4, 64, dtype=torch.bool))
+        torch.testing.assert_close(model.encode(images)[1], given[0])
 
     def test_contrast_is_least_where_images_are_apart(self):
         owner = torch.arange(8)[None] // 4
@@ -345,6 +351,16 @@ class TestTokenizer:
     def test_impossible_sizes(self, options, message):
         with pytest.raises(UsageError, match=message):
             tiny_tokenizer(**options)
+
+
+@pytest.mark.parametrize(("tests", "default"), [(TestBEiT, 0.1), (TestSimMIM, 0.0)])
+def test_drop_path_is_the_papers_and_for_training_alone(tests, default, images, mask):
+    assert etviz.models.model_options(tests.name)["drop_path"] == default
+    for drop_path, mode, same in ((0.5, True, False), (0.5, False, True), (0.0, True, True)):
+        torch.manual_seed(0)
+        model = etviz.create_model(tests.name, **(tests.options | dict(drop_path=drop_path))).train(mode)
+        first, *others = [model.predict_patches(images, mask) for _ in range(4)]
+        assert all(torch.equal(first, other) for other in others) == same
 
 
 def test_positions_are_sines_and_cosines_of_row_and_column():

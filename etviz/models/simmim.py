@@ -29,7 +29,8 @@ class SimMIM(MaskedImageModel):
         depths, num_heads: layers and heads of each stage.
         window_size: side of an attention window, in tokens.
         mlp_ratio: hidden width per width.
-        drop_path: share of residual branches left out in training, rising linearly to it from the first layer.
+        drop_path: share of attention branches left out in training, rising linearly to it from the first layer. The
+            library keeps every MLP's branch; the paper's Swin leaves out those too.
         mean, std: normalisation by channel.
     """
 
