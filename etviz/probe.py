@@ -1,36 +1,37 @@
-"""python -m etviz.probe NAME [labels=[0.01,0.1,1]] [by_step=true] [finetune_steps=200] [out=FOLDER]
+"""python -m etviz.probe NAME [train_images=50000] [labels=[0.01,0.1,1]] [finetune_steps=200] [out=FOLDER]
 
 Classes read from the features of a model with nothing hidden: by k nearest neighbours, by a linear probe and by
 fine-tuning, from a few labels and from all, beside an untrained model and raw pixels; and after which step of the
 descent they are read best. Every accuracy has Wilson's 95% interval over the test images. The table and the progress
-bar go to stderr and the JSON to stdout. --help lists every option.
+bar go to stderr and the JSON to stdout. --help lists every option; the defaults take a few minutes on two CPU cores.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from torch import Tensor
 
 import etviz
 from etviz.checkpoints import make_folder, write_bytes, write_text
 from etviz.commands import load_named, path_option, pick_device, run, whole_number
-from etviz.data import Dataset
+from etviz.data import Dataset, to_float
 from etviz.errors import UsageError
 from etviz.evaluate import load_test_split
 from etviz.evaluation import dump
 from etviz.finetuning import finetune_accuracy
 from etviz.models import MaskedImageModel, create_model
-from etviz.models.base import POOLS
 from etviz.provenance import provenance
 from etviz.representation import (
     accuracy_interval,
-    extract_features,
-    features_by_step,
+    extract_pools,
     knn_accuracy,
     label_subset,
     linear_accuracy,
@@ -39,6 +40,9 @@ from etviz.representation import (
 FILES = ("probe.json", "features.png", "steps.png")
 UNTRAINED, PIXELS = "untrained", "pixels"
 Tell = Callable[[str], None]  # what is being measured
+Sets = tuple[Tensor, Tensor]  # features to learn from, and to test on
+Classify = Callable[..., float]  # features and labels to learn from, and to test on -> accuracy
+Job = tuple[str, Callable[[], dict]]  # a stage: what it measures, and how to
 
 
 @dataclass(frozen=True)
@@ -52,28 +56,34 @@ class Split:
     class_names: list[str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is measured of a split."""
+
+    shares: list[float]  # of the labels
+    classifiers: dict[str, Classify]
+    by_step: bool
+    floors: bool
+    tuning: dict[str, int] | None  # `finetune_accuracy`'s steps and batch_size; None for no fine-tuning
+    shown: int  # test images on the map
+    seed: int
+
+
 def main(argv: list[str]) -> None:
     """Probe as ``argv``'s options say; see the module's own text."""
     config = read_options(argv)
     folder = None if config["out"] is None else result_folder(config["out"], config["force"])
-    steps, shown = (whole_number(name, config[name]) for name in ("finetune_steps", "tsne_images"))
-    seed, neighbours = whole_number("seed", config["seed"]), whole_number("neighbours", config["neighbours"], least=1)
-    shares = label_shares(config["labels"])
+    plan = read_plan(config)
     name, device = str(config["checkpoint"]), pick_device(config["device"])
     model = etviz.load_model(name).to(device)
     split = make_split(config, load_test_split(config, model))
-    models = {name: model} | ({UNTRAINED: untrained(model, seed).to(device)} if config["floors"] else {})
-    classifiers = {"k-NN": partial(knn_accuracy, neighbours=neighbours), "linear": linear_accuracy}
+    models = {name: model} | ({UNTRAINED: untrained(model, plan.seed).to(device)} if plan.floors else {})
     with _progress_bar() as bar:
-        task = bar.add_task("", total=None)
-        tell = lambda what: bar.update(task, description=what)  # noqa: E731 - one line
-        rows = read_features(models, config["floors"], split, shares, classifiers, seed, tell)
-        rows += finetuned(models, split, shares, steps, seed, tell) if steps else []
-        by_step = read_steps(model, split, classifiers, tell) if config["by_step"] and hasattr(model, "trace") else []
-        result = {"model": model.name, "rows": rows, "by_step": by_step, "options": config} | provenance(device)
-        if folder is not None:
-            draw(folder, name, model, split, by_step, shown, seed, tell)
-            write_text(folder / FILES[0], dump(result) + "\n")
+        rows, by_step, points = measure(models, split, plan, bar)
+    result = {"model": model.name, "rows": rows, "by_step": by_step, "options": config} | provenance(device)
+    if folder is not None:
+        save_pictures(folder, points, by_step, split, f"t-SNE of {name}'s features of {len(points)} test images")
+        write_text(folder / FILES[0], dump(result) + "\n")
     Console(stderr=True).print(*make_tables(result), sep="\n")
     print(dump(result))
 
@@ -87,6 +97,21 @@ def read_options(argv: list[str]) -> dict:
     if len(names) > 1:
         raise UsageError(f"One checkpoint is probed at a time: {names[1]!r} is one too many.")
     return config
+
+
+def read_plan(config: dict) -> Plan:
+    """What the options ask for. Raises `UsageError` for what cannot be."""
+    steps, shown, seed = (whole_number(name, config[name]) for name in ("finetune_steps", "tsne_images", "seed"))
+    neighbours, batch = (whole_number(name, config[name], least=1) for name in ("neighbours", "finetune_batch"))
+    return Plan(
+        shares=label_shares(config["labels"]),
+        classifiers={"k-NN": partial(knn_accuracy, neighbours=neighbours), "linear": linear_accuracy},
+        by_step=config["by_step"],
+        floors=config["floors"],
+        tuning={"steps": steps, "batch_size": batch} if steps else None,
+        shown=0 if config["out"] is None else shown,
+        seed=seed,
+    )
 
 
 def result_folder(name, force: bool):
@@ -132,99 +157,126 @@ def untrained(model: MaskedImageModel, seed: int) -> MaskedImageModel:
         return create_model(model.name, **model.config).eval()
 
 
-def pools_of(model: MaskedImageModel) -> list[str]:
-    """The ways in which its tokens can be pooled."""
-    blank = torch.zeros(1, model.in_chans, model.img_size, model.img_size, device=model.mean.device)
-    with torch.no_grad():
-        has_cls = model.encode(blank)[0] is not None
-    return list(POOLS) if has_cls else ["mean"]
+def measure(
+    models: dict[str, MaskedImageModel], split: Split, plan: Plan, bar: Progress
+) -> tuple[list[dict], list[dict], Tensor]:
+    """Accuracies by features and share of labels; those by step and the points (n, 2) of a map, of the first model."""
+    name, model = next(iter(models.items()))
+    by_step = plan.by_step and hasattr(model, "trace")
+    sources = {key: read_features(key, models[key], split, by_step and key == name, bar) for key in models}
+    states = sources[name] if by_step else {}
+    if by_step:  # after the last step they are the model's own
+        sources[name] = {pool: (train[-1], test[-1]) for pool, (train, test) in states.items()}
+    if plan.floors:
+        sources[PIXELS] = {"none": raw_pixels(split)}
+    stages = Stages(bar)
+    jobs = [*probe_jobs(sources, split, plan), *finetune_jobs(models, split, plan, stages.say)]
+    jobs_by_step = [*step_jobs(states, split, plan)]
+    stages.expect(len(jobs) + len(jobs_by_step) + (1 if plan.shown else 0))
+    rows, rows_by_step = ([stages.do(*job) for job in part] for part in (jobs, jobs_by_step))
+    features = sources[name]["mean"][1][: plan.shown]
+    return (
+        rows,
+        rows_by_step,
+        stages.do("t-SNE", partial(tsne, features, plan.seed)) if plan.shown else torch.empty(0, 2),
+    )
 
 
-def read_features(
-    models: dict[str, MaskedImageModel],
-    pixels: bool,
-    split: Split,
-    shares: list[float],
-    classifiers: dict[str, Callable[..., float]],
-    seed: int,
-    tell: Tell,
-) -> list[dict]:
-    """Every classifier on every kind of features, and on raw pixels where that is wished, from each share of labels."""
-    rows = []
-    sources = [(name, pool) for name, model in models.items() for pool in pools_of(model)]
-    for name, pool in [*sources, *([(PIXELS, "none")] if pixels else [])]:
-        tell(f"features of {name}, {pool}")
-        if name == PIXELS:
-            train, test = (images.flatten(1).float() / 255 for images in (split.train_images, split.test_images))
-        else:
-            train, test = (
-                extract_features(models[name], i, pool=pool) for i in (split.train_images, split.test_images)
-            )
-        for share in shares:
-            chosen = label_subset(split.train_labels, share, seed)
-            for classifier, accuracy in classifiers.items():
-                tell(f"{classifier} on {name}, {pool}, {share:.0%} of labels")
-                found = accuracy(train[chosen], split.train_labels[chosen], test, split.test_labels)
-                rows.append(row(name, pool, classifier, share, len(chosen), found, split))
-    return rows
+def read_features(key: str, model: MaskedImageModel, split: Split, by_step: bool, bar: Progress) -> dict[str, Sets]:
+    """Features of all images by pool, from one pass over them: (n, D) and (m, D), with a step axis first by step."""
+    counts = len(split.train_images), len(split.test_images)
+    task = bar.add_task(f"features of {key}", total=sum(counts), unit="images")
+    images = torch.cat([split.train_images, split.test_images])
+    found = extract_pools(model, images, by_step=by_step, progress=lambda done, _: bar.update(task, completed=done))
+    bar.remove_task(task)
+    return {pool: features.split(counts, dim=-2) for pool, features in found.items()}
 
 
-def finetuned(
-    models: dict[str, MaskedImageModel], split: Split, shares: list[float], steps: int, seed: int, tell: Tell
-) -> list[dict]:
+def raw_pixels(split: Split) -> Sets:
+    """The images themselves, (n, C * S * S) in [0, 1]."""
+    train, test = (to_float(images).flatten(1) for images in (split.train_images, split.test_images))
+    return train, test
+
+
+def probe_jobs(sources: dict[str, dict[str, Sets]], split: Split, plan: Plan) -> Iterator[Job]:
+    """Every classifier on every kind of features from each share of labels."""
+    for name, pools in sources.items():
+        for (pool, sets), share in product(pools.items(), plan.shares):
+            chosen = label_subset(split.train_labels, share, plan.seed)
+            for classifier in plan.classifiers:
+                about = {"features": name, "pool": pool, "classifier": classifier, "labels": share}
+                job = partial(classify, plan.classifiers[classifier], sets, split, chosen)
+                what = f"{classifier} on {name}, {pool}, {in_percent(share)} of labels"
+                yield what, partial(row, about | {"train_images": len(chosen)}, job, split)
+
+
+def finetune_jobs(models: dict[str, MaskedImageModel], split: Split, plan: Plan, say: Tell) -> Iterator[Job]:
     """Fine-tuning of every model on each share of labels."""
-    rows = []
-    for name, model in models.items():
-        for share in shares:
-            chosen = label_subset(split.train_labels, share, seed)
-            say = lambda done, total, name=name, share=share: tell(  # noqa: E731 - one call
-                f"fine-tuning {name}, {share:.0%} of labels: step {done} of {total}"
-            )
-            sets = split.train_images[chosen], split.train_labels[chosen], split.test_images, split.test_labels
-            found = finetune_accuracy(model, *sets, steps=steps, seed=seed, progress=say)
-            rows.append(row(name, "mean", "fine-tuned", share, len(chosen), found, split))
-    return rows
+    for (name, model), share in product(models.items(), plan.shares) if plan.tuning else ():
+        chosen = label_subset(split.train_labels, share, plan.seed)
+        what = f"fine-tuning {name}, {in_percent(share)} of labels"
+        sets = split.train_images[chosen], split.train_labels[chosen], split.test_images, split.test_labels
+        progress = lambda done, total, what=what: say(f"{what}: step {done} of {total}")  # noqa: E731 - one call
+        job = partial(finetune_accuracy, model, *sets, seed=plan.seed, progress=progress, **plan.tuning)
+        about = {"features": name, "pool": "mean", "classifier": "fine-tuned", "labels": share}
+        yield what, partial(row, about | {"train_images": len(chosen)}, job, split)
 
 
-def row(features: str, pool: str, classifier: str, share: float, learned: int, accuracy: float, split: Split) -> dict:
-    """One accuracy, with what it was measured of."""
-    what = {"features": features, "pool": pool, "classifier": classifier, "labels": share, "train_images": learned}
-    return what | scored(accuracy, split)
-
-
-def scored(accuracy: float, split: Split) -> dict[str, float]:
-    """An accuracy on the test images, and its interval."""
-    low, high = accuracy_interval(accuracy, len(split.test_labels))
-    return {"accuracy": accuracy, "low": low, "high": high}
-
-
-def read_steps(model: MaskedImageModel, split: Split, classifiers: dict[str, Callable], tell: Tell) -> list[dict]:
+def step_jobs(states: dict[str, Sets], split: Split, plan: Plan) -> Iterator[Job]:
     """Every classifier on the state after each step of the descent, with all labels."""
-    rows = []
-    for pool in pools_of(model):
-        tell(f"features by step, {pool}")
-        train, test = (features_by_step(model, images, pool=pool) for images in (split.train_images, split.test_images))
-        for step in range(len(train)):
-            for classifier, accuracy in classifiers.items():
-                tell(f"{classifier} after step {step} of {len(train) - 1}, {pool}")
-                found = accuracy(train[step], split.train_labels, test[step], split.test_labels)
-                rows.append({"step": step, "pool": pool, "classifier": classifier} | scored(found, split))
-    return rows
+    everything = torch.arange(len(split.train_labels))
+    for pool, (train, test) in states.items():
+        for step, classifier in product(range(len(train)), plan.classifiers):
+            about = {"step": step, "pool": pool, "classifier": classifier}
+            job = partial(classify, plan.classifiers[classifier], (train[step], test[step]), split, everything)
+            yield f"{classifier} after step {step} of {len(train) - 1}, {pool}", partial(row, about, job, split)
+
+
+def classify(accuracy: Classify, features: Sets, split: Split, chosen: Tensor) -> float:
+    """The accuracy on the test images of what was learned from the ``chosen`` train images, (n,) int64."""
+    train, test = features
+    return accuracy(train[chosen], split.train_labels[chosen], test, split.test_labels)
+
+
+def row(about: dict, job: Callable[[], float], split: Split) -> dict:
+    """An accuracy on the test images and its interval, after what it was measured of."""
+    accuracy = job()
+    low, high = accuracy_interval(accuracy, len(split.test_labels))
+    return about | {"accuracy": accuracy, "low": low, "high": high}
+
+
+class Stages:
+    """A bar of the stages done, with what is being measured."""
+
+    def __init__(self, bar: Progress):
+        self.bar, self.task = bar, bar.add_task("", total=None, unit="stages")
+
+    def expect(self, count: int) -> None:
+        """So many stages in all."""
+        self.bar.update(self.task, total=count)
+
+    def say(self, what: str) -> None:
+        """What is being measured."""
+        self.bar.update(self.task, description=what)
+
+    def do(self, what: str, job: Callable[[], Any]) -> Any:
+        """One stage, and what it gives."""
+        self.say(what)
+        found = job()
+        self.bar.advance(self.task)
+        return found
 
 
 # ---- showing -----------------------------------------------------------------------------------------------------
 
 
-def draw(folder, name: str, model, split: Split, by_step: list[dict], shown: int, seed: int, tell: Tell) -> None:
-    """features.png, the t-SNE map of the first test images, and steps.png where there are steps."""
+def save_pictures(folder: Path, points: Tensor, by_step: list[dict], split: Split, title: str) -> None:
+    """features.png, the first test images where t-SNE lays them out, and steps.png; each where there is any."""
     from etviz.plots.features import feature_map, step_accuracy
     from etviz.plots.style import figure_bytes
 
-    if shown:
-        tell("t-SNE")
-        features = extract_features(model, split.test_images[:shown])
-        points, title = tsne(features, seed), f"t-SNE of {name}'s features of {len(features)} test images"
-        figure = feature_map(points, split.test_labels[:shown], split.class_names, title)
+    if len(points):
+        figure = feature_map(points, split.test_labels[: len(points)], split.class_names, title)
         write_bytes(folder / FILES[1], figure_bytes(figure, dpi=150, facecolor="white"))
     if by_step:
         keys = list(dict.fromkeys((entry["classifier"], entry["pool"]) for entry in by_step))
@@ -252,7 +304,7 @@ def make_tables(result: dict) -> list[Table]:
     for name in ("features", "pool", "classifier"):
         table.add_column(name)
     for share in shares:
-        table.add_column(f"{share:.0%} of labels", justify="right")
+        table.add_column(f"{in_percent(share)} of labels", justify="right")
     keys = list(dict.fromkeys((e["features"], e["pool"], e["classifier"]) for e in result["rows"]))
     for key in keys:
         own = {e["labels"]: e for e in result["rows"] if (e["features"], e["pool"], e["classifier"]) == key}
@@ -274,8 +326,14 @@ def percent(entry: dict) -> str:
     return f"{100 * entry['accuracy']:.1f} ({100 * entry['low']:.1f}..{100 * entry['high']:.1f})"
 
 
+def in_percent(share: float) -> str:
+    """0.125 -> "12.5%"."""
+    return f"{100 * share:.4g}%"
+
+
 def _progress_bar() -> Progress:
-    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    columns = TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TextColumn("{task.fields[unit]}")
+    columns = *columns, TimeElapsedColumn()
     return Progress(*columns, console=Console(stderr=True), transient=True)
 
 

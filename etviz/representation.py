@@ -4,10 +4,13 @@ scikit-learn takes a while to import, so it is imported where it is used.
 """
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize, one_hot
 
 from etviz.data import to_float
 from etviz.errors import UsageError
@@ -16,6 +19,7 @@ from etviz.models.base import POOLS
 
 NEIGHBOURS = 20
 PROBE_STEPS = 1000  # of L-BFGS, at most
+VOTERS = 1000  # test images whose neighbours are looked for at once
 PENALTY = 1e-2  # of the probe's squared weights: light, since features are few beside images
 
 
@@ -34,46 +38,83 @@ def extract_features(model: MaskedImageModel, images: Tensor, *, batch_size: int
     Raises:
         UsageError: there are no images, they do not fit the model, or it has no CLS token to pool.
     """
-    return torch.cat(_in_batches(model, images, batch_size, lambda batch: model.features(batch, pool)))
+    return torch.cat(_in_batches(model, images, batch_size, lambda batch: model.features(batch, pool).float().cpu()))
+
+
+def extract_pools(
+    model: MaskedImageModel,
+    images: Tensor,
+    *,
+    by_step: bool = False,
+    batch_size: int = 100,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Tensor]:
+    """`extract_features` by every pool that the model has, from one pass over the images.
+
+    Args: as `extract_features`, and
+
+        by_step: keep every state of the descent too; an asymmetric model's encoder's.
+        progress: told the images done and those to do.
+
+    Returns:
+        float32 on the CPU by the pool's name: (n, D), or (T+1, n, D) by step, where index 0 is the state before the
+        first step and the last one what `features` gives.
+
+    Raises:
+        UsageError: as `extract_features`, or a model without a descent by step.
+    """
+    if by_step and not hasattr(model, "trace"):
+        raise UsageError(f"{model.name} descends no energy: it has features, but none by step.")
+    pooled = partial(_pooled_states if by_step else _pooled, model)
+    parts = _in_batches(model, images, batch_size, pooled, progress)
+    return {pool: torch.cat([part[pool] for part in parts], dim=-2) for pool in parts[0]}
 
 
 def features_by_step(model: MaskedImageModel, images: Tensor, *, batch_size: int = 100, pool: str = "mean") -> Tensor:
-    """`extract_features` of every state of a descent with nothing hidden: an asymmetric model's encoder's.
+    """`extract_pools` by step, of one pool: (T+1, n, D).
 
-    Args: as `extract_features`; ``model`` descends an energy.
-
-    Returns:
-        (T+1, n, D) float32 on the CPU: index 0 is the state before the first step, the last one what `features` gives.
-
-    Raises:
-        UsageError: as `extract_features`, or a model without a descent.
+    Args and errors: as `extract_features`; ``model`` descends an energy.
     """
-    if not hasattr(model, "trace"):
-        raise UsageError(f"{model.name} descends no energy: it has features, but none by step.")
     if pool not in POOLS:
         raise UsageError(f"There is no pool {pool!r}: choose one of {', '.join(POOLS)}.")
-    return torch.cat(_in_batches(model, images, batch_size, lambda batch: _pooled_states(model, batch, pool)), dim=1)
+    return extract_pools(model, images, by_step=True, batch_size=batch_size)[pool]
 
 
-def _pooled_states(model: MaskedImageModel, images: Tensor, pool: str) -> Tensor:
-    """Images (B, C, H, W) -> (T+1, B, D)."""
+def _pooled(model: MaskedImageModel, images: Tensor) -> dict[str, Tensor]:
+    """Images (B, C, H, W) -> (B, D) by pool."""
+    model.check_inputs(images, model.nothing_hidden(images))
+    cls_token, patches = model.encode(images)
+    found = {"mean": patches.mean(dim=1)} | ({} if cls_token is None else {"cls": cls_token})
+    return {pool: features.float().cpu() for pool, features in found.items()}
+
+
+def _pooled_states(model: MaskedImageModel, images: Tensor) -> dict[str, Tensor]:
+    """Images (B, C, H, W) -> (T+1, B, D) by pool."""
     trace = model.trace(images, model.nothing_hidden(images), keep_attention=False)
     descent, states = (model.descent, trace) if trace.encoder is None else (model.encoder, trace.encoder)
-    tokens = descent.normalized(states.tokens)  # (B, T+1, N, D), CLS first
-    return (tokens[:, :, 1:].mean(dim=2) if pool == "mean" else tokens[:, :, 0]).movedim(1, 0)
+    tokens = descent.normalized(states.tokens).movedim(1, 0)  # (T+1, B, N, D), CLS first
+    return {"mean": tokens[:, :, 1:].mean(dim=2).float().cpu(), "cls": tokens[:, :, 0].float().cpu()}
 
 
 @torch.no_grad()
 def _in_batches(
-    model: MaskedImageModel, images: Tensor, batch_size: int, function: Callable[[Tensor], Tensor]
-) -> list[Tensor]:
+    model: MaskedImageModel,
+    images: Tensor,
+    batch_size: int,
+    function: Callable[[Tensor], Any],
+    progress: Callable[[int, int], None] | None = None,
+) -> list:
     """``function`` of images (n, C, H, W) uint8 as floats on the model's device, batch by batch, in evaluation mode."""
     if not len(images):
         raise UsageError("There are no images to take features of.")
-    device, was_training = model.mean.device, model.training
+    device, was_training, found = model.mean.device, model.training, []
     model.eval()
     try:
-        return [function(to_float(batch.to(device))).float().cpu() for batch in images.split(batch_size)]
+        for start in range(0, len(images), batch_size):
+            found.append(function(to_float(images[start : start + batch_size].to(device))))
+            if progress is not None:
+                progress(min(start + batch_size, len(images)), len(images))
+        return found
     finally:
         model.train(was_training)
 
@@ -99,14 +140,16 @@ def knn_accuracy(
     Raises:
         UsageError: features and labels that do not fit together, or fewer than one neighbour.
     """
-    from sklearn.neighbors import KNeighborsClassifier
-
     _check(train_features, train_labels, test_features, test_labels)
     if neighbours < 1:
         raise UsageError(f"At least 1 neighbour has to vote, not {neighbours}.")
-    train, test = standardise(train_features, test_features)
-    classifier = KNeighborsClassifier(min(neighbours, len(train)), metric="cosine", algorithm="brute")
-    return float(classifier.fit(train, train_labels.numpy()).score(test, test_labels.numpy()))
+    train, test = (normalize(torch.from_numpy(part).float()) for part in standardise(train_features, test_features))
+    ballots, count = one_hot(train_labels), min(neighbours, len(train))
+    right = 0
+    for part, labels in zip(test.split(VOTERS), test_labels.split(VOTERS), strict=True):
+        nearest = (part @ train.T).topk(count).indices  # (b, neighbours)
+        right += int((ballots[nearest].sum(dim=1).argmax(dim=1) == labels).sum())
+    return right / len(test)
 
 
 def linear_accuracy(train_features: Tensor, train_labels: Tensor, test_features: Tensor, test_labels: Tensor) -> float:
@@ -120,7 +163,7 @@ def linear_accuracy(train_features: Tensor, train_labels: Tensor, test_features:
     _check(train_features, train_labels, test_features, test_labels)
     if len(train_labels.unique()) < 2:
         raise UsageError("A probe tells classes apart: the training labels need at least two.")
-    train, test = standardise(train_features, test_features)
+    train, test = (part.astype(np.float32) for part in standardise(train_features, test_features))
     probe = LogisticRegression(C=1 / (PENALTY * len(train)), max_iter=PROBE_STEPS)
     return float(probe.fit(train, train_labels.numpy()).score(test, test_labels.numpy()))
 

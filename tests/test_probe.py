@@ -6,15 +6,17 @@ import math
 import numpy as np
 import pytest
 import torch
+from rich.progress import Progress
 
 import etviz
 from etviz import UsageError
 from etviz.checkpoints import save_checkpoint
 from etviz.finetuning import finetune_accuracy
-from etviz.probe import main, tsne, untrained
+from etviz.probe import Split, in_percent, main, measure, read_plan, tsne, untrained
 from etviz.representation import (
     accuracy_interval,
     extract_features,
+    extract_pools,
     features_by_step,
     knn_accuracy,
     label_subset,
@@ -85,6 +87,25 @@ def test_features_by_step_end_at_the_models_own(tiny_model, sets, pool):
         earlier = etviz.create_model("et", **TINY | {"steps": 2}).eval()
         earlier.load_state_dict(tiny_model.state_dict())
         torch.testing.assert_close(found[2], extract_features(earlier, images, pool=pool), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("by_step", [False, True])
+def test_one_pass_gives_what_each_pool_gives(tiny_model, sets, by_step):
+    images, told = sets[0][:7], []
+    found = extract_pools(tiny_model, images, by_step=by_step, batch_size=3, progress=lambda *now: told.append(now))
+    assert found.keys() == {"mean", "cls"}
+    assert told == [(3, 7), (6, 7), (7, 7)]
+    for pool, features in found.items():
+        last = features[-1] if by_step else features
+        torch.testing.assert_close(last, extract_features(tiny_model, images, pool=pool), rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_without_a_cls_token_has_one_pool(sets):
+    sizes = dict(embed_dim=8, depths=(1, 1), num_heads=(2, 2), window_size=4)
+    model = etviz.create_model("simmim", **sizes)
+    assert extract_pools(model, sets[0][:2]).keys() == {"mean"}
+    with pytest.raises(UsageError, match="descends no energy"):
+        extract_pools(model, sets[0][:2], by_step=True)
 
 
 def test_features_by_step_need_a_descent(sets):
@@ -181,9 +202,8 @@ def test_the_command_measures_what_it_says(checkpoint, sets, tmp_path, capsys):
         3,
         4,
     ]
-    last = [e for e in result["by_step"] if e["step"] == 4 and e["pool"] == "mean"]
-    for entry in last:
-        assert entry["accuracy"] == pytest.approx(rows[name, "mean", entry["classifier"], 1.0]["accuracy"], abs=0.03)
+    for entry in (e for e in result["by_step"] if e["step"] == 4):  # the model's own features, from the same pass
+        assert entry["accuracy"] == rows[name, entry["pool"], entry["classifier"], 1.0]["accuracy"]
     assert "by step of the descent" in printed.err
 
 
@@ -204,6 +224,7 @@ def test_two_runs_give_the_same_json(checkpoint, capsys):
         (["labels=[]"], "labels takes shares above 0 and at most 1"),
         (["neighbours=0"], "neighbours must be a whole number of 1 or more"),
         (["train_images=1"], "train_images must be a whole number of 2 or more"),
+        (["finetune_batch=0"], "finetune_batch must be a whole number of 1 or more"),
         (["finetune_steps=-1"], "finetune_steps must be a whole number of 0 or more"),
     ],
 )
@@ -211,6 +232,33 @@ def test_what_the_command_refuses(checkpoint, options, message):
     with pytest.raises(UsageError) as error:
         main([str(checkpoint), *options])
     assert message in str(error.value)
+
+
+def test_the_bar_says_how_many_stages_there_are(checkpoint, sets):
+    seen = []
+
+    class Watched(Progress):
+        def update(self, task_id, **changes):
+            super().update(task_id, **changes)
+            task = self.tasks[-1]
+            seen.append((task.description, task.completed, task.total))
+
+    model = etviz.load_model(str(checkpoint))
+    names = [f"class {label}" for label in range(3)]
+    options = {"checkpoint": str(checkpoint), "labels": [0.5, 1.0], "neighbours": 3, "by_step": True, "floors": True}
+    options |= {"finetune_steps": 2, "finetune_batch": 4, "tsne_images": 10, "seed": 0, "out": "somewhere"}
+    plan = read_plan(options)
+    bar = Watched(disable=True)
+    rows, by_step, points = measure({"tiny": model, "untrained": model}, Split(*sets, names), plan, bar)
+    assert (len(rows), len(by_step), len(points)) == (24, 20, 10)
+    assert ("features of tiny", 135, 135) in seen
+    assert [task.total for task in bar.tasks] == [45]
+    assert bar.tasks[0].completed == 45
+    assert any(what == "fine-tuning tiny, 50% of labels: step 2 of 2" and total == 45 for what, _, total in seen)
+
+
+def test_shares_are_said_in_full():
+    assert [in_percent(share) for share in (0.01, 0.1, 1.0, 0.125, 0.005)] == ["1%", "10%", "100%", "12.5%", "0.5%"]
 
 
 def test_results_are_not_replaced_unless_that_is_wished(checkpoint, tmp_path):

@@ -62,6 +62,40 @@ def test_the_probe_is_penalised_logistic_regression(sets):
     assert linear_accuracy(*sets) == pytest.approx((predicted == test_labels.numpy()).mean())
 
 
+def test_the_probe_agrees_with_float64_on_real_features(cifar10):
+    from sklearn.linear_model import LogisticRegression
+
+    model = etviz.load_model("mae-cifar10")
+    parts = cifar10.train_images[:2000], cifar10.test_images[:1000]
+    train, test = (extract_features(model, images) for images in parts)
+    labels, held = cifar10.train_labels[:2000], cifar10.test_labels[:1000]
+    exact = LogisticRegression(C=1 / (PENALTY * 2000), max_iter=5000, tol=1e-7)
+    a, b = standardise(train, test)
+    expected = exact.fit(a, labels.numpy()).score(b, held.numpy())
+    assert linear_accuracy(train, labels, test, held) == pytest.approx(expected, abs=0.003)
+
+
+def test_neighbours_are_those_of_scikit_learn_whatever_is_looked_at_at_once(cifar10, monkeypatch):
+    from sklearn.neighbors import KNeighborsClassifier
+
+    train, test = (
+        images.flatten(1).float() / 255 for images in (cifar10.train_images[:600], cifar10.test_images[:250])
+    )
+    labels, held = cifar10.train_labels[:600], cifar10.test_labels[:250]
+    a, b = standardise(train, test)
+    expected = KNeighborsClassifier(7, metric="cosine").fit(a, labels.numpy()).score(b, held.numpy())
+    for at_once in (1000, 100):
+        monkeypatch.setattr("etviz.representation.VOTERS", at_once)
+        assert knn_accuracy(train, labels, test, held, neighbours=7) == pytest.approx(expected)
+
+
+def test_of_labels_with_as_many_votes_the_smallest_wins():
+    train = torch.tensor([[1.0, 0.0], [1.0, 0.1], [-1.0, 0.0], [-1.0, -0.1]])
+    test = train[:1]
+    for labels, first in ((torch.tensor([2, 1, 0, 0]), 1), (torch.tensor([1, 2, 0, 0]), 1)):
+        assert knn_accuracy(train, labels, test, torch.tensor([first]), neighbours=2) == 1
+
+
 def test_features_on_any_scale_read_alike(sets):
     train, train_labels, test, test_labels = sets
     scale = torch.tensor([1e-3, 1.0, 50.0, 1.0, 1e4])
