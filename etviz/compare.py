@@ -1,7 +1,8 @@
 """python -m etviz.compare [dataset=cifar10] [checkpoints=[et-cifar10,mae-cifar10]] [images=1000] [out=docs]
 
 The shipped models that were trained on one dataset, on the same test images under the same masks: writes comparison.md
-with its figures and comparison.json into a folder. --help lists every option.
+with its figures and comparison.json into a folder, docs for CIFAR-10; another dataset's page wants its own, as
+dataset=cifar100 out=docs/cifar100. --help lists every option.
 """
 
 import torch
@@ -20,7 +21,7 @@ from etviz.data import load_dataset, to_float
 from etviz.errors import UsageError
 from etviz.evaluate import find_meters
 from etviz.evaluation import dump, finite
-from etviz.models import MODELS
+from etviz.models import MODELS, MaskedImageModel
 from etviz.plots.style import LINES, figure_bytes
 from etviz.training import describe_device
 
@@ -52,7 +53,8 @@ def main(argv: list[str]) -> None:
 
         floors = [measure_floor(name, split, step(name), meters, device) for name in FLOORS]
         entries = [
-            measure_model(name, model, load_card(name), split, step(name), meters) for name, model in models.items()
+            measure_model(name, model, trained(name, model), split, step(name), meters)
+            for name, model in models.items()
         ]
         bar.update(task, description="mask ratios", completed=0)
         fills = {name: model.reconstruct for name, model in models.items()} | FLOORS
@@ -100,6 +102,12 @@ def _fills_in(name: str) -> bool:
     """Whether a checkpoint is a masked image model, not a tokenizer; one of no known model is left to fail later."""
     kind = MODELS.get(load_checkpoint_config(name)["model"]["name"])
     return kind is None or not kind.sees_hidden_patches
+
+
+def trained(name: str, model: MaskedImageModel) -> dict:
+    """How a checkpoint was trained: its card, and ``ratio``, the share of patches hidden meanwhile; None if unknown."""
+    recipe = load_checkpoint_config(name).get("train") or {}
+    return load_card(name) | {"ratio": model.own_ratio or recipe.get("ratio")}
 
 
 def as_means(entries: list[Entry]) -> ClassMeans:

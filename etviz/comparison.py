@@ -31,8 +31,8 @@ class Entry:
     metrics: dict[str, float]  # `etviz.metrics.summarize`'s
     accuracy: dict[str, float] = field(default_factory=dict)  # knn and linear, 0 to 1; none for a floor
     costs: dict = field(default_factory=dict)  # `etviz.costs.costs`'s, and images/s rebuilt and trained on
-    card: dict = field(default_factory=dict)  # how it was trained
-    ceiling: float | None = None  # masked PSNR in dB that it cannot pass
+    card: dict = field(default_factory=dict)  # how it was trained; ratio: the share of patches hidden meanwhile
+    ceiling: float | None = None  # masked PSNR in dB with every code right, of a model that draws with codes
 
 
 @dataclass(kw_only=True)

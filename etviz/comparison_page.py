@@ -4,13 +4,14 @@ import itertools
 from collections.abc import Iterable, Sequence
 
 from etviz.comparison import SPEED_BATCH, SURE, Difference, Entry, difference, ranked
+from etviz.evaluation import left_out_words
 from etviz.metric_info import LPIPS_NETS, METRICS
 
 NAME = "comparison"  # of its files
 OTHER_LOSSES = {  # by what a model's card calls it
     "simmim": "SimMIM, by the absolute error",
     "beit": "BEiT, by the cross-entropy of codes",
-    "mixedae": "MixedAE, on mixtures of images with a contrastive loss beside the error",
+    "mixedae": "MixedAE, on mixtures of images, with a contrastive loss beside the error",
 }
 
 
@@ -26,7 +27,8 @@ def make_page(setting: dict, entries: list[Entry], floors: list[Entry], by_ratio
         [
             f"# Models on the same masks: {setting['dataset']}",
             "",
-            "Written by `python -m etviz.compare`, which measures everything below anew from the shipped checkpoints. "
+            f"Written by `{command(setting['dataset'])}`, which measures everything below anew from the shipped "
+            "checkpoints. "
             f"{setting['images']:,} test images, {setting['hidden_patches']} of {setting['patches']} patches hidden, "
             f"mask seed {setting['mask_seed']}: the same masks for all.",
             "",
@@ -37,8 +39,10 @@ def make_page(setting: dict, entries: list[Entry], floors: list[Entry], by_ratio
             "Masked MSE and PSNR are of the hidden pixels alone, ± one standard error over images; PSNR and SSIM of "
             "the completed picture flatter, since its visible pixels are right by construction. Higher is better, but "
             f"for the MSE{', LPIPS and FID' if perceptual_columns(entries + floors) else ''}. k-NN "
-            f"(20 neighbours, cosine) and linear probe are accuracies on the test images' labels from "
-            f"{setting['probe_images']:,} training images, from the mean of the patch tokens with nothing hidden.",
+            "(20 neighbours, cosine) and linear probe are accuracies on the test images' labels, ± one standard error "
+            f"in points, from {setting['probe_images']:,} training images, by the mean of the patch tokens with "
+            f"nothing hidden.{_which_tokens(entries)}",
+            *left_out(setting["left_out"]),
             "",
             f"![Masked PSNR of each model]({NAME}-psnr.png)",
             "",
@@ -47,8 +51,9 @@ def make_page(setting: dict, entries: list[Entry], floors: list[Entry], by_ratio
             *cost_table(ranked(entries)),
             "",
             f"FLOPs are counted for one image, memory for a float32 training step of {SPEED_BATCH} images. Training "
-            "time is the card's, at most so much where the machine did other work meanwhile. Speeds were measured for "
-            f"this page, {SPEED_BATCH} images at once in float32, on {setting['device']}.",
+            "time is the card's, an upper bound where the machine did other work meanwhile. Speeds were measured for "
+            f"this page, {SPEED_BATCH} images at once in float32, on {setting['device']}."
+            f"{''.join(_trained_twice(entry) for entry in ranked(entries) if entry.ceiling is not None)}",
             "",
             "## The same pictures, the same masks",
             "",
@@ -60,8 +65,9 @@ def make_page(setting: dict, entries: list[Entry], floors: list[Entry], by_ratio
             "",
             *ratio_table(setting["ratios"], ranked(entries) + ranked(floors), by_ratio),
             "",
-            f"Masked PSNR in dB, on {setting['ratio_images']:,} of the images. Each model was trained at one share "
-            f"only, the others show how far that carries. {over_ratios(setting['ratios'], entries, by_ratio)}",
+            f"Masked PSNR in dB, on the first {setting['ratio_images']:,} of the images, so with a standard error of "
+            f"about {_spread(entries, setting['ratio_images']):.2f} dB. {trained_at(entries)} "
+            f"{over_ratios(setting['ratios'], entries, by_ratio)}",
             "",
             "## Reading it",
             "",
@@ -69,6 +75,51 @@ def make_page(setting: dict, entries: list[Entry], floors: list[Entry], by_ratio
             "",
         ]
     )
+
+
+def command(dataset: str) -> str:
+    """What writes the page of a dataset into its place."""
+    return "python -m etviz.compare" + ("" if dataset == "cifar10" else f" dataset={dataset} out=docs/{dataset}")
+
+
+def left_out(needs: dict[str, str]) -> list[str]:
+    """A paragraph about the metrics that lack their weights, by title the file each needs; none where none does."""
+    where = "The folder that `ETVIZ_WEIGHTS` names is searched, and `weights.download=true` fetches them."
+    return ["", f"{left_out_words(needs)} {where}"] if needs else []
+
+
+def _which_tokens(entries: list[Entry]) -> str:
+    descend = any(entry.card.get("model") in ("et", "et_asym") for entry in entries)
+    steps = " An Energy Transformer's tokens are those after its last step; `python -m etviz.probe` reads every step's."
+    return steps if descend else ""
+
+
+def _trained_twice(entry: Entry) -> str:
+    return (
+        f" {called(entry)} stands on a tokenizer that was trained before it: of its parameters, "
+        f"{entry.costs['trained_parameters']:,} are its own and the rest the tokenizer's, whose training is in none of "
+        "these numbers."
+    )
+
+
+def _spread(entries: list[Entry], images: int) -> float:
+    """Standard error in dB of a masked PSNR over fewer images than were measured, of the entry with the widest."""
+    return max(e.metrics["masked_psnr_standard_error"] * (len(e.errors) / images) ** 0.5 for e in entries)
+
+
+def trained_at(entries: list[Entry]) -> str:
+    """The share of patches that each model learned with."""
+    by_share: dict[float | None, list[str]] = {}
+    for entry in entries:
+        by_share.setdefault(entry.card.get("ratio"), []).append(entry.name)
+    carries = "the others show how far that carries."
+    if None in by_share:
+        return f"Each model was trained at one share only, {carries}"
+    if len(by_share) == 1:
+        return f"Every model was trained with {next(iter(by_share)):.0%} hidden, {carries}"
+    most, *rest = sorted(by_share.items(), key=lambda item: -len(item[1]))
+    exceptions = listed([f"{listed(names)} with {share:.0%}" for share, names in rest])
+    return f"The models were trained with {most[0]:.0%} hidden, but {exceptions}: {carries}"
 
 
 def perceptual_columns(entries: list[Entry]) -> dict[str, str]:
@@ -95,9 +146,20 @@ def _quality_row(entry: Entry, further: Iterable[str]) -> str:
         f"{metrics['completed_psnr']:.2f} dB",
         f"{metrics['completed_ssim']:.3f}",
         *(METRICS[name].format(metrics[name]) if name in metrics else "" for name in further),
-        *(f"{entry.accuracy[key]:.1%}" if key in entry.accuracy else "" for key in ("knn", "linear")),
+        *(_accuracy(entry, key) for key in ("knn", "linear")),
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _accuracy(entry: Entry, key: str) -> str:
+    if key not in entry.accuracy:
+        return ""
+    return f"{entry.accuracy[key]:.1%} ± {100 * _variance(entry, key) ** 0.5:.1f}"
+
+
+def _variance(entry: Entry, key: str) -> float:
+    """Of an accuracy over test images."""
+    return entry.accuracy[key] * (1 - entry.accuracy[key]) / len(entry.errors)
 
 
 def cost_table(entries: list[Entry]) -> list[str]:
@@ -214,22 +276,30 @@ def _dearest(entries: list[Entry]) -> str:
 def _bounded(entry: Entry) -> str:
     return (
         f"{entry.name} draws with the codes of a tokenizer: with every code right it would reach "
-        f"{entry.ceiling:.2f} dB, and no more."
+        f"{entry.ceiling:.2f} dB, its ceiling."
     )
 
 
 def _representation(entries: list[Entry]) -> str:
-    best = max(entries, key=lambda entry: entry.accuracy["linear"])
+    best, second, *_ = sorted(entries, key=lambda entry: -entry.accuracy["linear"])
     accuracy, rank = f"{best.accuracy['linear']:.1%}", entries.index(best) + 1
     found = f"The linear probe reads classes best from {best.name} ({accuracy}), whose reconstructions rank {rank} of "
-    if rank == 1:
-        return f"{found}{len(entries)} too."
-    return f"{found}{len(entries)}: rebuilding well and knowing what a picture shows are not the same."
+    verdict = " too." if rank == 1 else ": rebuilding well and knowing what a picture shows are not the same."
+    return f"{found}{len(entries)}{verdict}{_nearly(best, second)}"
+
+
+def _nearly(best: Entry, second: Entry) -> str:
+    """A warning where the two best linear probes cannot be told apart, each taken by itself."""
+    gap = best.accuracy["linear"] - second.accuracy["linear"]
+    if gap > SURE * (_variance(best, "linear") + _variance(second, "linear")) ** 0.5:
+        return ""
+    return f" {second.name} ({second.accuracy['linear']:.1%}) is within {SURE:g} standard errors of it."
 
 
 def _limits(entries: list[Entry]) -> list[str]:
     seen = {entry.card.get("images_seen") for entry in entries}
     budget = f"{seen.pop():,} training images each" if len(seen) == 1 and None not in seen else "different budgets"
+    tokenizers = ", a tokenizer's own aside" if any(entry.ceiling is not None for entry in entries) else ""
     largest = max(entry.costs["parameters"] for entry in entries)
     kinds = {entry.card.get("model") for entry in entries}
     own = [sentence for kind, sentence in OTHER_LOSSES.items() if kind in kinds]
@@ -238,7 +308,8 @@ def _limits(entries: list[Entry]) -> list[str]:
         f"about one in twenty exceeds {SURE:g} of them by chance.",
         "Learning rates were chosen in short runs (checkpoints/README.md), which may have found a better one for some "
         "models than for others; sizes, masks and budgets are not the papers', so no published number compares.",
-        f"These are models of at most {largest:,} parameters after {budget}, one training run and one seed each: "
+        f"These are models of at most {largest:,} parameters after {budget}{tokenizers}, one training run and one "
+        "seed each: "
         "another seed may well change the order of neighbours. Nothing here says how they compare at full size.",
         "The mean squared error rewards blur: it says little of how real a picture looks."
         + (f" Judged here by what it was not trained for: {'; '.join(own)}." if own else ""),

@@ -179,6 +179,12 @@ def paired_columns(evaluation: Evaluation) -> dict[str, Tensor]:
 # ---- as JSON -----------------------------------------------------------------------------------------------------
 
 
+def left_out_words(left_out: dict[str, str]) -> str:
+    """One sentence about metrics without weights: which file each needs, by its title."""
+    needs = ", ".join(f"{title} needs {file}" for title, file in left_out.items())
+    return f"Not measured, for want of weights: {needs}."
+
+
 def finite(data):
     """Nested data with null for every number that is not finite: JSON has none."""
     if isinstance(data, dict):

@@ -22,7 +22,7 @@ from etviz import plots
 from etviz.analysis.classes import psnr_by_class
 from etviz.checkpoints import write_text
 from etviz.data import Dataset, to_float
-from etviz.evaluation import STANDARD_ERROR, Evaluation, dump, groupings, paired_words
+from etviz.evaluation import STANDARD_ERROR, Evaluation, dump, groupings, left_out_words, paired_words
 from etviz.metric_info import METRICS
 from etviz.metrics import evaluation_masks, psnr_of_mse
 from etviz.models import MaskedImageModel
@@ -199,7 +199,7 @@ def make_page(document: dict, shown: list[Shown]) -> str:
     parts = [
         f"<h1>{escape(names)}</h1>",
         f"<p>{escape(_setting(reports[0], document))}</p>",
-        *(f"<p class=left-out>{escape(_left_out(report))}</p>" for report in reports[:1] if "left_out" in report),
+        *(_left_out(report) for report in reports[:1] if "left_out" in report),
         score_table(reports),
         *([paired_table(document["paired"])] if document["paired"] else []),
         *(seed_table(report) for report in reports if "over_seeds" in report),
@@ -227,8 +227,7 @@ def _setting(report: dict, document: dict) -> str:
 
 
 def _left_out(report: dict) -> str:
-    needs = ", ".join(f"{title} needs {file}" for title, file in report["left_out"].items())
-    return f"Not measured, for want of weights: {needs}."
+    return f"<p class=left-out>{escape(left_out_words(report['left_out']))}</p>"
 
 
 def score_table(reports: list[dict]) -> str:

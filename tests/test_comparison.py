@@ -187,6 +187,72 @@ def test_perceptual_metrics_are_columns_where_they_were_measured():
     assert (cells[0][lpips], cells[0][fid]) == ("", "")
 
 
+def test_accuracies_have_their_standard_errors():
+    (row,) = comparison_page.quality_table([entry("a", [0.01] * 100)], [])[2:]
+    spread = [
+        100 * np.std([1] * ones + [0] * (100 - ones)) / 10 for ones in (30, 40)
+    ]  # of 100 images, 30% and 40% right
+    assert row.endswith(f"| 30.0% ± {spread[0]:.1f} | 40.0% ± {spread[1]:.1f} |")
+
+
+@pytest.mark.parametrize(("images", "told_apart"), [(100, False), (10_000, True)])
+def test_linear_probes_that_cannot_be_told_apart_are_said_to_be_so(images, told_apart):
+    best, second = entry("best", [0.01] * images), entry("second", [0.02] * images)
+    best.accuracy["linear"] = 0.45
+    (line,) = [text for text in comparison_page.reading([best, second], [best]) if "linear probe" in text]
+    assert ("second (40.0%) is within 2 standard errors of it." in line) != told_apart
+
+
+def test_the_page_says_with_how_much_hidden_each_model_learned():
+    a, b, c = (entry(name, [0.01, 0.02], ratio=0.85) for name in "abc")
+    assert comparison_page.trained_at([a, b]).startswith("Every model was trained with 85% hidden,")
+    c.card["ratio"] = 0.75
+    assert comparison_page.trained_at([c, a, b]).startswith("The models were trained with 85% hidden, but c with 75%:")
+    c.card["ratio"] = None
+    assert comparison_page.trained_at([a, c]).startswith("Each model was trained at one share only")
+
+
+def test_a_mixture_decides_its_own_share_and_a_recipe_that_of_others(model, tmp_path):
+    sizes = dict(embed_dim=16, depth=1, num_heads=2, decoder_embed_dim=16, decoder_depth=1, decoder_num_heads=2)
+    mixing = etviz.create_model("mixedae", **sizes, group=2)
+    for name, made in (("mixing", mixing), ("plain", model)):
+        save_checkpoint(made, tmp_path / name, {"seconds": 3.0}, {"train": {"ratio": 0.6}})
+    assert compare.trained(str(tmp_path / "mixing"), mixing) == {"seconds": 3.0, "ratio": 0.5}
+    assert compare.trained(str(tmp_path / "plain"), model) == {"seconds": 3.0, "ratio": 0.6}
+    owner = mixing.draw_owners(9, "cpu")
+    assert (owner != 1).float().mean() == mixing.own_ratio
+
+
+def test_a_tokenizers_own_training_is_not_passed_over():
+    plain, codes = entry("plain", [0.01, 0.02]), entry("codes", [0.02, 0.03])
+    assert "tokenizer" not in " ".join(comparison_page.reading([plain, entry("b", [0.02, 0.02])], [codes]))
+    codes.ceiling = 24.6
+    codes.costs["trained_parameters"] = 1234
+    assert "each, a tokenizer's own aside" in " ".join(comparison_page.reading([plain, codes], [plain]))
+    page = comparison_page.make_page(
+        SETTING, [plain, codes], [FLOOR], {n: [20.0] for n in ("plain", "codes", FLOOR.name)}
+    )
+    assert "`codes` stands on a tokenizer that was trained before it: of its parameters, 1,234 are its own" in page
+
+
+SETTING = {"dataset": "cifar100", "images": 2, "hidden_patches": 54, "patches": 64, "mask_seed": 0, "probe_images": 5}
+SETTING |= {"ratio_images": 2, "ratios": [0.85], "device": "a CPU", "left_out": {}}
+FLOOR = entry("Navier-Stokes", [0.05, 0.06])
+FLOOR.costs = {}
+
+
+def test_the_page_names_the_command_that_writes_it_and_what_was_left_out():
+    def page(**setting):
+        found = [entry("a", [0.01, 0.02])]
+        return comparison_page.make_page(SETTING | setting, found, [FLOOR], {"a": [20.0], FLOOR.name: [14.0]})
+
+    assert "Written by `python -m etviz.compare dataset=cifar100 out=docs/cifar100`," in page()
+    assert "Written by `python -m etviz.compare`," in page(dataset="cifar10")
+    assert "Not measured" not in page()
+    lacking = page(left_out={"LPIPS (AlexNet)": "alexnet.pth", "FID": "inception.pth"})
+    assert "Not measured, for want of weights: LPIPS (AlexNet) needs alexnet.pth, FID needs inception.pth." in lacking
+
+
 class CountingMeter:
     """Stands in for a network's metric: how many images it was shown."""
 
@@ -232,6 +298,8 @@ def test_the_command_writes_page_figures_and_json(model, archive, tmp_path, monk
     images, mask = etviz.load_dataset(str(archive)).test_images[:3].float() / 255, evaluation_masks(3, 0.4, 64, 0)
     psnr = masked_mse(images, model.reconstruct(images, mask), mask).mean().log10().item() * -10
     assert report["entries"]["one"]["psnr_by_ratio"][report["ratios"].index(0.4)] == pytest.approx(psnr, abs=1e-4)
+    assert report["left_out"]
+    assert all(f"{title} needs {file}" in page for title, file in report["left_out"].items())
     pictures = re.findall(r"\]\((\S+\.png)\)", page)
     assert len(pictures) == 3
     assert all((out / picture).stat().st_size > 1000 for picture in pictures)

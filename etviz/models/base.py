@@ -35,6 +35,7 @@ class MaskedImageModel(nn.Module):
     name: str = ""  # set by create_model
     config: dict  # the constructor's arguments, set by create_model: enough to build the model again
     trained_parts: tuple[str, ...] = ()  # options that take another trained model: the train command loads them by name
+    own_ratio: float | None = None  # of patches hidden in training, for a model that decides that itself
     sees_hidden_patches: bool = False  # true of an autoencoder, which only bounds what a masked image model can reach
 
     def __init__(self, img_size: int, patch_size: int, in_chans: int, mean: tuple, std: tuple):

@@ -76,6 +76,7 @@ class MixedAE(MaskedImageModel):
         if not 2 <= group <= self.num_patches:
             raise UsageError(f"group must be 2 to {self.num_patches} images, not {group}.")
         self.group, self.contrast, self.temperature = group, contrast, temperature
+        self.own_ratio = 1 - 1 / group
         keys = self.num_patches // group
         self.embed = nn.Linear(self.patch_dim, embed_dim)
         self.segments = nn.Parameter(TOKEN_STD * torch.randn(group, embed_dim))
