@@ -143,6 +143,17 @@ def test_a_saved_notebook_holds_the_film_strip(explorer):
     assert (strip == [200, 0, 0]).all(-1).mean() < 0.001
 
 
+def test_in_words_a_widget_says_what_it_shows(explorer, model, tmp_path):
+    """Wherever neither a widget nor a picture is shown; nothing in it changes from one run to the next."""
+    explorer.mask, explorer.image_index = etviz.half_mask(1), 2
+    data, _ = explorer._repr_mimebundle_()
+    assert data["text/plain"] == "Explorer: image 2 of 5, 32 of 64 patches hidden"
+    save_checkpoint(model, tmp_path, {})
+    write_config(model, tmp_path, {"train": {"epochs": 3}})
+    write_history(tmp_path, 3)
+    assert repr(TrainingMonitor(tmp_path)) == f"TrainingMonitor: {tmp_path}, finished: epoch 3.00, validation masked PSNR 13.00 dB"
+
+
 def test_controls_descend_and_follow(explorer):
     step_size, beta, ratio = explorer.controls().children
     assert not any(slider.continuous_update for slider in (step_size, beta, ratio))

@@ -1,7 +1,7 @@
 /** Questions to the host of which only the newest matters. */
 
 const PATIENCE_MS = 20000; // for an answer
-const SILENCE = { error: "The app does not answer: is it still running?" };
+const SILENCE = { error: "The app, or the notebook's kernel, does not answer: is it busy, or no longer running?" };
 
 /** The promise's answer, or one with an error where there is none in time. */
 export function patiently(promise, patience = PATIENCE_MS) {

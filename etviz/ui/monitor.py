@@ -77,6 +77,9 @@ class TrainingMonitor(ipywidgets.VBox):
             except UsageError as error:  # written anew at this moment, moved or deleted
                 self.line.value = str(error)
 
+    def __repr__(self) -> str:
+        return f"TrainingMonitor: {self.run}, {self.line.value}"
+
     def _repr_mimebundle_(self, **kwargs) -> dict:
         data = super()._repr_mimebundle_(**kwargs)
         still = {"image/png": base64.b64encode(self.picture.value).decode()} if self.picture.value else {}

@@ -140,6 +140,10 @@ class Explorer(anywidget.AnyWidget):
         start.pop("uploads")
         return start
 
+    def __repr__(self) -> str:
+        hidden, count = int(self.mask.sum()), len(self.service.pictures(SOURCE).images)
+        return f"Explorer: image {self.image_index} of {count}, {hidden} of {self.model.num_patches} patches hidden"
+
     def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
         """The widget, and a picture for wherever it does not run."""
         data, metadata = super()._repr_mimebundle_(**kwargs)

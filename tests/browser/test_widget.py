@@ -39,6 +39,18 @@ while not seen and time.monotonic() < deadline:
     time.sleep(0.05)  # JupyterLab gives a widget's messages to a thread of their own, which cells do not wait for
 print(etviz.mask_to_hex(explorer.mask), explorer.image_index, explorer.trace.energy[0, -1].item(), len(seen))
 """
+OVERLAPS = """(root) => {
+  const box = (node) => node.getBoundingClientRect();
+  const seen = (selector) => [...root.querySelectorAll(selector)].filter((node) => box(node).width > 0);
+  const right = box(root).right + 1;
+  const scrolled = ".etviz-tabs, .etviz-spoken";
+  const beyond = seen(".etviz-page *").filter((node) => box(node).right > right && !node.closest(scrolled));
+  const pairs = seen("dt").filter((dt) => dt.nextElementSibling && box(dt.nextElementSibling).top < box(dt).bottom - 1);
+  const titles = seen("figcaption > span");
+  const touching = titles.filter((a) => titles.some((b) => a !== b && Math.abs(box(a).top - box(b).top) < 8
+    && box(a).left < box(b).left && box(a).right > box(b).left + 1));
+  return [...beyond, ...pairs, ...touching].map((node) => node.outerHTML.slice(0, 80));
+}"""
 SET = 'explorer.image_index = 2; explorer.mask = etviz.half_mask(1); explorer.settings = {"steps": 5}'
 
 
@@ -162,3 +174,16 @@ def test_the_painter_keeps_its_keys_to_itself(notebook):
         notebook.page.keyboard.press(key)
     expect(root).to_have_attribute("data-shown", etviz.mask_to_hex(etviz.center_mask(1)), timeout=20_000)
     expect(notebook.page.locator(".jp-Notebook .jp-CodeCell")).to_have_count(4)
+
+
+@pytest.mark.parametrize("width", [1440, 1280, 720])
+def test_it_fits_the_cell(notebook, width):
+    """A cell is narrower than a page, and JupyterLab floats the terms of lists that it finds in an output."""
+    notebook.page.set_viewport_size({"width": width, "height": 1600})
+    notebook.run(0)
+    root = notebook.root
+    expect(root).to_have_attribute("data-ready", "true", timeout=60_000)
+    for tab in ("Explore", "Energy", "Attention", "Landscape"):
+        root.get_by_role("tab", name=tab).click()
+        notebook.page.wait_for_timeout(800)  # the readings of the tab
+        assert root.evaluate(OVERLAPS) == []
