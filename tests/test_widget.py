@@ -151,7 +151,8 @@ def test_in_words_a_widget_says_what_it_shows(explorer, model, tmp_path):
     save_checkpoint(model, tmp_path, {})
     write_config(model, tmp_path, {"train": {"epochs": 3}})
     write_history(tmp_path, 3)
-    assert repr(TrainingMonitor(tmp_path)) == f"TrainingMonitor: {tmp_path}, finished: epoch 3.00, validation masked PSNR 13.00 dB"
+    words = "finished: epoch 3.00, validation masked PSNR 13.00 dB"
+    assert repr(TrainingMonitor(tmp_path)) == f"TrainingMonitor: {tmp_path}, {words}"
 
 
 def test_controls_descend_and_follow(explorer):
