@@ -58,7 +58,8 @@ def compare_descents(traces: dict[str, Trace]) -> Figure:
     """
     if not 1 <= len(traces) <= len(LINES):
         raise UsageError(f"One to {len(LINES)} descents can be told apart in a figure, not {len(traces)}.")
-    figure = new_figure(7.4, 3.0)
+    columns = min(len(traces), 2)
+    figure = new_figure(6.4, 3.0 + 0.18 * -(-len(traces) // columns))
     axes = figure.subplots()
     for (name, trace), color in zip(traces.items(), LINES, strict=False):
         energy = trace.energy.double().mean(dim=0).cpu()
@@ -67,7 +68,7 @@ def compare_descents(traces: dict[str, Trace]) -> Figure:
     axes.set_xlabel("step", fontsize=SMALL, color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_title(f"total energy, mean of {len(trace.energy)} images", fontsize=TEXT, color=INK, loc="left")
-    figure.legend(loc="outside right upper", fontsize=SMALL, frameon=False)
+    figure.legend(loc="outside lower left", ncols=columns, fontsize=SMALL, frameon=False)
     plain(axes)
     return figure
 

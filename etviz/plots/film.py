@@ -14,7 +14,7 @@ from etviz.errors import UsageError
 from etviz.masks import grid_side, mask_to_pixels
 from etviz.models import Trace
 from etviz.plots.grids import hide_patches
-from etviz.plots.style import INK, SMALL, new_figure, show_image
+from etviz.plots.style import INK, TEXT, new_figure, show_image
 
 CELL = 0.72  # inches
 GAP = 1  # pixels of the unscaled picture between two images of a GIF
@@ -57,7 +57,7 @@ def film_strip(trace: Trace, images: Tensor) -> Figure:
         for cell, picture in zip(row, strip, strict=True):
             show_image(cell, picture)
     for cell, label in zip(axes[0], labels, strict=True):
-        cell.set_title(label, fontsize=SMALL, color=INK, pad=3)
+        cell.set_title(label, fontsize=TEXT, color=INK, pad=3)
     return figure
 
 

@@ -12,7 +12,7 @@ from etviz.plots.style import INK, SMALL, TEXT, new_figure, show_image
 
 HIDDEN_GREY = 0.5
 CELL = 0.95  # inches
-LETTERS = 15  # that fit over a picture
+LETTERS = 14  # that fit over a picture
 
 
 def hide_patches(images: Tensor, mask: Tensor) -> Tensor:
