@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 ARGS ?=
 
-.PHONY: app test notebooks lint screenshots clean
+.PHONY: app test notebooks execute lint screenshots clean
 
 app: $(VENV)/.app
 	$(VENV)/bin/python app.py $(ARGS)
@@ -14,6 +14,10 @@ test: $(VENV)/.dev
 # Runs every notebook on small budgets, within 180 s each; leaves the files as they are.
 notebooks: $(VENV)/.dev
 	ETVIZ_NOTEBOOK_BUDGET=small $(VENV)/bin/python -m pytest --nbmake --nbmake-timeout=180 --timeout=180 notebooks $(ARGS)
+
+# Runs notebooks in full on the data at hand and writes their outputs into the files: all, or make execute ARGS="02 07".
+execute: $(VENV)/.dev
+	$(VENV)/bin/python -m tests.execute_notebooks $(ARGS)
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
