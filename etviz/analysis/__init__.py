@@ -1,6 +1,6 @@
 """What a trained model and a Trace say beyond the reconstruction: pure computation, drawn by `etviz.plots`."""
 
-from etviz.analysis.anomaly import anomaly_map, anomaly_score, covering_masks, roc_auc
+from etviz.analysis.anomaly import anomaly_map, anomaly_score, covering_masks, roc_auc, roc_auc_standard_error
 from etviz.analysis.attention import AttentionEntropy, AttentionRoles, attention_entropy, attention_roles
 from etviz.analysis.band import EnergyBand, band_of, energies_in_chunks, energy_band
 from etviz.analysis.classes import ClassMeans, mean_by_class, psnr_by_class, psnr_gain_by_class
@@ -22,12 +22,15 @@ from etviz.analysis.memories import (
 )
 from etviz.analysis.perturbations import Perturbations, perturbed_descents
 from etviz.analysis.ratios import psnr_by_ratio
+from etviz.analysis.robustness import AXES, Curve, damage, robustness_curves
 from etviz.analysis.snapshots import SnapshotFrame, snapshot_frames
 
 __all__ = [
+    "AXES",
     "AttentionEntropy",
     "AttentionRoles",
     "ClassMeans",
+    "Curve",
     "EnergyBand",
     "EnergyPlane",
     "GradientLine",
@@ -40,6 +43,7 @@ __all__ = [
     "attention_roles",
     "band_of",
     "covering_masks",
+    "damage",
     "energies_in_chunks",
     "energy_along_gradient",
     "energy_band",
@@ -55,7 +59,9 @@ __all__ = [
     "psnr_by_class",
     "psnr_by_ratio",
     "psnr_gain_by_class",
+    "robustness_curves",
     "roc_auc",
+    "roc_auc_standard_error",
     "snapshot_frames",
     "top_memories",
 ]

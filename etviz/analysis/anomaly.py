@@ -138,6 +138,23 @@ def roc_auc(normal: Tensor, anomalous: Tensor) -> float:
     return binary_auroc(ranks.float() / len(scores), target.long()).item()
 
 
+def roc_auc_standard_error(normal: Tensor, anomalous: Tensor) -> float:
+    """How far `roc_auc` may be off for having seen only these images: DeLong's estimate (DeLong et al. 1988).
+
+    Args:
+        normal, anomalous: scores, (n,) and (m,), two or more of each.
+
+    Raises:
+        UsageError: fewer than two of one of them.
+    """
+    if min(len(normal), len(anomalous)) < 2:
+        raise UsageError("A standard error needs at least two scores of normal images and two of anomalous ones.")
+    first, second = normal.double()[:, None], anomalous.double()[None]
+    wins = (second > first).double() + (second == first).double() / 2  # (n, m), whose mean is the area
+    variances = [wins.mean(dim=other).var() / len(part) for part, other in ((normal, 1), (anomalous, 0))]
+    return (variances[0] + variances[1]).sqrt().item()
+
+
 def _map(model: MaskedImageModel, images: Tensor, masks: Tensor) -> Tensor:
     """`anomaly_map` of a few images under masks (M, N)."""
     images = images.to(masks.device)

@@ -12,6 +12,7 @@ from etviz.plots.maps import token_energy_maps
 from etviz.plots.memories import memory_grid, memory_places
 from etviz.plots.perturbations import perturbations
 from etviz.plots.ratios import ratio_curves
+from etviz.plots.robustness import robustness_panels
 from etviz.plots.scores import difference_intervals, score_histogram
 from etviz.plots.svg import svg_bytes
 from etviz.plots.training import epoch_strip, learning_rates, training_curves
@@ -41,6 +42,7 @@ __all__ = [
     "perturbations",
     "ratio_curves",
     "reconstruction_grid",
+    "robustness_panels",
     "score_histogram",
     "svg_bytes",
     "token_energy_maps",

@@ -1,6 +1,8 @@
 """One look for every figure: sizes, colours, and how an image sits on its axes."""
 
 import io
+import itertools
+from collections.abc import Collection, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -8,10 +10,13 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
 from torch import Tensor
 
+from etviz.errors import UsageError
+
 # Okabe and Ito's palette, told apart by readers of any colour vision.
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY = "#CC79A7", "#56B4E9"
 LINES = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, "#000000")  # of curves to tell apart, in this order
+GREY, DASHES = "#777777", ("--", ":", "-.")  # of floors
 INK, FAINT = "#222222", "#BBBBBB"
 HEAT, COOL = "viridis", "cividis"  # of weights; of energies
 
@@ -38,6 +43,20 @@ def figure_bytes(figure: Figure, dpi: float | None = None, **options) -> bytes:
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=dpi or "figure", **options)
     return file.getvalue()
+
+
+def line_looks(names: Sequence[str], floors: Collection[str] = ()) -> dict[str, dict]:
+    """How to draw each of several lines, as options of Axes.plot: models in colours, floors grey and dashed under them.
+
+    Raises:
+        UsageError: no line, or more models than there are colours for.
+    """
+    models = [name for name in names if name not in floors]
+    if not names or len(models) > len(LINES):
+        raise UsageError(f"One to {len(LINES)} lines can be told apart in a figure, not {len(models)}.")
+    looks = {name: {"color": color} for name, color in zip(models, LINES, strict=False)}
+    dashed = zip([name for name in names if name in floors], itertools.cycle(DASHES), strict=False)
+    return looks | {name: {"color": GREY, "linestyle": dash, "zorder": 1} for name, dash in dashed}
 
 
 def show_image(axes: Axes, image: Tensor) -> None:

@@ -1,0 +1,222 @@
+"""How fillings bear what they were not made for: other shares and kinds of masks, and damaged visible patches.
+
+A damage changes what the model is shown and nothing else: the hidden patches are compared with the undamaged picture.
+The exception is brightness, where a filling in keeping with what is visible is as bright as that: there the hidden
+patches are compared with the picture made brighter as a whole.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torchvision.transforms.functional import gaussian_blur
+
+from etviz import masks as mask_kinds
+from etviz.data import to_float
+from etviz.errors import UsageError
+from etviz.masks import mask_to_pixels
+from etviz.metrics import DB_OF_RELATIVE_ERROR, evaluation_masks, masked_mse, psnr_of_mse
+
+CHUNK = 250  # images at once
+GREY = 0.5
+SEEDS_APART = 1_000_003  # between the seeds of first images: more than a split holds
+INTERVAL = 1.96  # standard errors to each side that make 95%
+
+Fill = Callable[[Tensor, Tensor], Tensor]  # images (B, C, H, W) in [0, 1], mask (B, N) -> (B, C, H, W)
+Progress = Callable[[int, int], None]  # levels done, levels in all
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One thing that is varied while all else stays."""
+
+    title: str
+    unit: str  # of the levels; empty for none
+    levels: tuple  # floats in ascending order, or names of masks
+
+
+AXES = {
+    "ratio": Axis("share of patches hidden", "%", (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)),
+    "noise": Axis("Gaussian noise, standard deviation", "of the range", (0.0, 0.05, 0.1, 0.2, 0.3, 0.4)),
+    "blur": Axis("Gaussian blur, standard deviation", "pixels", (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)),
+    "occlusion": Axis("visible patches painted grey", "%", (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)),
+    "brightness": Axis("brightness added", "of the range", (-0.4, -0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.4)),
+    "kind": Axis(
+        "kind of mask",
+        "",
+        (
+            "random 25%",
+            "block 25%",
+            "centre 25%",
+            "random 50%",
+            "block 50%",
+            "chessboard 50%",
+            "right half",
+            "bottom half",
+        ),
+    ),
+}
+DAMAGES = ("noise", "blur", "occlusion", "brightness")
+
+
+@dataclass(kw_only=True)
+class Curve:
+    """One filling along one axis. Over images, in float64."""
+
+    levels: tuple  # L of them
+    psnr: Tensor  # (L,) dB, masked PSNR of the mean error
+    low: Tensor  # (L,) dB, 95% interval over images: the standard error carried through the logarithm
+    high: Tensor  # (L,)
+
+
+@torch.no_grad()
+def robustness_curves(
+    fills: dict[str, Fill],
+    images: Tensor,
+    axis: str,
+    levels: Sequence | None = None,
+    *,
+    ratio: float = 0.85,
+    num_patches: int = mask_kinds.NUM_PATCHES,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    chunk: int = CHUNK,
+    progress: Progress | None = None,
+) -> dict[str, Curve]:
+    """Masked PSNR of several fillings along one of `AXES`: the same images, masks and damage for all.
+
+    Args:
+        fills: by name: ``model.reconstruct``, or a floor of `etviz.inpainting`.
+        images: (n, C, H, W) uint8, at least 2.
+        axis: a key of `AXES`.
+        levels: along it; the axis's own where None.
+        ratio: share of patches hidden, where the axis does not say.
+        num_patches: N.
+        seed: of masks and damage, the same at every level.
+        device: where to compute.
+        chunk: images at once; changes memory, not the result.
+        progress: called after each level.
+
+    Returns:
+        A curve for each filling, by its name.
+
+    Raises:
+        UsageError: no such axis or level, fewer than two images, or a ratio that hides nothing.
+    """
+    if axis not in AXES:
+        raise UsageError(f"There is no axis {axis!r}: choose one of {', '.join(AXES)}.")
+    if len(images) < 2 or images.dtype != torch.uint8:
+        raise UsageError(f"A curve takes two or more uint8 images, not {len(images)} of {images.dtype}.")
+    levels = AXES[axis].levels if levels is None else tuple(levels)
+    errors: dict[str, list[Tensor]] = {name: [] for name in fills}
+    for done, level in enumerate(levels):
+        hidden = axis_masks(axis, level, len(images), ratio, num_patches, seed)
+        for name, found in _errors(fills, images, hidden, axis, level, seed, device, chunk).items():
+            errors[name].append(found)
+        if progress is not None:
+            progress(done + 1, len(levels))
+    return {name: curve_of(levels, torch.stack(found)) for name, found in errors.items()}
+
+
+def curve_of(levels: Sequence, errors: Tensor) -> Curve:
+    """The curve of masked MSE (L, n) of n images at each of L levels."""
+    errors = errors.double()
+    mean = errors.mean(dim=1)
+    relative = errors.std(dim=1) / math.sqrt(errors.shape[1]) / mean
+    psnr, spread = psnr_of_mse(mean), INTERVAL * DB_OF_RELATIVE_ERROR * relative
+    return Curve(levels=tuple(levels), psnr=psnr, low=psnr - spread, high=psnr + spread)
+
+
+def axis_masks(axis: str, level, count: int, ratio: float, num_patches: int, seed: int) -> Tensor:
+    """The masks at one level: (count, N) bool, True = hidden. Raises `UsageError` for a kind or ratio that is none."""
+    if axis == "kind":
+        return kind_masks(level, count, num_patches, seed)
+    return evaluation_masks(count, level if axis == "ratio" else ratio, num_patches, seed)
+
+
+def kind_masks(kind: str, count: int, num_patches: int = mask_kinds.NUM_PATCHES, seed: int = 0) -> Tensor:
+    """Masks of one of the kinds that ``AXES["kind"]`` names. (count, N) bool, True = hidden."""
+    generator = torch.Generator().manual_seed(seed)
+    kinds = {
+        "random 25%": lambda: mask_kinds.random_mask(count, 0.25, num_patches, generator),
+        "block 25%": lambda: mask_kinds.block_mask(count, 0.25, num_patches, generator),
+        "centre 25%": lambda: mask_kinds.center_mask(count, num_patches),
+        "random 50%": lambda: mask_kinds.random_mask(count, 0.5, num_patches, generator),
+        "block 50%": lambda: mask_kinds.block_mask(count, 0.5, num_patches, generator),
+        "chessboard 50%": lambda: mask_kinds.grid_mask(count, num_patches),
+        "right half": lambda: mask_kinds.half_mask(count, num_patches, "right"),
+        "bottom half": lambda: mask_kinds.half_mask(count, num_patches, "bottom"),
+    }
+    if kind not in kinds:
+        raise UsageError(f"There is no kind of mask {kind!r}: choose one of {', '.join(kinds)}.")
+    return kinds[kind]()
+
+
+def damage(images: Tensor, masks: Tensor, kind: str, level: float, seed: int = 0, first: int = 0) -> Tensor:
+    """Images whose visible patches are damaged; what stands in hidden ones is of no consequence.
+
+    Args:
+        images: (B, C, H, W) in [0, 1].
+        masks: (B, N) bool, True = hidden.
+        kind: "noise", Gaussian, clipped to the range; "blur", Gaussian, in which visible pixels mix with visible ones
+            only, so that nothing of the hidden ones leaks; "occlusion", whole patches grey; "brightness", added and
+            clipped.
+        level: the noise's and the blur's standard deviation, in the range [0, 1] and in pixels; the share of each
+            image's visible patches to paint over, rounded to whole ones; what is added to every value.
+        seed: of the noise and of the choice of patches.
+        first: number of the first image. Each is damaged by the seed and its own number, whatever stands beside it.
+
+    Returns:
+        (B, C, H, W) in [0, 1].
+
+    Raises:
+        UsageError: no such kind, or a level out of its range.
+    """
+    if kind not in DAMAGES:
+        raise UsageError(f"There is no damage {kind!r}: choose one of {', '.join(DAMAGES)}.")
+    if not math.isfinite(level) or (level < 0 and kind != "brightness") or (level > 1 and kind == "occlusion"):
+        raise UsageError(f"{level} is no level of {kind}: {AXES[kind].title} is meant.")
+    generators = [torch.Generator().manual_seed(seed * SEEDS_APART + first + i) for i in range(len(images))]
+    if kind == "noise":
+        drawn = torch.stack([torch.randn(images.shape[1:], generator=generator) for generator in generators])
+        return (images + level * drawn.to(images)).clamp(0, 1)
+    if kind == "brightness":
+        return (images + level).clamp(0, 1)
+    if kind == "blur":
+        return _blurred(images, masks, level) if level > 0 else images
+    drawn = torch.stack([torch.rand(masks.shape[1], generator=generator) for generator in generators])
+    return _occluded(images, masks, level, drawn.to(images.device))
+
+
+def _blurred(images: Tensor, masks: Tensor, sigma: float) -> Tensor:
+    """Each pixel the weighted mean of the visible ones around it."""
+    side = images.shape[-1]
+    visible = (~mask_to_pixels(masks, side // math.isqrt(masks.shape[1]))).to(images)  # (B, 1, H, W)
+    radius = min(math.ceil(3 * sigma), side - 1)
+    blur = lambda values: gaussian_blur(values, [2 * radius + 1] * 2, [sigma] * 2)  # noqa: E731 - one line
+    weight = blur(visible)
+    tiny = torch.finfo(images.dtype).tiny
+    return (blur(images * visible) / weight.clamp(min=tiny)).clamp(0, 1)
+
+
+def _occluded(images: Tensor, masks: Tensor, share: float, drawn: Tensor) -> Tensor:
+    """Some of each image's visible patches grey: those of which the least was drawn, (B, N) of 0 to 1."""
+    order = drawn + masks  # hidden ones last
+    counts = (share * (~masks).sum(dim=1, keepdim=True)).round()
+    painted = order.argsort(dim=1).argsort(dim=1) < counts
+    return torch.where(mask_to_pixels(painted, images.shape[-1] // math.isqrt(masks.shape[1])), GREY, images)
+
+
+def _errors(fills, images: Tensor, masks: Tensor, axis: str, level, seed: int, device, chunk: int) -> dict[str, Tensor]:
+    """Masked MSE of every image by every filling: (n,) on the CPU, by name."""
+    errors: dict[str, list[Tensor]] = {name: [] for name in fills}
+    for start in range(0, len(images), chunk):
+        part, hidden = to_float(images[start : start + chunk]), masks[start : start + chunk]
+        seen = damage(part, hidden, axis, level, seed, start) if axis in DAMAGES else part
+        right = seen if axis == "brightness" else part
+        seen, right, hidden = seen.to(device), right.to(device), hidden.to(device)
+        for name, fill in fills.items():
+            errors[name].append(masked_mse(right, fill(seen, hidden), hidden).double().cpu())
+    return {name: torch.cat(found) for name, found in errors.items()}

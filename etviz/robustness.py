@@ -1,0 +1,250 @@
+"""python -m etviz.robustness [dataset=cifar10] [checkpoints=[et-cifar10,mae-cifar10]] [axes=[noise,blur]] [out=docs]
+
+The shipped models beyond what they were trained for, on the same images and masks for all: other mask ratios and kinds,
+damaged visible patches, a dataset they never saw, and one class told from the rest by their errors. Writes
+robustness.md with its figure and robustness.json into a folder. --help lists every option.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+import etviz
+from etviz import plots
+from etviz.analysis.robustness import AXES, Curve, robustness_curves
+from etviz.checkpoints import check_named_once, list_checkpoints, load_card, make_folder, write_bytes, write_text
+from etviz.commands import load_config, path_option, pick_device, run, whole_number, word
+from etviz.compare import chosen
+from etviz.comparison import FLOORS
+from etviz.data import Dataset, load_dataset
+from etviz.errors import UsageError
+from etviz.evaluate import trained_on
+from etviz.evaluation import dump, finite
+from etviz.metrics import evaluation_masks
+from etviz.models import MaskedImageModel
+from etviz.one_class import OneClass, one_class
+from etviz.plots.style import figure_bytes
+from etviz.provenance import provenance
+from etviz.robustness_page import NAME, make_page
+from etviz.transfer import transfer_rows
+
+SIBLINGS = {"cifar10": "cifar100", "cifar100": "cifar10"}
+Tell = Callable[[str], None]  # what is being measured
+
+
+def main(argv: list[str]) -> None:
+    """Measure and write as ``argv``'s options say; see the module's own text."""
+    config = load_config("commands/robustness", argv)
+    options = read_options(config)
+    out, device = make_folder(path_option("out", config["out"])), pick_device(config["device"])
+    models = load_models(options, device)
+    datasets = load_datasets(options, config["data"], next(iter(models.values())).img_size)
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # would say its precision for every class
+    with _progress() as bar:
+        task = bar.add_task("", total=None)
+        result = measure_all(models, datasets, options, lambda what: bar.update(task, description=what))
+    result["setting"] |= provenance(device)
+    if result["curves"]:
+        figure = plots.robustness_panels(result["curves"], floors=FLOORS)
+        write_bytes(out / f"{NAME}.png", figure_bytes(figure, dpi=150, facecolor="white"))
+    write_text(out / f"{NAME}.json", dump(as_json(result)) + "\n")
+    write_text(out / f"{NAME}.md", make_page(**result))
+    print(out / f"{NAME}.md")
+
+
+# ---- options -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What is asked for, checked."""
+
+    dataset: str
+    other: str | None  # dataset to carry over to
+    checkpoints: list[str]
+    taught: list[str]  # of them, that learn single classes
+    axes: list[str]
+    ratio: float
+    seed: int
+    images: int
+    transfer_images: int | None  # None: all
+    probe_images: int
+    one_class: int
+    one_class_epochs: int
+
+
+def read_options(config: dict) -> Options:
+    """The options of the configuration. Raises `UsageError` for one that cannot be met."""
+    dataset, other = dataset_names(config)
+    names, limit = chosen(config["checkpoints"], dataset), config["transfer_images"]
+    return Options(
+        dataset=dataset,
+        other=other,
+        checkpoints=names,
+        taught=one_class_names(config["one_class_checkpoints"], names),
+        axes=known_axes(config["axes"]),
+        ratio=config["ratio"],
+        images=whole_number("images", config["images"], least=2),
+        transfer_images=None if limit is None else whole_number("transfer_images", limit, least=2),
+        one_class_epochs=whole_number("one_class_epochs", config["one_class_epochs"], least=1),
+        **{name: whole_number(name, config[name]) for name in ("seed", "probe_images", "one_class")},
+    )
+
+
+def dataset_names(config: dict) -> tuple[str, str | None]:
+    """The dataset, and the one to carry over to: None for none."""
+    own, other = word("dataset", config["dataset"]), word("transfer", config["transfer"])
+    other = SIBLINGS.get(own, "none") if other == "auto" else other
+    if other == own:
+        raise UsageError(f"transfer names another dataset than {own!r}, or none.")
+    return own, None if other == "none" else other
+
+
+def known_axes(names: list) -> list[str]:
+    """Names of axes, each once. Raises `UsageError` for one that is none."""
+    found = list(dict.fromkeys(word("axes", name) for name in names))
+    unknown = [name for name in found if name not in AXES]
+    if unknown:
+        raise UsageError(f"There is no axis {unknown[0]!r}: axes takes some of {', '.join(AXES)}.")
+    return found
+
+
+def one_class_names(names: list | None, known: list[str]) -> list[str]:
+    """Those of the checkpoints that learn single classes. Raises `UsageError` for one that is not among them."""
+    if names is None:
+        return known
+    found = [word("one_class_checkpoints", name) for name in (names if isinstance(names, list) else [names])]
+    check_named_once(found)
+    unknown = [name for name in found if name not in known]
+    if unknown:
+        raise UsageError(f"{unknown[0]!r} is not among the checkpoints: name some of {', '.join(known)}.")
+    return found
+
+
+def check_models(models: dict[str, MaskedImageModel]) -> None:
+    """Raise `UsageError` unless all take the same images and masks, and see nothing of what is hidden."""
+    sizes = {(model.img_size, model.num_patches) for model in models.values()}
+    if len(sizes) > 1:
+        raise UsageError("The checkpoints cut images into different patches: no mask fits all of them.")
+    autoencoders = [name for name, model in models.items() if model.sees_hidden_patches]
+    if autoencoders:
+        raise UsageError(f"{autoencoders[0]} is an autoencoder, which sees what is hidden: it cannot be measured here.")
+
+
+def load_models(options: Options, device: torch.device) -> dict[str, MaskedImageModel]:
+    """The checkpoints by their names, on the device, and known to fit together and the ratio."""
+    models = {name: etviz.load_model(name).to(device) for name in options.checkpoints}
+    check_models(models)
+    evaluation_masks(1, options.ratio, next(iter(models.values())).num_patches)
+    return models
+
+
+def load_datasets(options: Options, data: dict, img_size: int) -> dict[str, Dataset]:
+    """The dataset and, where there is one, the other, by their names."""
+    names = [name for name in (options.dataset, options.other) if name is not None]
+    return {name: load_dataset(name, data["root"], img_size, data["download"]) for name in names}
+
+
+# ---- measuring ---------------------------------------------------------------------------------------------------
+
+
+def measure_all(models: dict, datasets: dict[str, Dataset], options: Options, tell: Tell) -> dict:
+    """Everything that the page shows, by the names that `make_page` takes it under."""
+    dataset = datasets[options.dataset]
+    curves = measure_curves(models, dataset, options, tell)
+    transfer = measure_transfer(models, datasets, options, tell) if options.other else []
+    taught = {name: models[name] for name in options.taught}
+    classes = measure_classes(taught, dataset, options, tell) if options.one_class else {}
+    return {"setting": describe(options, dataset), "curves": curves, "transfer": transfer, "one_class": classes}
+
+
+def measure_curves(models: dict, dataset: Dataset, options: Options, tell: Tell) -> dict:
+    """A curve for each axis and filling."""
+    fills = {name: model.reconstruct for name, model in models.items()} | FLOORS
+    first = next(iter(models.values()))
+    settings = {"ratio": options.ratio, "num_patches": first.num_patches, "seed": options.seed}
+    settings |= {"device": first.mean.device}
+    found = {}
+    for axis in options.axes:
+        tell(AXES[axis].title)
+        say = partial(_tell_level, tell, AXES[axis].title)
+        found[axis] = robustness_curves(fills, dataset.test_images[: options.images], axis, **settings, progress=say)
+    return found
+
+
+def measure_transfer(models: dict, datasets: dict[str, Dataset], options: Options, tell: Tell) -> list[dict]:
+    """The models, and the shipped ones of the same kinds that learned from the other dataset, on both."""
+    models = models | load_siblings(models, options.other)
+    sources = {name: trained_on(name) for name in models}
+    settings = {"images": options.transfer_images, "probe_images": options.probe_images}
+    settings |= {"ratio": options.ratio, "seed": options.seed}
+    return transfer_rows(models, sources, datasets, **settings, tell=tell)
+
+
+def load_siblings(models: dict[str, MaskedImageModel], dataset: str) -> dict[str, MaskedImageModel]:
+    """Shipped models of the same kinds and image size that learned from another dataset, by their names."""
+    kinds, first = {model.name for model in models.values()}, next(iter(models.values()))
+    cards = {name: load_card(name) for name in list_checkpoints() if name not in models}
+    names = [name for name, card in cards.items() if card.get("dataset") == dataset and card.get("model") in kinds]
+    found = {name: etviz.load_model(name).to(first.mean.device) for name in names}
+    return {name: model for name, model in found.items() if model.img_size == first.img_size}
+
+
+def measure_classes(models: dict, dataset: Dataset, options: Options, tell: Tell) -> dict[str, list[OneClass]]:
+    """Each class against the rest, by every model."""
+    settings = {"images": options.one_class, "epochs": options.one_class_epochs, "seed": options.seed}
+    return {
+        name: one_class(model, dataset, **settings, tell=partial(_tell_of, tell, name))
+        for name, model in models.items()
+    }
+
+
+# ---- writing -----------------------------------------------------------------------------------------------------
+
+
+def describe(options: Options, dataset: Dataset) -> dict:
+    """What the numbers depend on."""
+    return {
+        "dataset": dataset.name,
+        "ratio": options.ratio,
+        "seed": options.seed,
+        "images": min(options.images, len(dataset.test_images)),
+        "probe_images": min(options.probe_images, len(dataset.train_images)),
+        "one_class_images": min(options.one_class, len(dataset.test_images)),
+        "one_class_epochs": options.one_class_epochs,
+    }
+
+
+def as_json(result: dict) -> dict:
+    """Everything measured, without the numbers of single images."""
+    curves = {axis: {name: _listed(curve) for name, curve in found.items()} for axis, found in result["curves"].items()}
+    transfer = [{key: value for key, value in row.items() if key != "errors"} for row in result["transfer"]]
+    classes = {name: [asdict(row) for row in rows] for name, rows in result["one_class"].items()}
+    return finite(result["setting"] | {"curves": curves, "transfer": transfer, "one_class": classes})
+
+
+def _listed(curve: Curve) -> dict[str, list]:
+    values = {key: getattr(curve, key).tolist() for key in ("psnr", "low", "high")}
+    return {"levels": list(curve.levels)} | values
+
+
+def _tell_level(tell: Tell, title: str, done: int, total: int) -> None:
+    tell(f"{title}: {done} of {total}")
+
+
+def _tell_of(tell: Tell, name: str, what: str) -> None:
+    tell(f"{name}: {what}")
+
+
+def _progress() -> Progress:
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+if __name__ == "__main__":
+    run(main)

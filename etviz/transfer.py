@@ -1,0 +1,88 @@
+"""What a model that learned from one dataset is worth on another."""
+
+from collections.abc import Callable
+
+from etviz.data import Dataset
+from etviz.metrics import measure_model, standard_error, summarize
+from etviz.models import MaskedImageModel
+from etviz.representation import accuracy_interval, extract_features, linear_accuracy
+
+
+def transfer_rows(
+    models: dict[str, MaskedImageModel],
+    trained_on: dict[str, str],
+    datasets: dict[str, Dataset],
+    *,
+    ratio: float = 0.85,
+    seed: int = 0,
+    images: int | None = None,
+    probe_images: int = 10_000,
+    tell: Callable[[str], None] = lambda what: None,
+) -> list[dict]:
+    """Every model on every dataset: how well it rebuilds, and how well its features tell the classes.
+
+    Args:
+        models: by the checkpoint's name.
+        trained_on: the dataset's name, by the checkpoint's.
+        datasets: by name, at the models' size.
+        ratio, seed: of `etviz.metrics.evaluation_masks`, the same for every model.
+        images: the first so many of each test split; all where None.
+        probe_images: the first so many training images, which a linear probe learns from; 0 for no probe.
+        tell: told what is being done.
+
+    Returns:
+        A row for each pair: checkpoint, model, trained_on, dataset, own (whether those are the same), images,
+        masked_mse, masked_psnr in dB and its standard error over images; with a probe, accuracy (0 to 1), low and high.
+
+    Raises:
+        UsageError: as `etviz.metrics.measure_model` and `etviz.representation.linear_accuracy`.
+    """
+    rows = []
+    for name, model in models.items():
+        for place, dataset in datasets.items():
+            tell(f"{name} on {place}")
+            pictures = dataset.test_images[:images]
+            values = measure_model(model, pictures, ratio=ratio, mask_seed=seed, include_ssim=False)
+            scores = summarize(values)
+            row = {"checkpoint": name, "model": model.name, "trained_on": trained_on[name], "dataset": place}
+            row |= {"own": trained_on[name] == place, "images": len(pictures), "masked_mse": scores["masked_mse"]}
+            row |= {key: scores[key] for key in ("masked_psnr", "masked_psnr_standard_error") if key in scores}
+            if probe_images:
+                tell(f"what {name} knows of {place}'s classes")
+                row |= _probed(model, dataset, images, probe_images)
+            rows.append(row | {"errors": values["masked_mse"]})
+    return rows
+
+
+def paired_cost(rows: list[dict]) -> list[dict]:
+    """For each kind of model and dataset, what it costs to have learned from the other dataset.
+
+    Args:
+        rows: `transfer_rows`'.
+
+    Returns:
+        A row for each model kind and dataset with one checkpoint that learned from it and one that did not: model,
+        dataset, own and other (checkpoints), cost (masked MSE of the other less the own, mean over the same images and
+        masks) and its standard error.
+    """
+    found = []
+    for own in (row for row in rows if row["own"]):
+        for other in rows:
+            same = (other["model"], other["dataset"]) == (own["model"], own["dataset"])
+            if same and not other["own"]:
+                gap = other["errors"] - own["errors"]
+                names = {"own": own["checkpoint"], "other": other["checkpoint"]}
+                cost = {"cost": gap.mean().item(), "standard_error": standard_error(gap)}
+                found.append({"model": own["model"], "dataset": own["dataset"]} | names | cost)
+    return found
+
+
+def _probed(model: MaskedImageModel, dataset: Dataset, images: int | None, probe_images: int) -> dict[str, float]:
+    train, test = (
+        extract_features(model, pictures)
+        for pictures in (dataset.train_images[:probe_images], dataset.test_images[:images])
+    )
+    labels = dataset.train_labels[:probe_images], dataset.test_labels[:images]
+    accuracy = linear_accuracy(train, labels[0], test, labels[1])
+    low, high = accuracy_interval(accuracy, len(test))
+    return {"accuracy": accuracy, "low": low, "high": high}
