@@ -15,7 +15,7 @@ pytest.importorskip("skimage", reason="the app's extra is not installed")
 from etviz.ui.payload import to_bytes
 from etviz.ui.pictures import CARRIED_GALLERY
 from etviz.ui.service import MAX_MODELS, Service
-from tests.conftest import TINY
+from tests.conftest import TINY, TINY_ASYM
 from tests.test_app import pixels_of
 
 MASK, COARSE_MASK = "ffffff0f0ffffffe", "f0f1"
@@ -205,6 +205,35 @@ def test_models_without_an_energy_are_offered_for_comparison_only(tmp_path, monk
     assert answer["energy"] is None
     refused = service.politely(service.ask, {"kind": "trace", "picture": {"index": 2}, **column})
     assert "no energy to descend" in refused["error"]
+
+
+def test_every_model_gets_the_painted_mask(tmp_path, monkeypatch):
+    """All six, in one question: what comes back is what the model makes of that mask, and of no other."""
+    torch.manual_seed(0)
+    vit = dict(embed_dim=16, depth=1, num_heads=2)
+    decoder = dict(decoder_embed_dim=16, decoder_depth=1, decoder_num_heads=2)
+    codes = etviz.create_model("tokenizer", width=16, depth=1)
+    models = {
+        "et": etviz.create_model("et", **TINY),
+        "et_asym": etviz.create_model("et_asym", **TINY_ASYM),
+        "mae": etviz.create_model("mae", **vit, **decoder),
+        "beit": etviz.create_model("beit", **vit, decoding="best", tokenizer=codes),
+        "simmim": etviz.create_model("simmim", embed_dim=16, depths=(1, 1), num_heads=(2, 2)),
+        "mixedae": etviz.create_model("mixedae", **vit, **decoder),
+    }
+    assert set(models) == set(MODELS) - {"tokenizer"}
+    monkeypatch.setenv("ETVIZ_CHECKPOINTS", str(tmp_path))
+    for name, model in models.items():
+        save_checkpoint(model.eval(), tmp_path / name, {})
+    service, names = Service("et", root=str(tmp_path)), list(models)
+    image, mask = image_of(service), etviz.mask_from_hex(MASK)
+    other = etviz.mask_from_hex("ffffff0f0ffffff6")  # another patch shown in the last row, and another hidden
+    for some in (names[:3], names[3:]):
+        for name, column in zip(some, compare(service, *({"model": name} for name in some)), strict=True):
+            (last,) = pixels_of(column["frames"], len(column["mse"]))[-1:].int()
+            assert column["mask"] == MASK
+            assert (last - to_bytes(models[name].reconstruct(image[None], mask))[0].int()).abs().max() <= 1
+            assert (last - to_bytes(models[name].reconstruct(image[None], other))[0].int()).abs().max() > 1, name
 
 
 def test_a_tokenizer_s_run_is_told_apart(tmp_path, monkeypatch):

@@ -96,6 +96,7 @@ def test_runs_come_after_the_menu_and_tell_what_to_ask_them(service):
         "beta": TINY["beta"],
         "snapshots": snapshots,
         "epoch": 2.0,
+        "dataset": "squares",
     }
 
 

@@ -46,7 +46,12 @@ export function byEpoch(run) {
   return [...chosen.map(({ file }) => column(run.name, { snapshot: file })), column(run.name)];
 }
 
-export const byModel = (runs) => runs.slice(0, LETTERS.length).map((run) => column(run.name));
+/** The page's model, then those trained on the same dataset, then others: as many as there is room for. */
+export function byModel(runs, own) {
+  const { dataset } = runs.find(({ name }) => name === own) ?? {};
+  const rank = (run) => (run.name === own ? 0 : run.dataset === dataset ? 1 : 2);
+  return [...runs].sort((a, b) => rank(a) - rank(b)).slice(0, LETTERS.length).map((run) => column(run.name));
+}
 
 /** A column in words. */
 export function columnText(entry, run) {

@@ -44,7 +44,8 @@ def describe_run(name: str, place: str) -> dict:
     Returns:
         name; energy: whether its model descends on one; patches, size: N and the image's side; step_size, beta: the
         model's own, null where it has none; snapshots: [{file, epoch}], the oldest first; epoch: of the final weights,
-        or null; or else name and problem, a sentence, where nothing can be loaded (yet).
+        and dataset: what it was trained on, or null; or else name and problem, a sentence, where nothing can be loaded
+        (yet).
     """
     try:
         config = load_config(place)["model"]
@@ -60,6 +61,7 @@ def describe_run(name: str, place: str) -> dict:
             "beta": options.get("beta"),
             "snapshots": list(_snapshots(place)),
             "epoch": _card(place).get("epochs"),
+            "dataset": _card(place).get("dataset"),
         }
     except (UsageError, TypeError, ValueError, KeyError, ArithmeticError):
         whose = f"a whole {CONFIG}" if (_folder(place) / WEIGHTS).is_file() else "its first validation"

@@ -82,7 +82,7 @@ export function createCompareView(app) {
     presets.replaceChildren(
       ...(run?.energy ? [button(`Step sizes ${stepSizesOf(run).join(", ")}`, () => byStepSize(run, snapshot))] : []),
       ...(run?.snapshots?.length > 1 ? [button("Epochs", () => byEpoch(run))] : []),
-      ...(loadable.length > 1 ? [button("Models", () => byModel(loadable))] : []),
+      ...(loadable.length > 1 ? [button("Models", () => byModel(loadable, model))] : []),
     );
   }
 

@@ -207,6 +207,29 @@ def test_text_has_contrast(browser, address, scheme):
     assert poor == []
 
 
+def test_models_begin_with_the_pages_own_and_those_of_its_dataset(visit):
+    """Four at most: a model of another dataset comes after all of the page's."""
+    datasets = {"tiny": "cifar10", "twin": "cifar10", "coarse": "cifar10"}
+
+    def trained(route):
+        if route.request.post_data_json["data"]["kind"] != "runs":
+            return route.continue_()
+        answer = route.fetch()
+        runs = [run | {"dataset": datasets.get(run["name"], "cifar100")} for run in answer.json()["runs"]]
+        return route.fulfill(response=answer, json={"runs": runs})
+
+    visit.page.route("**/component_server/", trained)
+    visit.page.reload()
+    open_compare(visit)
+    visit.page.get_by_role("button", name="Models", exact=True).click()
+    settled(visit)
+    menus = visit.page.get_by_role("combobox", name="Model of column")
+    names = [menu.input_value() for menu in menus.all() if menu.is_visible()]
+    assert names[0] == "tiny"
+    assert set(names[:3]) == set(datasets)
+    assert len(names) == 4
+
+
 def test_columns_that_the_server_refuses_say_so(visit):
     def refuse(route):
         crowded = route.request.post_data_json["data"]["kind"] == "compare"
