@@ -112,7 +112,7 @@ def trained_at(entries: list[Entry]) -> str:
     by_share: dict[float | None, list[str]] = {}
     for entry in entries:
         by_share.setdefault(entry.card.get("ratio"), []).append(entry.name)
-    carries = "the others show how far that carries."
+    carries = "the other shares show how far that carries."
     if None in by_share:
         return f"Each model was trained at one share only, {carries}"
     if len(by_share) == 1:

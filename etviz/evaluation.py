@@ -176,13 +176,13 @@ def paired_columns(evaluation: Evaluation) -> dict[str, Tensor]:
     return {name: values[name] for name in names if name in values and values[name].isfinite().all()}
 
 
-# ---- as JSON -----------------------------------------------------------------------------------------------------
-
-
 def left_out_words(left_out: dict[str, str]) -> str:
     """One sentence about metrics without weights: which file each needs, by its title."""
     needs = ", ".join(f"{title} needs {file}" for title, file in left_out.items())
     return f"Not measured, for want of weights: {needs}."
+
+
+# ---- as JSON -----------------------------------------------------------------------------------------------------
 
 
 def finite(data):

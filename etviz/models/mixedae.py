@@ -7,11 +7,15 @@ After the encoder the tokens are unmixed: the decoder gets each image's own toke
 the patches that the image did not contribute. A supervised contrastive loss between the encoder's tokens, by cosine,
 calls those of one image positives.
 
-Choices made here, where the paper leaves room or a small image asks for it: groups of 4 (an encoder then works on a
-quarter of the patches of each image, like MAE's), k = N / group; homologous attention in every encoder layer; the
+Choices made here, where the paper leaves room, a small image asks for it, or it was not checked that a number is the
+paper's: groups of 4 (an encoder then works on a quarter of the patches of each image, like MAE's); k = N / group, the
+number of patches that an image gives; homologous attention in every encoder layer and in no decoder layer; the
 contrastive loss straight on the encoder's last, layer-normed tokens, with temperature 0.25 and weight 0.1; segment
 embeddings in the encoder only, since a decoder sequence holds one image; no CLS token; fixed sine and cosine positions;
-no drop path; mean squared error in normalised units.
+no drop path; mean squared error in normalised units, without normalisation by patch.
+
+Two consequences for comparisons: a mixture hides 48 of an image's 64 patches, whatever share other models learn with;
+and with 54 hidden the 10 visible tokens are fewer than k, so that each then attends to all of them.
 """
 
 import torch
