@@ -59,6 +59,8 @@ def make_page(setting: dict, entries: list[Entry], floors: list[Entry], by_ratio
             "",
             f"![A row a picture, a column a model]({NAME}-grid.png)",
             "",
+            "Given patches are shown as they are; beneath each picture stands the PSNR of its hidden pixels.",
+            "",
             "## Against the mask ratio",
             "",
             f"![Masked PSNR against the share of patches hidden]({NAME}-ratios.png)",

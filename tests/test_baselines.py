@@ -226,6 +226,10 @@ class TestBEiT(Baseline):
         expected = model.tokenizer.decode(values).clamp(0, 1)
         torch.testing.assert_close(model.reconstruct(images, mask), expected, atol=1e-5, rtol=1e-5)
 
+    def test_features_are_what_the_codes_are_read_from(self, model, images):
+        nothing = torch.zeros(4, 64, dtype=torch.bool)
+        torch.testing.assert_close(model.beit.lm_head(model.encode(images)[1]), model.code_logits(images, nothing))
+
     def test_best_decoding_takes_the_likeliest_codes(self, images, mask):
         model = etviz.create_model("beit", **self.options, decoding="best").eval()
         values = model.tokenizer.quantizer.indices_to_codes(model.code_logits(images, mask).argmax(dim=2))
