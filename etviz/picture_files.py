@@ -15,6 +15,7 @@ from etviz.errors import UsageError
 from etviz.masks import WHITE, lightness
 
 OPAQUE = 255
+PROFILED = ("L", "LA", "P", "RGB", "RGBA")  # kinds of pictures whose numbers stay what their profile is about
 SAVING = {".jpg": {"quality": 95}, ".jpeg": {"quality": 95}, ".webp": {"lossless": True}}
 
 
@@ -25,6 +26,7 @@ class Picture:
     image: Tensor  # (3, H, W) float in [0, 1]
     transparent: Tensor  # (H, W) bool: less than half opaque
     grey: bool  # the file knows no colours
+    profile: bytes | None = None  # the ICC profile that says what its numbers look like
 
 
 def read_image(path: Path) -> Picture:
@@ -36,8 +38,10 @@ def read_image(path: Path) -> Picture:
     with open_picture(path) as picture:
         upright = to_8_bits(ImageOps.exif_transpose(picture))
         rgba, grey = np.array(upright.convert("RGBA")), upright.mode in ("1", "L", "LA")
+        profile = picture.info.get("icc_profile") if upright.mode in PROFILED else None
     image = torch.from_numpy(rgba[..., :3]).permute(2, 0, 1).float() / 255
-    return Picture(image=image, transparent=torch.from_numpy(2 * rgba[..., 3].astype(int) < OPAQUE), grey=grey)
+    transparent = torch.from_numpy(2 * rgba[..., 3].astype(int) < OPAQUE)
+    return Picture(image=image, transparent=transparent, grey=grey, profile=profile)
 
 
 def read_mask(path: Path) -> Tensor:
@@ -50,14 +54,20 @@ def read_mask(path: Path) -> Tensor:
         return torch.from_numpy(2 * lightness(ImageOps.exif_transpose(picture)) > WHITE)
 
 
-def write_image(path: Path, image: Tensor, grey: bool = False) -> None:
-    """(3, H, W) in [0, 1] to a file of the kind that its suffix names, atomically; only JPEG loses something."""
+def write_image(path: Path, image: Tensor, *, grey: bool = False, profile: bytes | None = None) -> None:
+    """(3, H, W) in [0, 1] to a file of the kind that its suffix names, atomically; only JPEG loses something.
+
+    Args:
+        path: ends in one of `etviz.data.IMAGE_SUFFIXES`.
+        image: of equal channels where ``grey``, which writes one.
+        profile: the ICC profile of its numbers, kept where the kind of file has room for one.
+    """
     pixels = (image * OPAQUE).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
     picture = Image.fromarray(pixels)
     buffer = io.BytesIO()
     suffix = path.suffix.lower()
     (picture.convert("L") if grey else picture).save(
-        buffer, Image.registered_extensions()[suffix], **SAVING.get(suffix, {})
+        buffer, Image.registered_extensions()[suffix], icc_profile=profile, **SAVING.get(suffix, {})
     )
     write_bytes(path, buffer.getvalue())
 

@@ -4,6 +4,8 @@ Rebuilds what is missing of a picture of any size: where a mask is white or tran
 is transparent. Given pixels stay as they are. IN may be a folder: every picture in it is restored to a PNG of its name
 under the folder OUT, by the mask of its name under the folder MASK. With noise=0.1 pictures are denoised instead.
 
+Pictures are written opaque, with 8 bits a channel and their colour profile; as JPEG they lose a little everywhere.
+
 The paths written go to stdout. No file is replaced without --force. --help lists every option.
 """
 
@@ -25,6 +27,7 @@ from etviz.picture_files import Picture, check_suffix, read_image, read_mask, wr
 from etviz.restoration import check_model, denoise_image, restore_image
 
 PLACES = ("input", "output")  # what names without key= stand for, in this order
+SIGNS = dict(zip(PLACES, ("IN", "OUT"), strict=True))
 VALUES, FLAGS = ("--mask", "--checkpoint"), ("--force",)
 
 
@@ -63,7 +66,8 @@ def attempt(job: Job, model: MaskedImageModel, options: dict, bar: Progress) -> 
     try:
         picture = read_image(job.source)
         show = lambda done, total: bar.update(task, completed=done, total=total)  # noqa: E731 - one line
-        write_image(job.target, restored(job, picture, model, options | {"progress": show}), picture.grey)
+        image = restored(job, picture, model, options | {"progress": show})
+        write_image(job.target, image, grey=picture.grey, profile=picture.profile)
         print(job.target)
     except UsageError as error:
         yield error
@@ -87,7 +91,10 @@ def restored(job: Job, picture: Picture, model: MaskedImageModel, options: dict)
     if not missing.any():
         advice = "give a mask that is white there" if job.mask is None else "make the mask white there"
         raise UsageError(f"Nothing of {str(job.source)!r} is marked as missing: {advice}.")
-    return restore_image(model, picture.image, missing, **options)
+    try:
+        return restore_image(model, picture.image, missing, **options)
+    except UsageError as error:
+        raise UsageError(f"{str(job.source)!r} cannot be restored: {error}") from error
 
 
 # ---- options -----------------------------------------------------------------------------------------------------
@@ -97,8 +104,8 @@ def read_options(argv: list[str]) -> dict:
     """The options, of which input, output, mask and force may be written as programs of this kind have them.
 
     Raises:
-        UsageError: more names than input and output, one given twice, an option without its value; and what
-            `load_config` raises.
+        UsageError: more names than input and output, or fewer; an option without its value; and what `load_config`
+            raises.
     """
     options, names, rest = [], [], list(argv)
     while rest:
@@ -118,6 +125,9 @@ def read_options(argv: list[str]) -> dict:
     free = [place for place in PLACES if not any(option.startswith(f"{place}=") for option in options)]
     if len(names) > len(free):
         raise UsageError(f"There is one name too many, {names[len(free)]!r}: it takes IN and OUT, and --mask MASK.")
+    if len(names) < len(free) and not {"--help", "-h"}.intersection(options):
+        lacking = " and ".join(SIGNS[place] for place in free[len(names) :])
+        raise UsageError(f"What is {lacking}? Name both: python -m etviz.restore IN OUT --mask MASK.png.")
     return load_config("commands/restore", [*options, *(f"{k}={v}" for k, v in zip(free, names, strict=False))])
 
 
@@ -186,7 +196,8 @@ def check_targets(jobs: list[Job], force: bool) -> None:
     """Raise `UsageError` where a file would be replaced, unless that is wished, before anything is computed."""
     there = [job.target for job in jobs if job.target.exists()]
     if there and not force:
-        more = f", and so are {len(there) - 1} more" if len(there) > 1 else ""
+        others = len(there) - 1
+        more = f", and so {'is' if others == 1 else 'are'} {others} more" if others else ""
         raise UsageError(f"{str(there[0])!r} is there already{more}: choose another name, or replace it by --force.")
 
 

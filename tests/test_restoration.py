@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 from skimage import data as photographs
 
 import etviz
@@ -294,6 +294,35 @@ def test_pictures_are_turned_upright_and_greys_stay_grey(call, tmp_path):
     assert (np.asarray(found)[~mask] == np.rot90(given, -1)[~mask]).all()
 
 
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".bmp"])
+def test_a_colour_profile_is_kept_where_there_is_room_for_one(call, tmp_path, suffix):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    save(tmp_path / "in.png", icc_profile=profile)
+    save_mask(tmp_path / "mask.png")
+    call(tmp_path / "in.png", tmp_path / f"out{suffix}", "--mask", tmp_path / "mask.png")
+    assert Image.open(tmp_path / f"out{suffix}").info.get("icc_profile") == (None if suffix == ".bmp" else profile)
+
+
+def test_16_bit_greys_are_brought_down_to_8(call, tmp_path):
+    given, mask = save(tmp_path / "in.png", mode="L"), save_mask(tmp_path / "mask.png")
+    Image.fromarray(given.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    call(tmp_path / "deep.png", tmp_path / "out.png", "--mask", tmp_path / "mask.png")
+    found = Image.open(tmp_path / "out.png")
+    assert found.mode == "L"
+    assert (np.asarray(found)[~mask] == given[~mask]).all()
+
+
+def test_two_files_that_are_there_are_both_told_of(call, tmp_path):
+    for name in ("a.png", "b.png", "c.png"):
+        save(tmp_path / "in" / name)
+        save(tmp_path / "out" / name)
+    with pytest.raises(UsageError, match=r"a.png' is there already, and so are 2 more: "):
+        call(tmp_path / "in", tmp_path / "out")
+    (tmp_path / "out" / "b.png").unlink()
+    with pytest.raises(UsageError, match=r"a.png' is there already, and so is 1 more: "):
+        call(tmp_path / "in", tmp_path / "out")
+
+
 def test_denoising(call, tmp_path, tiny):
     save(tmp_path / "in.png")
     call(tmp_path / "in.png", tmp_path / "out.png", "noise=0.2", "rounds=1")
@@ -304,7 +333,12 @@ def test_denoising(call, tmp_path, tiny):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["in.png"], "output is needed: give output=VALUE."),
+        (["in.png"], "What is OUT? Name both: python -m etviz.restore IN OUT --mask MASK.png."),
+        ([], "What is IN and OUT? Name both"),
+        (
+            ["in.png", "out.png", "--mask", "full.png"],
+            "'in.png' cannot be restored: The mask marks every pixel as missing",
+        ),
         (["in.png", "out.png"], "is marked as missing: give a mask that is white there"),
         (["in.png", "out.gif", "--mask", "mask.png"], "names no kind of picture"),
         (["in.png", "out.png", "--mask"], "--mask takes a name"),
@@ -325,6 +359,7 @@ def test_what_the_command_refuses(call, tmp_path, monkeypatch, arguments, messag
     save(tmp_path / "in.png")
     save_mask(tmp_path / "mask.png")
     Image.new("L", (8, 8), "white").save("small.png")
+    Image.new("L", (44, 40), "white").save("full.png")
     (tmp_path / "text.png").write_text("words")
     (tmp_path / "empty").mkdir()
     for name in ("a.bmp", "a.png"):
