@@ -1,6 +1,6 @@
 """The page that `python -m etviz.robustness` writes: every number and sentence in it follows from measurements."""
 
-from etviz.analysis.robustness import AXES, Curve
+from etviz.analysis.robustness import AXES, SHARES, Curve
 from etviz.comparison import FLOORS, SURE
 from etviz.one_class import SCORES, OneClass
 from etviz.transfer import paired_cost
@@ -46,7 +46,8 @@ def curve_lines(setting: dict, curves: dict[str, dict[str, Curve]]) -> list[str]
         f"Masked PSNR in dB on {setting['images']:,} test images, higher is better; bands and ± are 95% intervals over "
         f"images. Where nothing else is said, a share of {setting['ratio']:g} of the patches is hidden, at random. "
         "Damage is done to the visible patches, and the hidden ones are compared with the picture as it was; under "
-        "another brightness, with the picture as bright as what is visible. Blur mixes visible pixels only.",
+        "another brightness, with the picture as bright as what is visible, which clipping leaves with less contrast to "
+        "get wrong: far from 0 every curve rises. Blur mixes visible pixels only.",
         "",
         f"![Masked PSNR along each axis]({NAME}.png)",
     ]
@@ -58,14 +59,14 @@ def curve_lines(setting: dict, curves: dict[str, dict[str, Curve]]) -> list[str]
 def heading(axis: str) -> str:
     """An axis's title with its unit, as a sentence begins."""
     title, unit = AXES[axis].title, AXES[axis].unit
-    return title[0].upper() + title[1:] + (f" ({unit})" if unit not in ("", "%") else "")
+    return title[0].upper() + title[1:] + (f" ({unit})" if unit else "")
 
 
 def level_text(axis: str, level) -> str:
     """A level as the tables say it."""
     if isinstance(level, str):
         return level
-    if AXES[axis].unit == "%":
+    if axis in SHARES:
         return f"{level:.0%}"
     return f"{level:+g}" if axis == "brightness" and level else f"{level:g}"
 
@@ -93,18 +94,13 @@ def curve_sentences(axis: str, by_name: dict[str, Curve]) -> list[str]:
 
 
 def losses(axis: str, models: dict[str, Curve]) -> list[str]:
-    """How much the strongest damage costs each model; nothing for axes that have no undamaged level."""
+    """How much the strongest damage costs each model; nothing for axes that have no undamaged level to begin with."""
     levels = next(iter(models.values())).levels
-    if 0.0 not in levels:
+    if levels[0] != 0:
         return []
-    start = levels.index(0.0)
-    sentences = []
-    for end in sorted({0, len(levels) - 1} - {start}):
-        lost = {name: (curve.psnr[start] - curve.psnr[end]).item() for name, curve in models.items()}
-        ordered = sorted(lost, key=lost.get)
-        words = ", ".join(f"{name} {lost[name]:.2f}" for name in ordered)
-        sentences.append(f"From 0 to {level_text(axis, levels[end])}, dB lost, the least first: {words}.")
-    return sentences
+    lost = {name: (curve.psnr[0] - curve.psnr[-1]).item() for name, curve in models.items()}
+    words = ", ".join(f"{name} {lost[name]:.2f}" for name in sorted(lost, key=lost.get))
+    return [f"From 0 to {level_text(axis, levels[-1])}, dB lost, the least first: {words}."]
 
 
 def against_floor(axis: str, models: dict[str, Curve], floor: Curve | None) -> list[str]:

@@ -227,6 +227,9 @@ def test_the_panels_draw_curves_with_their_bands():
         corners = band.get_paths()[0].get_extents()
         assert (corners.ymin, corners.ymax) == (13.5 + i if i < 2 else 14.5, 16.5)
     assert lines.get_lines()[2].get_linestyle() == "--"
+    assert [lines.get_lines()[i].get_marker() for i in (0, 2)] == ["o", "s"]
+    assert [container[0].get_marker() for container in dots.containers] == ["o", "o", "s"]
+    assert lines.get_xlabel() == "standard deviation, of the range"
     assert [text.get_text() for text in figure.legends[0].get_texts()] == list(names)
     assert [label.get_text() for label in dots.get_yticklabels()] == list(kinds)
     for i, container in enumerate(dots.containers):
@@ -387,21 +390,21 @@ def test_the_page_says_how_classes_are_told_apart():
 
 
 def test_the_page_says_what_damage_costs_and_where_floors_win():
-    levels = AXES["brightness"].levels
-    flat = curve(*[15.0] * 9, levels=levels)
+    levels = AXES["noise"].levels
     by_name = {
-        "a": curve(14.0, *[16.0] * 7, 13.5, levels=levels),
-        "b": curve(14.9, *[16.0] * 8, levels=levels),
-        "c": curve(*[16.0] * 9, levels=levels),
-        "Navier-Stokes": flat,
+        "a": curve(*[16.0] * 5, 13.5, levels=levels),
+        "b": curve(14.9, *[16.0] * 4, 14.0, levels=levels),
+        "c": curve(*[16.0] * 6, levels=levels),
+        "Navier-Stokes": curve(*[15.0] * 6, levels=levels),
     }
-    text = "\n".join(robustness_page.curve_sentences("brightness", by_name))
-    assert "From 0 to -0.4, dB lost, the least first: c 0.00, b 1.10, a 2.00." in text
-    assert "From 0 to +0.4, dB lost, the least first: b 0.00, c 0.00, a 2.50." in text
-    assert "a is no better than Navier-Stokes at -0.4, +0.4." in text
-    assert "b is no better than Navier-Stokes at -0.4." in text
-    assert "c is better than Navier-Stokes at every level." in text
-    assert robustness_page.losses("ratio", {"a": curve(1.0, levels=(0.05,))}) == []
+    lines = robustness_page.curve_sentences("noise", by_name)
+    assert lines[0] == "- From 0 to 0.4, dB lost, the least first: c 0.00, b 0.90, a 2.50."
+    assert "- a is no better than Navier-Stokes at 0.4." in lines
+    assert "- b is no better than Navier-Stokes at 0, 0.4." in lines
+    assert "- c is better than Navier-Stokes at every level." in lines
+    for axis in ("ratio", "brightness", "kind"):  # none begins with an undamaged picture
+        assert robustness_page.losses(axis, {"a": curve(1.0, levels=AXES[axis].levels)}) == []
+    assert robustness_page.level_text("brightness", 0.4) == "+0.4"
     table = robustness_page.curve_table("ratio", {"a": curve(14.0, 13.0, levels=(0.05, 0.95), spread=0.2)})
     assert table == ["| | 5% | 95% |", "|---|---:|---:|", "| `a` | 14.00 ± 0.20 | 13.00 ± 0.20 |"]
 

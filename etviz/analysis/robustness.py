@@ -33,15 +33,15 @@ class Axis:
     """One thing that is varied while all else stays."""
 
     title: str
-    unit: str  # of the levels; empty for none
+    unit: str  # what a level says; empty where its title does
     levels: tuple  # floats in ascending order, or names of masks
 
 
 AXES = {
-    "ratio": Axis("share of patches hidden", "%", (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)),
-    "noise": Axis("Gaussian noise, standard deviation", "of the range", (0.0, 0.05, 0.1, 0.2, 0.3, 0.4)),
-    "blur": Axis("Gaussian blur, standard deviation", "pixels", (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)),
-    "occlusion": Axis("visible patches painted grey", "%", (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)),
+    "ratio": Axis("share of patches hidden", "", (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)),
+    "noise": Axis("Gaussian noise", "standard deviation, of the range", (0.0, 0.05, 0.1, 0.2, 0.3, 0.4)),
+    "blur": Axis("Gaussian blur", "standard deviation in pixels", (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)),
+    "occlusion": Axis("visible patches painted grey", "", (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)),
     "brightness": Axis("brightness added", "of the range", (-0.4, -0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.4)),
     "kind": Axis(
         "kind of mask",
@@ -58,6 +58,7 @@ AXES = {
         ),
     ),
 }
+SHARES = ("ratio", "occlusion")  # whose levels are percentages
 DAMAGES = ("noise", "blur", "occlusion", "brightness")
 
 
@@ -177,7 +178,8 @@ def damage(images: Tensor, masks: Tensor, kind: str, level: float, seed: int = 0
     if kind not in DAMAGES:
         raise UsageError(f"There is no damage {kind!r}: choose one of {', '.join(DAMAGES)}.")
     if not math.isfinite(level) or (level < 0 and kind != "brightness") or (level > 1 and kind == "occlusion"):
-        raise UsageError(f"{level} is no level of {kind}: {AXES[kind].title} is meant.")
+        unit = AXES[kind].unit or "share of " + AXES[kind].title
+        raise UsageError(f"{level} is no level of {kind}: give its {unit}.")
     generators = [torch.Generator().manual_seed(seed * SEEDS_APART + first + i) for i in range(len(images))]
     if kind == "noise":
         drawn = torch.stack([torch.randn(images.shape[1:], generator=generator) for generator in generators])

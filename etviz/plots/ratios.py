@@ -27,7 +27,7 @@ def ratio_curves(ratios: Sequence[float], psnr: dict[str, Tensor], floors: Colle
     figure = new_figure(6.2, 3.2)
     axes = figure.subplots()
     for name, values in psnr.items():
-        axes.plot(ratios, values.cpu(), **looks[name], linewidth=1.6, marker="o", markersize=2.5, label=name)
+        axes.plot(ratios, values.cpu(), **looks[name], linewidth=1.6, markersize=2.5, label=name)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_xlabel("patches hidden", fontsize=SMALL, color=INK)
     axes.set_title("masked PSNR (dB), higher is better", fontsize=TEXT, color=INK, loc="left")

@@ -3,9 +3,10 @@
 from collections.abc import Collection
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from etviz.analysis.robustness import AXES, Curve
+from etviz.analysis.robustness import AXES, SHARES, Curve
 from etviz.errors import UsageError
 from etviz.plots.style import INK, SMALL, TEXT, line_looks, new_figure, plain
 
@@ -13,8 +14,8 @@ COLUMNS = 3
 APART = 0.09  # rows between the dots of one kind of mask
 
 
-def robustness_panels(curves: dict[str, dict[str, Curve]], floors: Collection[str] = ()):
-    """Masked PSNR in dB along every axis, with 95% intervals over images; a Figure.
+def robustness_panels(curves: dict[str, dict[str, Curve]], floors: Collection[str] = ()) -> Figure:
+    """Masked PSNR in dB along every axis, with 95% intervals over images.
 
     Args:
         curves: by axis and name, from `etviz.analysis.robustness_curves`; seven names at most, floors aside.
@@ -35,9 +36,9 @@ def robustness_panels(curves: dict[str, dict[str, Curve]], floors: Collection[st
     for axes, (axis, by_name) in zip(panels, curves.items(), strict=False):
         draw = _dots if axis == "kind" else _lines
         draw(axes, by_name, looks)
-        title = AXES[axis].title + (f" ({AXES[axis].unit})" if AXES[axis].unit not in ("", "%") else "")
-        axes.set_title(title, fontsize=TEXT, color=INK, loc="left")
-        if AXES[axis].unit == "%":
+        axes.set_title(AXES[axis].title, fontsize=TEXT, color=INK, loc="left")
+        axes.set_xlabel(AXES[axis].unit, fontsize=SMALL, color=INK)
+        if axis in SHARES:
             axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         plain(axes)
     for axes in panels[len(curves) :]:
@@ -51,7 +52,7 @@ def robustness_panels(curves: dict[str, dict[str, Curve]], floors: Collection[st
 def _lines(axes: Axes, by_name: dict[str, Curve], looks: dict[str, dict]) -> None:
     for name, curve in by_name.items():
         axes.fill_between(curve.levels, curve.low, curve.high, color=looks[name]["color"], alpha=0.15, linewidth=0)
-        axes.plot(curve.levels, curve.psnr, **looks[name], linewidth=1.5, marker="o", markersize=2.2, label=name)
+        axes.plot(curve.levels, curve.psnr, **looks[name], linewidth=1.5, markersize=2.5, label=name)
 
 
 def _dots(axes: Axes, by_name: dict[str, Curve], looks: dict[str, dict]) -> None:
@@ -59,7 +60,7 @@ def _dots(axes: Axes, by_name: dict[str, Curve], looks: dict[str, dict]) -> None
     for number, (name, curve) in enumerate(by_name.items()):
         rows = [row + APART * (number - (len(by_name) - 1) / 2) for row in range(len(curve.levels))]
         spread = [curve.psnr - curve.low, curve.high - curve.psnr]
-        look = {"color": looks[name]["color"], "markersize": 3, "elinewidth": 1, "label": name}
-        axes.errorbar(curve.psnr, rows, xerr=spread, fmt="o", **look)
+        look = {key: looks[name][key] for key in ("color", "marker")}
+        axes.errorbar(curve.psnr, rows, xerr=spread, **look, linestyle="none", markersize=3.5, elinewidth=1, label=name)
     axes.set_yticks(range(len(curve.levels)), curve.levels)
     axes.invert_yaxis()

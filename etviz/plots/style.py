@@ -16,7 +16,7 @@ from etviz.errors import UsageError
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY = "#CC79A7", "#56B4E9"
 LINES = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, "#000000")  # of curves to tell apart, in this order
-GREY, DASHES = "#777777", ("--", ":", "-.")  # of floors
+GREY, DASHES, MARKERS = "#777777", ("--", ":", "-."), ("s", "D", "^")  # of floors
 INK, FAINT = "#222222", "#BBBBBB"
 HEAT, COOL = "viridis", "cividis"  # of weights; of energies
 
@@ -54,9 +54,9 @@ def line_looks(names: Sequence[str], floors: Collection[str] = ()) -> dict[str, 
     models = [name for name in names if name not in floors]
     if not names or len(models) > len(LINES):
         raise UsageError(f"One to {len(LINES)} lines can be told apart in a figure, not {len(models)}.")
-    looks = {name: {"color": color} for name, color in zip(models, LINES, strict=False)}
-    dashed = zip([name for name in names if name in floors], itertools.cycle(DASHES), strict=False)
-    return looks | {name: {"color": GREY, "linestyle": dash, "zorder": 1} for name, dash in dashed}
+    looks = {name: {"color": color, "marker": "o"} for name, color in zip(models, LINES, strict=False)}
+    dashed = zip([name for name in names if name in floors], itertools.cycle(DASHES), itertools.cycle(MARKERS))
+    return looks | {name: {"color": GREY, "linestyle": d, "marker": m, "zorder": 1} for name, d, m in dashed}
 
 
 def show_image(axes: Axes, image: Tensor) -> None:
