@@ -31,7 +31,9 @@ from etviz.evaluation import (
     finite,
     groupings,
     over_seeds,
+    paired_meaning,
     paired_words,
+    verdicts,
 )
 from etviz.masks import num_hidden
 from etviz.metric_info import METRICS
@@ -74,6 +76,8 @@ def main(argv: list[str]) -> None:
     result = reports[0] if len(reports) == 1 else {"checkpoints": reports, "paired": finite(compare(evaluations))}
     if len(reports) > 1:
         console.print(*make_paired_tables(result["paired"]), sep="\n")
+        if result["paired"]:
+            console.print(f"\n{paired_meaning(result['paired'])}", markup=False, highlight=False)
     scored = dump(result)
     print(scored)
     if file is not None:
@@ -249,15 +253,16 @@ def spread(name: str, row: dict) -> str:
 
 
 def make_paired_tables(rows: list[dict]) -> list[Table]:
-    """A table for each pair of checkpoints, with a row a metric."""
+    """A table for each pair of checkpoints with a row a metric, and below it what that comes to."""
     tables = {}
     for row in rows:
         pair = row["first"], row["second"]
         if pair not in tables:
-            caption = "better: share of images on which the first is; t-test, Wilcoxon: p by Holm over all pairs"
-            tables[pair] = _table(f"{pair[0]} - {pair[1]}", caption)
+            tables[pair] = _table(f"{pair[0]} - {pair[1]}", "")
             _add_columns(tables[pair], "metric", "difference", "95% interval", "better", "t-test", "Wilcoxon")
         tables[pair].add_row(METRICS[row["metric"]].label, *paired_cells(row))
+    for table, verdict in zip(tables.values(), verdicts(rows), strict=True):
+        table.caption = verdict
     return list(tables.values())
 
 

@@ -21,6 +21,7 @@ from etviz.models import MaskedImageModel
 SeedProgress = Callable[[int, int], None]  # images done over all seeds, images times seeds
 STANDARD_ERROR = "_standard_error"
 PAIRED = ("masked_mse", "masked_psnr_image_mean", "completed_ssim")  # and every LPIPS of the completed image
+DIFFER = 0.05  # two models are taken to differ by a metric where both corrected p values are below
 NUMBERS = re.compile(r"\[\n[^\[\]{}\"]*\]")  # a list of numbers over several lines, as no text in JSON has any
 
 
@@ -167,6 +168,39 @@ def paired_words(row: dict) -> tuple[str, str, str, str, list[str]]:
     better = row["first_larger"] if info.better == "higher" else 1 - row["first_larger"]
     p_values = ["< 0.001" if row[name] < 0.001 else f"{row[name]:.3f}" for name in ("t_test_holm", "wilcoxon_holm")]
     return difference, low, high, f"{better:.1%}", p_values
+
+
+def paired_meaning(rows: list[dict]) -> str:
+    """What the columns that show the rows of `compare` are."""
+    pairs = len({(row["first"], row["second"]) for row in rows})
+    corrected = f", corrected by Holm for {pairs} pairs" if pairs > 1 else ""
+    return (
+        "Over the same images and masks: the mean of the first less the second, its 95% interval by bootstrap over "
+        "images, the share of images on which the first is better, and p of the paired t-test and of Wilcoxon's "
+        f"signed-rank test{corrected}. Two are taken to differ where both p are below {DIFFER:g}."
+    )
+
+
+def verdicts(rows: list[dict]) -> list[str]:
+    """What the rows of `compare` come to: a sentence for each pair of models."""
+    pairs = dict.fromkeys((row["first"], row["second"]) for row in rows)
+    return [_verdict(*pair, [row for row in rows if (row["first"], row["second"]) == pair]) for pair in pairs]
+
+
+def _verdict(first: str, second: str, rows: list[dict]) -> str:
+    ahead = {first: [], second: [], None: []}
+    for row in rows:
+        differ = max(row["t_test_holm"], row["wilcoxon_holm"]) < DIFFER
+        first_better = (row["difference"] > 0) == (METRICS[row["metric"]].better == "higher")
+        ahead[(first if first_better else second) if differ else None].append(METRICS[row["metric"]].label)
+    parts = [
+        f"{better} is better than {worse} by {', '.join(ahead[better])}"
+        for better, worse in ((first, second), (second, first))
+        if ahead[better]
+    ]
+    names = "they" if parts else f"{first} and {second}"
+    parts += [f"{names} cannot be told apart by {', '.join(ahead[None])}"] if ahead[None] else []
+    return f"{'; '.join(parts)}."
 
 
 def paired_columns(evaluation: Evaluation) -> dict[str, Tensor]:

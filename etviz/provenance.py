@@ -12,7 +12,10 @@ from etviz.checkpoints import WEIGHTS, find_checkpoint
 from etviz.version import __version__
 
 HERE = Path(__file__).resolve().parent
-LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "torchmetrics", "torch-fidelity", "lpips", "matplotlib")
+LIBRARIES = (
+    *("torch", "torchvision", "numpy", "scipy", "scikit-learn"),
+    *("torchmetrics", "torch-fidelity", "lpips", "matplotlib"),
+)
 
 
 def provenance(device: torch.device) -> dict:

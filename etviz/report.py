@@ -6,6 +6,7 @@ drawn: each figure can be drawn anew from it and the dataset. Neither holds a ti
 """
 
 import base64
+import json
 import math
 import shlex
 from collections.abc import Iterator
@@ -22,7 +23,16 @@ from etviz import plots
 from etviz.analysis.classes import psnr_by_class
 from etviz.checkpoints import write_text
 from etviz.data import Dataset, to_float
-from etviz.evaluation import STANDARD_ERROR, Evaluation, dump, groupings, left_out_words, paired_words
+from etviz.evaluation import (
+    STANDARD_ERROR,
+    Evaluation,
+    dump,
+    groupings,
+    left_out_words,
+    paired_meaning,
+    paired_words,
+    verdicts,
+)
 from etviz.metric_info import METRICS
 from etviz.metrics import evaluation_masks, psnr_of_mse
 from etviz.models import MaskedImageModel
@@ -266,10 +276,8 @@ def paired_table(rows: list[dict]) -> str:
         difference, low, high, better, p_values = paired_words(row)
         names = row["first"], row["second"], METRICS[row["metric"]].label
         body.append([escape(cell) for cell in (*names, difference, f"{low} to {high}", better, *p_values)])
-    text = (
-        "Over the same images and masks. The interval is a bootstrap's; p values are Holm's over all pairs of a metric."
-    )
-    return _section("Paired differences", _table(head, body, names=3), text)
+    found = "".join(f"<li>{escape(verdict)}</li>" for verdict in verdicts(rows))
+    return _section("Paired differences", f"<ul>{found}</ul>{_table(head, body, names=3)}", paired_meaning(rows))
 
 
 def seed_table(report: dict) -> str:
@@ -310,6 +318,8 @@ def provenance_table(document: dict) -> str:
     libraries = ", ".join(f"{name} {version}" for name, version in document["libraries"].items())
     rows = {
         "command": f"<code>{escape(document['command'])}</code>",
+        "options": f"<code>{escape(json.dumps(document['config']))}</code>",
+        "mask seeds": escape(", ".join(map(str, document["mask_seeds"]))),
         "etviz": escape(f"{document['etviz']}, revision {document['revision'] or 'unknown'}"),
         "libraries": escape(f"Python {document['python']}, {libraries}"),
         "device": escape(document["device"]),
@@ -317,7 +327,7 @@ def provenance_table(document: dict) -> str:
     for report in document["checkpoints"]:
         rows[f"weights of {report['checkpoint']}"] = f"SHA-256 <code>{report['weights_sha256']}</code>"
     items = "".join(f"<dt>{escape(name)}</dt><dd>{text}</dd>" for name, text in rows.items())
-    text = "Options, every image's scores and labels, and the numbers of the images shown are in report.json."
+    text = "These, every image's scores and labels, and the numbers of the images shown are in report.json."
     return f"<section><h2>How to get these numbers again</h2><p>{text}</p><dl>{items}</dl></section>"
 
 

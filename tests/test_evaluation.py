@@ -13,7 +13,17 @@ import etviz
 from etviz import evaluation, metrics
 from etviz.analysis.paired import holm, paired_difference
 from etviz.data import CIFAR100_CLASSES, CIFAR100_SUPERCLASSES, Dataset
-from etviz.evaluation import class_table, compare, dump, evaluate_seeds, finite, groupings, over_seeds
+from etviz.evaluation import (
+    class_table,
+    compare,
+    dump,
+    evaluate_seeds,
+    finite,
+    groupings,
+    over_seeds,
+    paired_meaning,
+    verdicts,
+)
 
 TINY = dict(embed_dim=32, num_heads=2, head_dim=16, steps=2, step_size=0.1, init_scale=0.1)
 
@@ -179,6 +189,30 @@ def test_a_metric_that_is_infinite_for_some_image_is_left_out(models, split):
     one, two = (evaluate_seeds(models[name], split) for name in "ab")
     one.values["masked_mse"][3] = 0
     assert {row["metric"] for row in compare({"a": one, "b": two})} == {"masked_mse", "completed_ssim"}
+
+
+def row_of(first, second, metric, difference, *p_values):
+    t_test, wilcoxon = p_values
+    row = {"first": first, "second": second, "metric": metric, "difference": difference}
+    return row | {"t_test_holm": t_test, "wilcoxon_holm": wilcoxon}
+
+
+def test_a_sentence_says_of_each_pair_which_is_better_by_what():
+    rows = [
+        row_of("a", "b", "masked_mse", -0.001, 0.01, 0.02),
+        row_of("a", "c", "masked_mse", 0.001, 0.01, 0.02),
+        row_of("b", "c", "masked_mse", 0.001, 0.04, 0.05),  # one of the tests alone is not enough
+        row_of("a", "b", "completed_ssim", -0.1, 0.001, 0.001),
+        row_of("a", "c", "completed_ssim", 0.1, 0.2, 0.01),
+        row_of("b", "c", "completed_ssim", 0.1, 0.2, 0.2),
+    ]
+    assert verdicts(rows) == [
+        "a is better than b by masked MSE; b is better than a by completed SSIM.",
+        "c is better than a by masked MSE; they cannot be told apart by completed SSIM.",
+        "b and c cannot be told apart by masked MSE, completed SSIM.",
+    ]
+    assert "corrected by Holm for 3 pairs" in paired_meaning(rows)
+    assert "Holm" not in paired_meaning(rows[:1])  # one pair is one question
 
 
 # ---- JSON --------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from html import unescape
 from html.parser import HTMLParser
 from importlib.metadata import version
 from xml.etree import ElementTree
@@ -16,6 +17,7 @@ import torch
 import etviz
 from etviz import commands, evaluate, metrics, provenance
 from etviz.checkpoints import save_checkpoint
+from etviz.evaluation import paired_meaning, verdicts
 from etviz.metric_info import METRICS
 from etviz.perceptual import Fid, Lpips
 
@@ -152,6 +154,10 @@ def test_the_json_says_what_the_numbers_depend_on(report, runs):
     assert document["config"]["ratio"] == 0.5
     assert document["mask_seeds"] == document["checkpoints"][0]["mask_seeds"] == [4, 5]
     assert document["libraries"]["torch"] == version("torch")
+    assert document["libraries"]["scikit-learn"] == version("scikit-learn")
+    shown = unescape(report[0])
+    for said in (json.dumps(document["config"]), ", ".join(map(str, document["mask_seeds"])), document["device"]):
+        assert said in shown
     assert document["etviz"] == etviz.__version__
     assert "CPU" in document["device"]
     digest = subprocess.run(
@@ -216,6 +222,9 @@ def test_several_checkpoints_are_compared_by_their_own_numbers(comparison, runs,
     Page(page)
     assert f"<b>{METRICS['masked_mse'].format(scores[best]['masked_mse'])}</b>" in page
     assert page.count("<h2>Best images: ") == 3
+    for sentence in verdicts(result["paired"]):
+        assert f"<li>{sentence}</li>" in page
+    assert paired_meaning(result["paired"]) in unescape(page)
 
 
 def test_the_tables_of_a_comparison_say_who_is_better(runs, capsys):
@@ -227,6 +236,9 @@ def test_the_tables_of_a_comparison_say_who_is_better(runs, capsys):
     assert cells[0] == f"{row['difference']:+.6f}"
     assert cells[2] == f"{1 - row['first_larger']:.1%}"  # of an error, less is better
     assert cells[2] in captured.err
+    said = "".join(captured.err.split())
+    for sentence in (*verdicts(rows), paired_meaning(rows)):
+        assert "".join(sentence.split()) in said
 
 
 @pytest.mark.parametrize(
