@@ -289,3 +289,10 @@ def test_importing_metrics_stays_light():
     code = f"import sys, {modules}; print([m for m in {heavy} if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_scoring_costs_little_beside_the_forward_passes_of_a_full_size_model():
+    from benchmarks.evaluation import full_size, measure
+
+    scoring, bare = measure(full_size(), 25, rounds=3)
+    assert scoring + bare <= 1.15 * bare
