@@ -1,8 +1,9 @@
 """The committed notebooks: executed in order, small, and free of what changes from one run to the next.
 
-`make notebooks` runs them.
+`make notebooks` runs them, and `make execute` writes what they show into the files.
 """
 
+import itertools
 import json
 import os
 import re
@@ -20,8 +21,8 @@ METADATA = {"kernelspec", "language_info"}
 LIMIT = 1_000_000  # bytes: beyond, GitHub shows no preview
 WIDGET = "application/vnd.jupyter.widget-view+json"
 TOO_MUCH = re.compile(
-    r"/(?:home|root|tmp|Users|work|mnt)/|Traceback|\x1b\["
-)  # paths of a machine, errors, terminal codes
+    r"/(?:home|root|tmp|Users|work|mnt)/|Traceback|\x1b\[|\b0x[0-9a-f]{6}"
+)  # paths of a machine, errors, terminal codes, addresses in memory
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
@@ -58,9 +59,19 @@ def test_nothing_in_it_belongs_to_one_run(notebook):
     ]
 
 
-def test_a_widget_has_a_picture_beside_it(notebook):
-    widgets = [output.data for output in outputs(notebook) if WIDGET in output.get("data", {})]
-    assert all("image/png" in data for data in widgets)
+def test_a_widget_is_saved_as_a_picture(notebook):
+    """The view of a widget whose kernel is gone would be an error message in JupyterLab."""
+    assert not [output for output in outputs(notebook) if WIDGET in output.get("data", {})]
+    widget = re.compile(r"^(explorer|TrainingMonitor\(.*\))$")
+    shown = [cell for cell in code(notebook) if widget.match(cell.source.split("\n")[-1])]
+    assert all("image/png" in cell.outputs[-1].data for cell in shown)
+
+
+def test_what_a_cell_prints_is_one_block(notebook):
+    """Two outputs of one stream, one after the other, are shown as two paragraphs, in the middle of a line even."""
+    for cell in code(notebook):
+        names = [output.get("name") for output in cell.outputs]
+        assert not [name for name, following in itertools.pairwise(names) if name and name == following]
 
 
 def test_it_says_what_it_needs_and_ends_with_questions(notebook):
