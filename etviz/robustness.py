@@ -48,7 +48,7 @@ def main(argv: list[str]) -> None:
     with _progress() as bar:
         task = bar.add_task("", total=None)
         result = measure_all(models, datasets, options, lambda what: bar.update(task, description=what))
-    result["setting"] |= provenance(device)
+    result["setting"] |= {"command": command(argv)} | provenance(device)
     if result["curves"]:
         figure = plots.robustness_panels(result["curves"], floors=FLOORS)
         write_bytes(out / f"{NAME}.png", figure_bytes(figure, dpi=150, facecolor="white"))
@@ -226,6 +226,12 @@ def as_json(result: dict) -> dict:
     transfer = [{key: value for key, value in row.items() if key != "errors"} for row in result["transfer"]]
     classes = {name: [asdict(row) for row in rows] for name, rows in result["one_class"].items()}
     return finite(result["setting"] | {"curves": curves, "transfer": transfer, "one_class": classes})
+
+
+def command(argv: list[str]) -> str:
+    """How to call for the same numbers: without the options that say where to read, compute and write."""
+    elsewhere = ("out=", "data.", "device=")
+    return " ".join(["python -m etviz.robustness", *(option for option in argv if not option.startswith(elsewhere))])
 
 
 def _listed(curve: Curve) -> dict[str, list]:

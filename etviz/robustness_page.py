@@ -23,7 +23,7 @@ def make_page(
     lines = [
         f"# Beyond what they were trained for: {setting['dataset']}",
         "",
-        "Written by `python -m etviz.robustness`, which measures everything below anew from the shipped checkpoints: "
+        f"Written by `{setting['command']}`, which measures everything below anew from the shipped checkpoints: "
         f"the same images, masks and damage for all, seed {setting['seed']}.",
     ]
     if curves:
@@ -46,8 +46,8 @@ def curve_lines(setting: dict, curves: dict[str, dict[str, Curve]]) -> list[str]
         f"Masked PSNR in dB on {setting['images']:,} test images, higher is better; bands and ± are 95% intervals over "
         f"images. Where nothing else is said, a share of {setting['ratio']:g} of the patches is hidden, at random. "
         "Damage is done to the visible patches, and the hidden ones are compared with the picture as it was; under "
-        "another brightness, with the picture as bright as what is visible, which clipping leaves with less contrast to "
-        "get wrong: far from 0 every curve rises. Blur mixes visible pixels only.",
+        "another brightness, with the picture as bright as what is visible, which clipping leaves with less contrast: "
+        "far from 0 there is less to get wrong, and curves rise. Blur mixes visible pixels only.",
         "",
         f"![Masked PSNR along each axis]({NAME}.png)",
     ]

@@ -438,6 +438,8 @@ def test_the_command_writes_page_figure_and_json(shipped, archive, tmp_path, cap
     pairs = {(row["checkpoint"], row["own"]) for row in report["transfer"]}
     assert pairs == {("one", True), ("one", False), ("away", True), ("away", False)}
     assert "which learned from it" in page
+    asked = " ".join(option for option in shipped if option != "device=cpu")
+    assert f"Written by `python -m etviz.robustness {asked} axes=[noise,kind]`" in page
     assert [row["name"] for row in report["one_class"]["one"]] == dataset.class_names
     assert torch.__version__.startswith(report["libraries"]["torch"])
     (picture,) = re.findall(r"\]\((\S+\.png)\)", page)
