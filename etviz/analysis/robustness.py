@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.transforms.functional import gaussian_blur
 
 from etviz import masks as mask_kinds
 from etviz.data import to_float
@@ -194,6 +193,8 @@ def damage(images: Tensor, masks: Tensor, kind: str, level: float, seed: int = 0
 
 def _blurred(images: Tensor, masks: Tensor, sigma: float) -> Tensor:
     """Each pixel the weighted mean of the visible ones around it."""
+    from torchvision.transforms.functional import gaussian_blur
+
     side = images.shape[-1]
     visible = (~mask_to_pixels(masks, side // math.isqrt(masks.shape[1]))).to(images)  # (B, 1, H, W)
     radius = min(math.ceil(3 * sigma), side - 1)
