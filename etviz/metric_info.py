@@ -1,6 +1,6 @@
 """What each metric is: its range, direction, unit and use, said once for tables, reports and the app.
 
-`python -m etviz.metric_info` writes etviz/ui/metrics.js anew, from which the app takes its labels and explanations.
+`python -m etviz.metric_info` writes etviz/ui/page/lib/metrics.js anew, from which the app takes its labels and explanations.
 """
 
 import json
@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-SCRIPT = Path(__file__).parent / "ui" / "metrics.js"
+SCRIPT = Path(__file__).parent / "ui" / "page" / "lib" / "metrics.js"
 LPIPS_NETS = ("alex", "vgg", "squeeze")
 
 
@@ -110,7 +110,7 @@ METRICS = {
 
 
 def script() -> str:
-    """The source of etviz/ui/metrics.js."""
+    """The source of etviz/ui/page/lib/metrics.js."""
     known = {key: {"label": info.label, "text": info.text, "better": info.better} for key, info in METRICS.items()}
     head = "/** What each metric is. Written by `python -m etviz.metric_info`: change it there. */\n\n"
     return f"{head}export const METRIC_INFO = {json.dumps(known, indent=2)};\n"

@@ -22,8 +22,7 @@ from etviz.metrics import masked_mse, masked_psnr
 
 pytest.importorskip("skimage", reason="the app's extra is not installed")
 
-from etviz.ui.bundle import HERE as UI
-from etviz.ui.bundle import IMPORT, bundle
+from etviz.ui.bundle import PAGE, bundle, imports
 from etviz.ui.payload import decode_pixels, encode_pixels, payload, to_bytes
 from etviz.ui.pictures import (
     CARRIED,
@@ -455,13 +454,13 @@ def test_a_taken_port_is_one_sentence(checkpoint, tmp_path):
 @pytest.mark.parametrize(("entry", "others"), [("explorer.js", {"widget.js"}), ("widget.js", set())])
 def test_modules_become_one_in_the_order_of_their_needs(entry, others):
     code = bundle(entry)
-    modules = re.findall(r"^// ([\w-]+\.js)$", code, re.MULTILINE)
-    assert sorted(modules) == sorted({path.name for path in UI.glob("*.js")} - others)
+    modules = re.findall(r"^// ([\w/-]+\.js)$", code, re.MULTILINE)
+    assert sorted(modules) == sorted({path.relative_to(PAGE).as_posix() for path in PAGE.rglob("*.js")} - others)
     assert len(modules) == len(set(modules))
     assert modules[-1] == entry
     assert not re.search(r"^import ", code, re.MULTILINE)
     for module in modules:
-        for needed in IMPORT.findall((UI / module).read_text()):
+        for needed in imports(module, (PAGE / module).read_text()):
             assert modules.index(needed) < modules.index(module)
 
 
@@ -475,7 +474,7 @@ def test_no_two_modules_declare_one_name():
 def test_no_two_sheets_style_one_class():
     """A rule that begins with a bare class is for every view: only one sheet may have it."""
     owners = {}
-    for sheet in UI.glob("*.css"):
+    for sheet in PAGE.rglob("*.css"):
         for name in set(re.findall(r"^\s*\.(etviz-[\w-]+)", sheet.read_text(), re.MULTILINE)):
             owners.setdefault(name, []).append(sheet.name)
     assert len(owners) > 50

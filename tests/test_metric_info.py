@@ -8,6 +8,7 @@ import torch
 
 from etviz import metric_info, metrics
 from etviz.metric_info import METRICS
+from etviz.ui.bundle import PAGE
 
 KINDS = ("mse", "psnr", "ssim", "lpips_alex", "lpips_vgg", "lpips_squeeze", "fid")
 
@@ -57,9 +58,9 @@ def test_the_page_has_the_same_texts():
 
 
 def test_the_page_takes_its_explanations_from_there():
-    files = {"comparison.js": 3, "readout.js": 2, "view-compare.js": 3, "view-training.js": 1}
+    files = {"parts/comparison.js": 3, "parts/readout.js": 2, "views/compare.js": 3, "views/training.js": 1}
     for file, count in files.items():
-        source = metric_info.SCRIPT.with_name(file).read_text()
+        source = (PAGE / file).read_text()
         used = re.findall(r"METRIC_INFO\.(\w+)\.text", source)
         assert len(used) == count, file
         assert set(used) <= METRICS.keys()

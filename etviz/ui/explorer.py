@@ -21,7 +21,7 @@ HEADING = {
 }
 SYSTEM_FONTS = ["system-ui", "sans-serif"]  # by name: Gradio's default would be fetched
 SYSTEM_MONO = ["ui-monospace", "monospace"]
-PAGE, PAGE_DARK = "#faf9f6", "#141518"  # --page in painter.css
+PAGE, PAGE_DARK = "#faf9f6", "#141518"  # --page in page.css
 
 # Gradio's own padding, width and scrolling (nothing inside could stick to the window), and the colour scheme that its
 # .dark class stands for.

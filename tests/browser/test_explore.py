@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 import etviz
 from etviz.masks import num_hidden
 from etviz.models import complete
-from etviz.ui.bundle import HERE as UI
+from etviz.ui.bundle import PAGE
 from etviz.ui.payload import decode_pixels, to_bytes
 from tests.browser.conftest import Visit
 
@@ -190,7 +190,7 @@ def test_masks_of_the_module_follow_python_on_every_grid(visit):
             resized: hex(resizedMask(centerMask(count), 4 * count)),
         }));
     }"""
-    for found in visit.page.evaluate(script, (UI / "masks.js").read_text()):
+    for found in visit.page.evaluate(script, (PAGE / "lib/masks.js").read_text()):
         count = found["count"]
         halves = [etviz.half_mask(1, count, which) for which in ("left", "right", "top", "bottom")]
         fixed = [etviz.grid_mask(1, count), etviz.center_mask(1, count)]

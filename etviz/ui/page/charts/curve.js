@@ -1,0 +1,90 @@
+/** How much of a whole its largest parts carry together: curves over their number, read at one number. */
+
+import { clamp, h, svg } from "../lib/tools.js";
+
+const CURVE_MARGIN = { top: 8, right: 14, bottom: 20, left: 44 };
+
+const MOST_POINTS = 200; // of a curve as drawn
+
+/** Shares of the sum that the n largest of `values` carry, n = 0 to all of them; from 0 to 1. */
+export function cumulated(values) {
+  const sorted = Float64Array.from(values, Math.abs).sort().reverse();
+  const total = sorted.reduce((sum, value) => sum + value, 0);
+  let sum = 0;
+  return [0, ...Array.from(sorted, (value) => (sum += value) / (total || 1))];
+}
+
+/**
+ * `onNumber(n)` when the reader points at another number, 1 to all.
+ *
+ *   show(curves, n, words)   [{mark, shares}], see `cumulated`, read at n; `mark` names a colour in the style sheet
+ */
+export function createCurve({ label, onNumber }) {
+  const picture = svg("svg", { class: "etviz-plot", "aria-hidden": "true" });
+  const slider = h("input", { type: "range", min: 1, step: 1, "aria-label": label, input: () => onNumber(Number(slider.value)) });
+  const plot = h("div", { class: "etviz-curve-plot" }, picture);
+  const node = h("div", { class: "etviz-curve" }, plot, slider);
+  let curves = [];
+  let number = 1;
+  let [width, height] = [0, 0]; // kept, because asking for them makes a browser lay the page out
+
+  function drawAll() {
+    if (!curves.length || width < 60) return;
+    const all = curves[0].shares.length - 1;
+    const x = (n) => CURVE_MARGIN.left + (n / all) * (width - CURVE_MARGIN.left - CURVE_MARGIN.right);
+    const y = (share) => CURVE_MARGIN.top + (1 - share) * (height - CURVE_MARGIN.top - CURVE_MARGIN.bottom);
+    picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    picture.replaceChildren(
+      ...[0, 0.5, 1].flatMap((share) => [
+        svg("line", { class: share ? "etviz-rule" : "etviz-zero", x1: x(0), x2: x(all), y1: y(share), y2: y(share) }),
+        svg("text", { class: "etviz-tick", x: x(0) - 8, y: y(share) + 4, "text-anchor": "end" }, `${100 * share} %`),
+      ]),
+      ...[0, 0.25, 0.5, 0.75, 1].map((part) =>
+        svg("text", { class: "etviz-tick", x: x(part * all), y: height - 4, "text-anchor": "middle" }, String(Math.round(part * all))),
+      ),
+      svg("line", { class: "etviz-ghost", x1: x(0), x2: x(all), y1: y(0), y2: y(1) }), // all alike
+      svg("line", { class: "etviz-now", x1: x(number), x2: x(number), y1: CURVE_MARGIN.top, y2: height - CURVE_MARGIN.bottom }),
+      ...curves.map(({ mark, shares }) => drawCurve(mark, shares, x, y)),
+      ...curves.map(({ mark, shares }) => svg("circle", { class: `etviz-dot is-${mark}`, cx: x(number), cy: y(shares[number]) || 0, r: 4 })),
+    );
+  }
+
+  function drawCurve(mark, shares, x, y) {
+    const every = Math.ceil(shares.length / MOST_POINTS);
+    const points = [];
+    for (let n = 0; n < shares.length - 1; n += every) points.push(`${x(n).toFixed(1)} ${(y(shares[n]) || 0).toFixed(1)}`);
+    points.push(`${x(shares.length - 1)} ${y(shares[shares.length - 1]) || 0}`);
+    return svg("path", { class: `etviz-line is-${mark}`, d: `M${points.join("L")}`, "data-line": mark });
+  }
+
+  function point(event) {
+    if (!curves.length || !(event.buttons & 1)) return;
+    const box = plot.getBoundingClientRect();
+    const all = curves[0].shares.length - 1;
+    const share = (event.clientX - box.left - CURVE_MARGIN.left) / (box.width - CURVE_MARGIN.left - CURVE_MARGIN.right);
+    onNumber(clamp(Math.round(share * all), 1, all));
+  }
+
+  plot.addEventListener("pointerdown", (event) => {
+    if (event.pointerType === "mouse") plot.setPointerCapture(event.pointerId);
+    point(event);
+  });
+  plot.addEventListener("pointermove", point);
+  const observer = new ResizeObserver(() => {
+    [width, height] = [plot.clientWidth, plot.clientHeight];
+    drawAll();
+  });
+  observer.observe(plot);
+
+  return {
+    node,
+    show(next, n, words) {
+      [curves, number] = [next, n];
+      slider.max = curves[0].shares.length - 1;
+      slider.value = n;
+      slider.style.setProperty("--share", (n - 1) / Math.max(slider.max - 1, 1));
+      slider.setAttribute("aria-valuetext", words);
+      drawAll();
+    },
+  };
+}

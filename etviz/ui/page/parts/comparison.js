@@ -1,0 +1,78 @@
+/** This image's metrics at one step beside those of two fills that have learned nothing. */
+
+import { METRIC_INFO } from "../lib/metrics.js";
+import { createTerm } from "./term.js";
+import { fixed, h } from "../lib/tools.js";
+
+const METRICS = [
+  {
+    key: "mse",
+    name: "Masked MSE",
+    decimals: 4,
+    better: Math.min,
+    text: METRIC_INFO.masked_mse.text,
+  },
+  {
+    key: "psnr",
+    name: "Masked PSNR, dB",
+    decimals: 2,
+    better: Math.max,
+    text: METRIC_INFO.masked_psnr.text,
+  },
+  {
+    key: "ssim",
+    name: "SSIM",
+    decimals: 3,
+    better: Math.max,
+    text: METRIC_INFO.completed_ssim.text,
+  },
+];
+const COLUMNS = {
+  now: ["Step", "The reconstruction at the step on screen, its visible pixels as given."],
+  mean_fill: ["Mean fill", "Every hidden pixel is the mean of the visible ones, in each channel: no learning at all."],
+  navier_stokes: ["Navier–Stokes", "Navier–Stokes inpainting (Bertalmio et al. 2001), as OpenCV has it: carries edges on into the gaps. No learning at all."],
+};
+
+/** A table whose best value in each row is marked. */
+export function createComparison() {
+  const terms = Object.fromEntries(Object.entries(COLUMNS).map(([key, words]) => [key, createTerm(...words)]));
+  const cells = METRICS.map(() => Object.fromEntries(Object.keys(COLUMNS).map((key) => [key, h("td", { "data-column": key })])));
+  const node = h(
+    "table",
+    { class: "etviz-comparison" },
+    h("caption", { class: "etviz-spoken" }, "Quality of this picture at this step, beside two fills without learning"),
+    h("thead", {}, h("tr", {}, h("td"), ...Object.values(terms).map((term) => h("th", { scope: "col" }, term)))),
+    h(
+      "tbody",
+      {},
+      ...METRICS.map(({ key, name, text }, i) =>
+        h("tr", { "data-metric": key }, h("th", { scope: "row" }, createTerm(name, text)), ...Object.values(cells[i])),
+      ),
+    ),
+  );
+
+  function showRow({ key, decimals, better }, row, values) {
+    const words = (value) => (Number.isFinite(value) ? fixed(value, decimals) : "–");
+    const known = Object.values(values).map((value) => value[key]).filter(Number.isFinite);
+    const best = known.length > 1 ? words(better(...known)) : null; // nothing is best alone
+    for (const [column, cell] of Object.entries(row)) {
+      const text = words(values[column][key]);
+      cell.textContent = text;
+      cell.classList.toggle("is-best", text === best);
+      cell.title = text === best ? "Best of the three" : "";
+    }
+  }
+
+  return {
+    node,
+    /** `now`, `mean_fill` and `navier_stokes` are {mse, psnr, ssim} each, with null for what is not known. */
+    show(step, values) {
+      terms.now.firstChild.textContent = `Step ${step}`;
+      METRICS.forEach((metric, i) => showRow(metric, cells[i], values));
+    },
+    /** Whether the numbers beside the step's are still on their way. */
+    wait(waiting) {
+      node.setAttribute("aria-busy", waiting);
+    },
+  };
+}

@@ -1,0 +1,44 @@
+/** How an upload was cropped: all of it, with the square that was used. */
+
+import { h } from "../lib/tools.js";
+
+/** A note that shows an uploaded file until it is dismissed. */
+export function createCropNote() {
+  const image = h("img", { alt: "All of your picture" });
+  const square = h("i");
+  const words = h("figcaption");
+  const close = h("button", { type: "button", class: "etviz-icon", "aria-label": "Dismiss", click: hide }, "×");
+  const node = h(
+    "figure",
+    { class: "etviz-crop", role: "note", hidden: true },
+    h("div", { class: "etviz-cropped" }, image, square),
+    words,
+    close,
+  );
+
+  function hide() {
+    node.hidden = true;
+    URL.revokeObjectURL(image.src);
+  }
+
+  return {
+    node,
+    hide,
+    /** The centred square of `file`, which became size x size pixels. */
+    async show(file, size) {
+      hide();
+      image.src = URL.createObjectURL(file);
+      await image.decode();
+      const [width, height] = [image.naturalWidth, image.naturalHeight];
+      const side = Math.min(width, height);
+      const percent = (part, whole) => `${(100 * part) / whole}%`;
+      square.style.left = percent((width - side) / 2, width);
+      square.style.top = percent((height - side) / 2, height);
+      square.style.width = percent(side, width);
+      square.style.height = percent(side, height);
+      const used = width === height ? "All of it" : `The square of ${side}×${side} in the middle`;
+      words.textContent = `Your picture has ${width}×${height} pixels. ${used} was shrunk to ${size}×${size}.`;
+      node.hidden = false;
+    },
+  };
+}

@@ -1,0 +1,173 @@
+/** "Predict, then reveal": a class says what is under the mask before the page shows it. */
+
+import { createReader } from "../lib/asker.js";
+import { countHidden, maskFromHex, randomMask } from "../lib/masks.js";
+import { draw, rgb } from "../lib/pixels.js";
+import { h } from "../lib/tools.js";
+
+const ENOUGH = 0.25; // a mask that hides less gives the picture away
+const SHARE = 0.85;
+
+/** `onPlaying(whether)` is told when a game begins and ends. The score lives as long as the page. */
+export function createGame(app, onPlaying) {
+  const score = { right: 0, rounds: 0 };
+  const rebuilt = createBoard("Rebuilt");
+  const original = createBoard("Original");
+  const question = h("h2", { tabindex: "-1" });
+  const choices = h("div", { class: "etviz-choices", role: "group", "aria-label": "Names to choose from" });
+  const next = button("Reveal the next step", () => revealStep());
+  const once = button("Reveal at once", () => reveal(lastStep()));
+  const truth = button("Show the original", () => finish());
+  const again = button("Next picture", () => begin());
+  const end = button("End the game", () => stop());
+  const verdict = h("p", { class: "etviz-game-verdict", role: "status" });
+  const tally = h("p", { class: "etviz-count etviz-score" });
+  const node = h(
+    "section",
+    { class: "etviz-game", "aria-label": "Predict, then reveal", hidden: true },
+    h("div", { class: "etviz-boards" }, rebuilt.node, original.node),
+    h(
+      "div",
+      { class: "etviz-play-panel" },
+      h("div", { class: "etviz-head" }, question, tally),
+      choices,
+      h("div", { class: "etviz-tools" }, next, once, truth),
+      verdict,
+      h("div", { class: "etviz-tools" }, again, end),
+    ),
+  );
+  const invitation = h(
+    "article",
+    { class: "etviz-lesson is-game" },
+    h("h2", {}, "Predict, then reveal"),
+    h("p", {}, "For a class: say what a hidden picture shows, then reveal the descent step by step or at once, and at last the original. The page keeps the score."),
+    button("Start the game →", () => begin()),
+  );
+  const readChoices = createReader(app, "choices", showChoices);
+  let phase = "idle"; // guess, reveal, done
+  let known = { choices: [], label: null };
+  let guess = null;
+
+  function button(label, click) {
+    return h("button", { type: "button", click }, label);
+  }
+
+  function createBoard(title) {
+    const canvas = h("canvas", { role: "img", "aria-label": title });
+    const value = h("span");
+    const figure = h("figure", { class: "etviz-tile is-holed" }, h("figcaption", {}, h("span", {}, title), value), h("div", { class: "etviz-canvas" }, canvas));
+    return { node: figure, canvas, value };
+  }
+
+  const lastStep = () => app.answer.energy.length - 1;
+
+  async function begin() {
+    guess = null;
+    enter("guess");
+    showChoices({ choices: [], label: null });
+    app.setVeil("all");
+    const { count = 1 } = app.start;
+    const picture = count > 1 ? { index: Math.floor(Math.random() * count) } : app.answer.picture;
+    const { mask } = app;
+    const enough = countHidden(mask) >= ENOUGH * mask.length;
+    await app.lead({ tab: "guide", picture, mask: enough ? mask : randomMask(mask.length, SHARE) });
+    if (phase === "guess") readChoices();
+    question.focus({ preventScroll: true });
+  }
+
+  function enter(name) {
+    phase = name;
+    node.hidden = phase === "idle";
+    onPlaying(phase !== "idle");
+    const watching = guess === null ? "What does it become?" : "Watch it take shape";
+    question.textContent = { guess: "What is under the mask?", reveal: watching, done: "That was it" }[phase] ?? "";
+    next.disabled = once.disabled = phase === "done";
+    truth.disabled = phase !== "reveal";
+    again.hidden = phase !== "done";
+    tally.textContent = `Score: ${score.right} of ${score.rounds}`;
+    if (phase !== "done") verdict.textContent = "";
+    lockChoices();
+  }
+
+  /** Until the first reveal one may change one's mind, and who had no guess yet may still make one. */
+  function lockChoices() {
+    const locked = phase === "done" || (phase === "reveal" && guess !== null);
+    [...choices.children].forEach((choice) => (choice.disabled = locked));
+  }
+
+  function showChoices(reading) {
+    known = reading;
+    const choose = (name) => () => {
+      guess = name;
+      [...choices.children].forEach((choice) => choice.setAttribute("aria-pressed", choice.textContent === name));
+      lockChoices();
+    };
+    const named = known.choices.map((name) => h("button", { type: "button", "aria-pressed": "false", click: choose(name) }, name));
+    choices.replaceChildren(...(named.length ? named : [h("p", { class: "etviz-hint" }, "Have a guess, and say it aloud.")]));
+  }
+
+  function reveal(step) {
+    if (phase === "guess") {
+      enter("reveal");
+      app.setVeil("original");
+    }
+    app.setStep(step);
+  }
+
+  function revealStep() {
+    reveal(phase === "guess" ? 0 : Math.min(app.step + 1, lastStep()));
+  }
+
+  function finish() {
+    enter("done");
+    app.setVeil(null);
+    if (known.label === null) askTheClass();
+    else if (guess === null) verdict.textContent = `It is: ${known.label}. Nobody guessed, so the score stays.`;
+    else judge(guess === known.label, `It is: ${known.label}. `);
+  }
+
+  function judge(right, start = "") {
+    score.rounds += 1;
+    score.right += right ? 1 : 0;
+    verdict.textContent = start + (right ? "You had it." : guess === null ? "Not this time." : `You said: ${guess}.`);
+    tally.textContent = `Score: ${score.right} of ${score.rounds}`;
+  }
+
+  /** Without a label nobody but the class knows. */
+  function askTheClass() {
+    verdict.replaceChildren(
+      h("span", {}, "Did you have it? "),
+      button("We had it", () => judge(true)),
+      button("We did not", () => judge(false)),
+    );
+  }
+
+  function stop() {
+    enter("idle");
+    app.setVeil(null);
+    invitation.querySelector("button").focus();
+  }
+
+  function show() {
+    if (phase !== "idle" && phase !== "done" && app.veil === null) enter("idle"); // the reader went back in history
+    if (phase === "idle") return;
+    const mask = maskFromHex(app.answer.mask);
+    const given = rgb(app.original);
+    const holed = (i) => (mask[app.patches[i]] ? null : given(i));
+    draw(original.canvas, app.answer.size, phase === "done" ? given : holed);
+    original.value.textContent = phase === "done" ? "" : "not shown yet";
+    step(app.step);
+  }
+
+  function step(now) {
+    if (phase === "idle") return;
+    const mask = maskFromHex(app.answer.mask);
+    const given = rgb(app.original);
+    const veiled = phase === "guess";
+    draw(rebuilt.canvas, app.answer.size, veiled ? (i) => (mask[app.patches[i]] ? null : given(i)) : app.pixel(now));
+    rebuilt.value.textContent = veiled ? "not shown yet" : `step ${now}`;
+    next.disabled = phase === "done" || (phase === "reveal" && now === lastStep());
+  }
+
+  return { node, invitation, show, step };
+}

@@ -1,0 +1,123 @@
+/** Choosing what to look at: a picture, a model. */
+
+import { createAsker } from "../lib/asker.js";
+import { draw, rgb } from "../lib/pixels.js";
+import { bytes, clamp, h } from "../lib/tools.js";
+
+const ALL = ""; // the class menu's first entry
+
+/**
+ * Pages of thumbnails of a dataset or one of its classes. `onPicture({dataset, index})` when one is chosen;
+ * `ask(question)` answers for other pages than the first; `extra` are controls of somebody else's.
+ */
+export function createPicker(start, { onPicture, onProblem, ask, extra = [] }) {
+  const askForPage = createAsker(ask);
+  let page = start.gallery ?? null; // as etviz/ui/readings/gallery.py gives it
+  let asked = page; // the newest page asked for, perhaps still under way
+  let shown = {}; // the picture on screen
+  let thumbs = [];
+
+  const option = (value, text) => h("option", { value }, text);
+  const datasets = h("select", { "aria-label": "Dataset" }, ...(start.datasets ?? []).map(({ name, title }) => option(name, title)));
+  datasets.addEventListener("change", async () => {
+    const turned = await turn({ dataset: datasets.value, label: null, page: 0 });
+    if (turned) pick(page.thumbs[0].index);
+  });
+  const classes = h("select", { class: "etviz-classes", "aria-label": "Class" });
+  classes.addEventListener("change", () => turn({ label: classes.value === ALL ? null : classes.value, page: 0 }));
+  const arrow = (text, name, by) =>
+    h("button", { type: "button", class: "etviz-icon", title: name, "aria-label": name, click: () => turn({ page: clamp(asked.page + by, 0, page.pages - 1) }) }, text);
+  const [back, on] = [arrow("‹", "Earlier pictures", -1), arrow("›", "More pictures", 1)];
+  const strip = h("div", { class: "etviz-thumbs" });
+  const number = h("input", { type: "number", min: 0, step: 1, "aria-label": "Picture number", inputmode: "numeric" });
+  number.addEventListener("change", () => {
+    if (number.value !== "") pick(clamp(Math.round(Number(number.value)), 0, page.total - 1));
+  });
+  const random = h("button", { type: "button", "aria-label": "Random picture", title: "Any picture of the chosen class", click: pickAny }, "Random");
+  const node = h(
+    "section",
+    { class: "etviz-pick", "aria-label": "Choose a picture" },
+    datasets,
+    classes,
+    h("div", { class: "etviz-strip" }, back, strip, on),
+    h("div", { class: "etviz-choose" }, h("label", { class: "etviz-number" }, "No.", number), random, ...extra),
+  );
+
+  const pick = (index) => onPicture({ dataset: page.dataset, index });
+
+  async function pickAny() {
+    const place = Math.floor(Math.random() * page.count);
+    const turned = await turn({ page: Math.floor(place / page.per_page) });
+    if (turned) pick(page.thumbs[place % page.per_page].index);
+  }
+
+  /** Show another page; whether it came. */
+  async function turn(changes) {
+    asked = { dataset: asked.dataset, label: asked.label, page: asked.page, ...changes };
+    const answer = await askForPage({ kind: "gallery", model: start.answer.model, ...asked });
+    if (answer === null) return false; // a newer question is under way
+    if (answer.error) onProblem(answer.error);
+    else page = answer;
+    asked = page;
+    showPage();
+    return !answer.error;
+  }
+
+  function showPage() {
+    thumbs = page.thumbs.map(({ index, caption, image }) => {
+      const canvas = h("canvas", { "aria-hidden": "true" });
+      const pixels = bytes(image);
+      draw(canvas, Math.sqrt(pixels.length / 3), rgb(pixels));
+      return h("button", { type: "button", class: "etviz-thumb", title: caption, "aria-label": caption, click: () => pick(index) }, canvas);
+    });
+    strip.replaceChildren(...thumbs);
+    classes.replaceChildren(option(ALL, "All classes"), ...page.classes.map((name) => option(name, name)));
+    datasets.value = page.dataset;
+    classes.value = page.label ?? ALL;
+    number.max = page.total - 1;
+    back.disabled = page.page === 0;
+    on.disabled = page.page === page.pages - 1;
+    datasets.hidden = datasets.options.length < 2;
+    classes.hidden = page.classes.length < 2;
+    back.hidden = on.hidden = page.pages < 2;
+    mark();
+  }
+
+  function mark() {
+    const here = (i) => shown.dataset === page.dataset && page.thumbs[i].index === shown.index;
+    thumbs.forEach((thumb, i) => thumb.setAttribute("aria-pressed", here(i)));
+  }
+
+  if (page) showPage();
+  return {
+    node: page ? node : h("div", { class: "etviz-choose" }, ...extra),
+    show(picture) {
+      shown = picture;
+      number.value = picture.index ?? "";
+      if (!page) return;
+      mark();
+      if (picture.dataset && picture.dataset !== page.dataset) turn({ dataset: picture.dataset, label: null, page: 0 });
+    },
+  };
+}
+
+export function createModelMenu(start, onModel) {
+  const models = start.models ?? [];
+  if (!models.length) return null;
+  const facts = h("span", { class: "etviz-facts" });
+  const menu = h("select", { "aria-label": "Model" }, ...models.map((model) => h("option", { value: model.name }, model.name)));
+  menu.addEventListener("change", () => onModel(menu.value));
+  const name = models.length > 1 ? menu : h("b", {}, models[0].name);
+  return {
+    node: h("div", { class: "etviz-model" }, name, facts),
+    show(model, snapshot = null) {
+      if (![...menu.options].some((option) => option.value === model)) {
+        menu.append(h("option", { value: model }, model)); // a run, which no menu knew at the start
+        name.replaceWith(menu);
+      }
+      menu.value = model;
+      const known = models.find((entry) => entry.name === model)?.facts ?? "";
+      facts.textContent = snapshot ? `As it was in training, at ${snapshot.replace(".safetensors", "")}` : known;
+    },
+  };
+}

@@ -1,0 +1,91 @@
+/** Numbers of one step in words, beside a chart: shared by the views that show the energy. */
+
+import { energies, LINES } from "../charts/chart.js";
+import { METRIC_INFO } from "../lib/metrics.js";
+import { createTerm } from "./term.js";
+import { format, h, steps } from "../lib/tools.js";
+
+const EXPLAINED = {
+  energy: "Energy of the whole state: attention and Hopfield together. Any sign, no unit. The descent lowers it.",
+  attention_energy: "The part of the energy that falls as tokens agree with the keys of others. Any sign, no unit.",
+  hopfield_energy: "The part of the energy that falls as tokens agree with the learned memories. At most 0, no unit.",
+};
+
+/** What a descent has at every step besides its energies: {name, title, at(answer) -> T+1 numbers or null, tell}. */
+export const MEASURES = {
+  gradient_norm: {
+    name: "Slope ‖∂E/∂g‖",
+    title: "Length of the energy's gradient: how steep it is here. From 0, flat, without an upper end; no unit.",
+    at: (answer) => answer.gradient_norm,
+    tell: (value) => format(value ?? NaN, 4),
+  },
+  psnr: {
+    name: "Hidden PSNR",
+    title: METRIC_INFO.masked_psnr.text,
+    at: (answer) => answer.psnr,
+    tell: (value) => (value === null ? "–" : `${value.toFixed(2)} dB`),
+  },
+  mse: {
+    name: "Hidden MSE",
+    title: METRIC_INFO.masked_mse.text,
+    at: (answer) => answer.mse,
+    tell: (value) => (value === null ? "–" : value.toFixed(4)),
+  },
+  step_size: {
+    name: "Step taken",
+    title: "Size of the step that led here. Backtracking halves a step until the energy does not rise.",
+    at: (answer) => [null, ...answer.step_sizes],
+    tell: (value) => (value === null ? "–" : format(value, 3)),
+  },
+};
+
+/** The energies and some `MEASURES`, by key, at one step. */
+export function createReadout(keys) {
+  const cells = Object.fromEntries([...LINES.map((line) => line.key), ...keys].map((key) => [key, h("dd")]));
+  const item = (name, cell, text, mark = "") =>
+    h("div", { class: mark && `is-${mark}` }, h("dt", {}, mark ? h("i", { class: "etviz-key" }) : null, createTerm(name, text)), cell);
+  const node = h(
+    "dl",
+    { class: "etviz-readout" },
+    ...LINES.map((line) => item(line.name, cells[line.key], EXPLAINED[line.key], line.mark)),
+    ...keys.map((key) => item(MEASURES[key].name, cells[key], MEASURES[key].title)),
+  );
+  return {
+    node,
+    step(answer, step) {
+      for (const line of energies(answer, step)) cells[line.key].textContent = line.value;
+      for (const key of keys) cells[key].textContent = MEASURES[key].tell(MEASURES[key].at(answer)[step]);
+    },
+  };
+}
+
+/** A badge that says whether every step went down. */
+export function createBadge() {
+  const node = h("span", { class: "etviz-badge" });
+  return {
+    node,
+    show({ rises }) {
+      const listed = rises.length > 6 ? [...rises.slice(0, 6), "…"] : rises;
+      node.textContent = rises.length ? `${steps(listed)} went up` : "every step went down";
+      node.title = rises.length ? `${rises.length} of the steps raised the energy: ${rises.join(", ")}` : "No step raised the energy";
+      node.classList.toggle("is-up", rises.length > 0);
+    },
+  };
+}
+
+const SCALES = {
+  change: { text: "Change", title: "Change since step 0", name: "Change since step 0" },
+  value: { text: "Value", title: "Value of the energy", name: "Value of the energy" },
+  median: { text: "vs. median", title: "Less the median of the other pictures at the same step" },
+};
+
+/** The choice between some of the chart's scales, the first to begin with; `onScale(name)`. */
+export function createScaleSwitch(names, onScale) {
+  const choose = (chosen) => () => {
+    onScale(names[chosen]);
+    buttons.forEach((button, i) => button.setAttribute("aria-pressed", i === chosen));
+  };
+  const button = ({ text, title, name }, i) => h("button", { type: "button", title, "aria-label": name ?? null, "aria-pressed": String(i === 0), click: choose(i) }, text);
+  const buttons = names.map((name, i) => button(SCALES[name], i));
+  return h("div", { class: "etviz-switch", role: "group", "aria-label": "Energy axis" }, ...buttons);
+}

@@ -1,0 +1,138 @@
+/** How to descend: the controls, and a chip that says when it is not the model's own way. */
+
+import { clamp, h } from "../lib/tools.js";
+
+const DECADES = 2; // of step size and beta that the sliders reach on both sides of the model's own
+const TOLD = { steps: (value) => `${value} steps`, step_size: (value) => `step size ${rounded(value)}`, beta: (value) => `β ${rounded(value)}` };
+
+const rounded = (value) => Number(value.toPrecision(3));
+const isOwn = (value, own) => Math.abs(value - own) <= 1e-6 * own;
+
+/** What differs from the model's own settings, in words. */
+export function differences(settings) {
+  const { own, rule, settle } = settings;
+  const numbers = Object.keys(TOLD).filter((key) => !(key === "steps" && settle) && !isOwn(settings[key], own[key]));
+  const switches = [rule === "backtracking" ? "backtracking" : "", settle ? "until it settles" : ""];
+  return [...numbers.map((key) => TOLD[key](settings[key])), ...switches.filter(Boolean)];
+}
+
+/** A note that the settings are not the model's own, with the way back; hidden where they are. */
+export function createSettingsChip({ onReset }) {
+  const words = h("span");
+  const reset = h("button", { type: "button", "aria-label": "Reset to the model's own settings", click: onReset }, "Reset");
+  const node = h("div", { class: "etviz-chip", hidden: true, title: "The descent on screen does not use the settings the model was trained with" }, words, reset);
+  return {
+    node,
+    show(settings) {
+      const told = differences(settings);
+      node.hidden = !told.length;
+      words.textContent = told.join(" · ");
+    },
+  };
+}
+
+/** A slider and a number field for one setting; `toPlace` and `toValue` map between values and the slider's places. */
+function createNumberSetting({ name, title, range, field, toPlace, toValue, onChange }) {
+  const slider = h("input", { type: "range", ...range, "aria-label": name });
+  const number = h("input", { type: "number", ...field, "aria-label": `${name}, as a number` });
+  const node = h("div", { class: "etviz-setting", title }, h("span", {}, name), slider, number);
+  let value = null;
+
+  function show(next) {
+    value = next;
+    const place = clamp(toPlace(value), Number(slider.min), Number(slider.max));
+    slider.value = place;
+    slider.style.setProperty("--share", (place - slider.min) / (slider.max - slider.min));
+    slider.setAttribute("aria-valuetext", String(rounded(value)));
+    number.value = rounded(value);
+  }
+
+  function take(next, passing) {
+    show(next);
+    onChange(next, passing);
+  }
+
+  slider.addEventListener("input", () => take(toValue(Number(slider.value)), true));
+  slider.addEventListener("change", () => take(toValue(Number(slider.value)), false));
+  number.addEventListener("change", () => {
+    if (number.value === "") show(value);
+    else take(Number(number.value), false);
+  });
+  return {
+    node,
+    show,
+    disable(whether) {
+      slider.disabled = number.disabled = whether;
+    },
+  };
+}
+
+/** The controls of the descent's settings. */
+export function createSettings(app) {
+  let now = null; // as chosen, perhaps ahead of the descent on screen
+  const own = (key) => now.own[key];
+  const logarithmic = (key, name, title) =>
+    createNumberSetting({
+      name,
+      title,
+      range: { min: -DECADES, max: DECADES, step: 0.02 },
+      field: { min: 0.000001, max: 1000000, step: "any" },
+      toPlace: (value) => (value > 0 ? Math.log10(value / own(key)) : -DECADES),
+      toValue: (place) => (Math.abs(place) < 0.01 ? own(key) : rounded(own(key) * 10 ** place)),
+      onChange: (value, passing) => apply({ [key]: value }, passing),
+    });
+  const numbers = {
+    step_size: logarithmic("step_size", "Step size α", "How far each step goes along minus the gradient: x ← x − α ∂E/∂g"),
+    beta: logarithmic("beta", "Beta β", "Inverse temperature of the attention, how sharp it is: changing it changes the energy itself"),
+    steps: createNumberSetting({
+      name: "Steps",
+      title: "Number of descent steps",
+      range: { min: 1, max: 60, step: 1 },
+      field: { min: 1, max: 60, step: 1 },
+      toPlace: (value) => value,
+      toValue: (place) => place,
+      onChange: (value, passing) => apply({ steps: value }, passing),
+    }),
+  };
+  const toggle = (change) => h("input", { type: "checkbox", change });
+  const backtracking = toggle(() => apply({ rule: backtracking.checked ? "backtracking" : "fixed" }));
+  const settle = toggle(() => apply({ settle: settle.checked }));
+  const check = (input, text, title) => h("label", { class: "etviz-check", title }, input, text);
+  const reset = h("button", { type: "button", click: () => ask({}, { ...now, ...now.own, rule: "fixed", settle: false }) }, "Model’s own");
+  const node = h(
+    "section",
+    { class: "etviz-settings", "aria-label": "Settings of the descent" },
+    h("div", { class: "etviz-head" }, h("h2", {}, "Descent"), reset),
+    ...Object.values(numbers).map((number) => number.node),
+    h(
+      "div",
+      { class: "etviz-switches" },
+      check(backtracking, "Backtracking", "Halve a step until the energy does not rise"),
+      check(settle, "Run until it settles", "Until a step changes the energy by less than 0.01%, at most 200 steps"),
+    ),
+    h("p", { class: "etviz-hint" }, "Another β is another energy: its curves do not compare with those of the model’s own."),
+  );
+
+  /** While `passing`, it is not remembered as a place to go back to. */
+  function apply(part, passing = false) {
+    const { steps, step_size, beta, rule, settle: until } = { ...now, ...part };
+    ask({ steps, step_size, beta, rule, settle: until }, { ...now, ...part }, passing);
+  }
+
+  async function ask(settings, next, passing = false) {
+    show(next);
+    await app.change({ settings }, { remember: !passing });
+    if (now === next) show(app.answer.settings); // also where they were refused
+  }
+
+  function show(settings) {
+    now = settings;
+    for (const [key, number] of Object.entries(numbers)) number.show(settings[key]);
+    numbers.steps.disable(settings.settle);
+    backtracking.checked = settings.rule === "backtracking";
+    settle.checked = settings.settle;
+    reset.disabled = !differences(settings).length;
+  }
+
+  return { node, show };
+}

@@ -1,0 +1,16 @@
+/** A word with an explanation, for the pointer and for the keyboard. */
+
+import { h } from "../lib/tools.js";
+
+let terms = 0;
+
+/** `name` as a quiet button that shows `text` while it is pointed at or has the focus. */
+export function createTerm(name, text) {
+  const id = `etviz-term-${(terms += 1)}`;
+  return h(
+    "span",
+    { class: "etviz-term" },
+    h("button", { type: "button", "aria-describedby": id }, name),
+    h("span", { role: "tooltip", id, class: "etviz-tip" }, text),
+  );
+}

@@ -1,0 +1,143 @@
+/** What one can do to a mask without painting it patch by patch. */
+
+import { downloadMask, readMask } from "../lib/maskfile.js";
+import { blockMask, centerMask, gridMask, isMaskHex, isSeed, MAX_SEED, nextHalf, randomMask } from "../lib/masks.js";
+import { h } from "../lib/tools.js";
+
+const BRUSH_NAMES = { one: "1", four: "2×2", row: "Row", column: "Column" };
+const BRUSH_TITLES = { one: "One patch", four: "Two by two patches", row: "A whole row", column: "A whole column" };
+const LIMIT = { bytes: 2 * 2 ** 20, side: 4096 }; // of a mask's picture
+const KEYS = [
+  "Mask: 1 random, 2 block, 3 grid, 4 centre, 5 half, 6 invert, 0 clear, Ctrl+Z undo.",
+  "Steps: P plays and pauses, comma steps back, full stop steps on.",
+];
+
+/**
+ * Two nodes: `bar` for what is always there, `more` for what folds away. `mask()` and `seed()` give the present ones,
+ * `patchSize()` its pixels a patch, `onMask(mask)` takes a new one, `onSeed(seed)` too, `onBrush(name)` a brush,
+ * `onProblem(sentence)` what is wrong with what was typed or uploaded.
+ */
+export function createToolbar({ mask, seed, patchSize, onMask, onSeed, onBrush, onUndo, onRedo, onProblem }) {
+  let drawn = randomMask; // what the seed draws: a random mask or a block
+  const size = () => mask().length;
+  const share = () => Number(slider.value) / 100;
+  const inverted = () => mask().map((bit) => 1 - bit);
+  const drawNext = (kind) => {
+    drawn = kind;
+    onSeed(seed() === MAX_SEED ? 0 : seed() + 1);
+    return drawn(size(), share(), seed());
+  };
+  // By key: name, title, and the mask.
+  const presets = {
+    1: ["Random", "Hide this share of the patches, at random by the next seed", () => drawNext(randomMask)],
+    2: ["Block", "Hide this share of the patches in one block, placed by the next seed", () => drawNext(blockMask)],
+    3: ["Grid", "Hide every second patch, as on a chessboard", () => gridMask(size())],
+    4: ["Centre", "Hide the square in the middle", () => centerMask(size())],
+    5: ["Half", "Hide one half; again for the next", () => nextHalf(mask())],
+    6: ["Invert", "Hide what is visible and show what is hidden", inverted],
+    0: ["Clear", "Hide nothing", () => new Uint8Array(size())],
+  };
+
+  const slider = h("input", { type: "range", min: 5, max: 95, step: 5, value: 85, "aria-label": "Share to hide" });
+  const percent = h("output", { class: "etviz-percent" });
+  const tellShare = () => {
+    percent.textContent = `${slider.value}%`;
+    slider.style.setProperty("--share", (slider.value - 5) / 90);
+    slider.setAttribute("aria-valuetext", `${slider.value} percent`);
+  };
+  // Moving it draws at once, by the same seed: what 40% looks like is on screen while one looks for 40%.
+  slider.addEventListener("input", () => {
+    tellShare();
+    onMask(drawn(size(), share(), seed()), { passing: true });
+  });
+  slider.addEventListener("change", () => onMask(mask()));
+  tellShare();
+
+  const button = (key) => {
+    const [name, title, make] = presets[key];
+    const attributes = { type: "button", title: `${title} (${key})`, "aria-keyshortcuts": key, click: () => onMask(make()) };
+    if (name === "Random") attributes["aria-label"] = "Random mask"; // pictures have a Random too
+    return h("button", attributes, name);
+  };
+  const icon = (text, title, act) =>
+    h("button", { type: "button", title, "aria-label": title, class: "etviz-icon", click: act }, text);
+  const bar = h(
+    "div",
+    { class: "etviz-tools", role: "toolbar", "aria-label": "Mask tools" },
+    h("span", { class: "etviz-random" }, button(1), slider, percent),
+    button(6),
+    button(0),
+    icon("↶", "Undo (Ctrl+Z)", onUndo),
+    icon("↷", "Redo (Ctrl+Shift+Z)", onRedo),
+  );
+
+  const brushes = Object.keys(BRUSH_NAMES).map((name) => {
+    const choose = () => {
+      brushes.forEach((other) => other.setAttribute("aria-pressed", other === chosen));
+      onBrush(name);
+    };
+    const attributes = { title: BRUSH_TITLES[name], "aria-label": BRUSH_TITLES[name], "aria-pressed": String(name === "one") };
+    const chosen = h("button", { type: "button", ...attributes, click: choose }, BRUSH_NAMES[name]);
+    return chosen;
+  });
+
+  const seedField = h("input", { type: "number", min: 0, max: MAX_SEED, step: 1, value: 0, class: "etviz-seed", "aria-label": "Seed of random masks" });
+  seedField.addEventListener("change", () => {
+    const value = Number(seedField.value);
+    if (seedField.value === "" || !isSeed(value)) return onProblem(`A seed is a whole number from 0 to ${MAX_SEED}.`);
+    onSeed(value);
+    return onMask(drawn(size(), share(), value));
+  });
+
+  const hex = h("input", { type: "text", class: "etviz-hex", spellcheck: "false", autocomplete: "off", "aria-label": "Mask in hexadecimal" });
+  hex.addEventListener("focus", () => hex.select());
+  hex.addEventListener("change", () => {
+    const text = hex.value.trim();
+    if (isMaskHex(text, size())) return onMask(text.toLowerCase());
+    return onProblem(`A mask of ${size()} patches is ${size() / 4} hexadecimal digits, not “${text.slice(0, 40)}”.`);
+  });
+
+  const file = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp", class: "etviz-file is-mask", tabindex: "-1", "aria-hidden": "true" });
+  file.addEventListener("change", async () => {
+    const { mask: read, error } = await readMask(file.files[0], size(), LIMIT);
+    file.value = ""; // so that the same file can be chosen again
+    if (error) onProblem(error);
+    else onMask(read);
+  });
+  const download = () => downloadMask(mask(), patchSize());
+  const picture = [
+    h("button", { type: "button", "aria-label": "Download the mask", title: "A PNG of the picture's size: white is hidden", click: download }, "Download"),
+    h("button", { type: "button", "aria-label": "Upload a mask", title: "A picture of any size: white or transparent is hidden", click: () => file.click() }, "Upload…"),
+  ];
+
+  const group = (name, ...children) => h("div", { class: "etviz-group", role: "group", "aria-label": name }, h("span", {}, name), ...children);
+  const field = (name, input, words = null) => h("label", { class: "etviz-group" }, h("span", {}, name), input, words);
+  const more = h(
+    "details",
+    { class: "etviz-more" },
+    h("summary", {}, "More masks, brushes and keys"),
+    group("Hide", button(2), button(3), button(4), button(5)),
+    group("Brush", h("div", { class: "etviz-switch" }, ...brushes)),
+    field("Seed", seedField, h("small", { class: "etviz-hint" }, "draws the random ones, as in etviz.random_mask")),
+    field("Hex", hex),
+    group("PNG", ...picture, file, h("small", { class: "etviz-hint" }, "white is hidden")),
+    ...KEYS.map((line) => h("p", { class: "etviz-hint" }, line)),
+  );
+
+  return {
+    bar,
+    more,
+    /** Act on a number key; whether it was one. */
+    press(key) {
+      if (!presets[key]) return false;
+      onMask(presets[key][2]());
+      return true;
+    },
+    show(text) {
+      if (document.activeElement !== hex) hex.value = text;
+    },
+    showSeed(value) {
+      seedField.value = value;
+    },
+  };
+}

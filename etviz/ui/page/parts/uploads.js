@@ -1,0 +1,40 @@
+/** Pictures of the reader's own: from a file, by dropping one on the page, or from the camera. */
+
+import { createCamera } from "./camera.js";
+import { createCropNote } from "./crop.js";
+import { h } from "../lib/tools.js";
+
+const UNSENT = "The picture did not reach the server: is the app still running?";
+
+/**
+ * `controls` to choose with, and a `note` that shows how the picture was cropped. `limit` is {bytes, side},
+ * `readFile(file)` gives {pixels} | {error}, `onPicture(picture)` takes it, `onProblem(sentence)` what is wrong with it.
+ */
+export function createUploads({ limit, readFile, onPicture, onBusy, onProblem }) {
+  const megabytes = limit.bytes / 2 ** 20;
+  const note = createCropNote();
+  const file = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp", class: "etviz-file", tabindex: "-1", "aria-hidden": "true" });
+  file.addEventListener("change", () => {
+    if (file.files.length) take(file.files[0]);
+    file.value = ""; // so that the same file can be chosen again
+  });
+  const title = `PNG, JPEG or WebP, up to ${megabytes} MB and ${limit.side}×${limit.side} pixels; the square in the middle is used`;
+  const button = h("button", { type: "button", click: () => file.click(), title }, "Upload…");
+  const camera = createCamera({ onFile: (shot) => take(shot, { shown: false }), onProblem }); // its dialog showed the crop
+
+  async function take(chosen, { shown = true } = {}) {
+    if (chosen.size > limit.bytes) return onProblem(`${chosen.name} is larger than ${megabytes} MB: choose a smaller picture.`);
+    onBusy(true);
+    const answer = await readFile(chosen).catch(() => ({ error: UNSENT }));
+    onBusy(false);
+    if (answer.error) return onProblem(answer.error);
+    onPicture({ pixels: answer.pixels, name: chosen.name });
+    if (shown) await note.show(chosen, Math.sqrt(answer.pixels.length / 4)); // base64 of three bytes a pixel
+  }
+
+  return {
+    take,
+    note,
+    controls: [button, file, ...(camera ? [camera.button, camera.dialog] : [])],
+  };
+}

@@ -1,0 +1,153 @@
+/** The first view: original, masked input, reconstruction and error side by side, how good it is, and the energy. */
+
+import { createReader } from "../lib/asker.js";
+import { createChart } from "../charts/chart.js";
+import { createComparison } from "../parts/comparison.js";
+import { maskFromHex } from "../lib/masks.js";
+import { draw, rgb, viridis, VIRIDIS } from "../lib/pixels.js";
+import { createBadge, createReadout, createScaleSwitch } from "../parts/readout.js";
+import { clamp, h } from "../lib/tools.js";
+
+const ERROR_CEILING = 0.5; // absolute error drawn in the brightest colour
+const REST_MS = 120; // without a new descent, before the reading of quality is asked for
+const UNKNOWN = { mse: null, psnr: null, ssim: null };
+
+/** A bar of the viridis colours between two ends in words. */
+export function createColourBar(low, high, title, before = null) {
+  const bar = h("i");
+  bar.style.background = `linear-gradient(to right, ${VIRIDIS.map((colour) => `rgb(${colour.join(" ")})`).join(", ")})`;
+  return h("div", { class: "etviz-bar", title }, before, low, bar, high);
+}
+
+/** The mean over the channels of the absolute difference of two colours, 0 to 1. */
+const errorOf = (a, b) => (Math.abs(a[0] - b[0]) + Math.abs(a[1] - b[1]) + Math.abs(a[2] - b[2])) / (3 * 255);
+
+export function createExploreView(app) {
+  const tiles = {
+    original: createTile("Original"),
+    masked: createTile("Masked input", "is-holed"),
+    reconstruction: createTile("Reconstruction", "is-result"),
+    error: createTile("Absolute error"),
+  };
+  const keep = h("input", { type: "checkbox", checked: true, change: () => showFrame() });
+  const badge = createBadge();
+  const mean = h("span");
+  const chart = createChart({ onStep: app.setStep });
+  const readout = createReadout(["gradient_norm"]);
+  const comparison = createComparison();
+  const readQuality = createReader(app, "quality", showQuality);
+  let measured = { answer: null, quality: null }; // of which descent it was asked, and what came
+  let resting = null;
+  const node = h(
+    "div",
+    { class: "etviz-explore" },
+    h("div", { class: "etviz-tiles" }, ...Object.values(tiles).map((tile) => tile.node)),
+    h(
+      "div",
+      { class: "etviz-under" },
+      h("label", { class: "etviz-check" }, keep, "Keep the visible pixels as given"),
+      createColourBar("0", `≥ ${ERROR_CEILING}`, "Absolute error, mean of the three channels", mean),
+    ),
+    h(
+      "div",
+      { class: "etviz-numbers" },
+      h(
+        "div",
+        { class: "etviz-energies" },
+        h("div", { class: "etviz-head" }, h("h2", {}, "Energy"), badge.node, createScaleSwitch(["change", "value"], chart.scale)),
+        readout.node,
+      ),
+      app.host.ask ? comparison.node : null,
+    ),
+    chart.node,
+  );
+
+  /** A picture with its name; pointing at a pixel tells what it holds. */
+  function createTile(title, name = "") {
+    const canvas = h("canvas", { role: "img", "aria-label": title });
+    canvas.addEventListener("pointermove", ({ offsetX, offsetY }) => {
+      const { size } = app.answer;
+      const [column, row] = [offsetX / canvas.clientWidth, offsetY / canvas.clientHeight].map((share) => clamp(Math.floor(share * size), 0, size - 1));
+      canvas.title = `Pixel in row ${row + 1}, column ${column + 1}: ${tellPixel(title, row * size + column)}`;
+    });
+    const value = h("span");
+    const node = h(
+      "figure",
+      { class: `etviz-tile ${name}` },
+      h("figcaption", {}, h("span", {}, title), value),
+      h("div", { class: "etviz-canvas" }, canvas),
+    );
+    return { node, canvas, value };
+  }
+
+  /** Ask once for each descent, and only when no other follows at once: painting comes first. */
+  function measure(answer) {
+    if (measured.answer === answer || !app.host.ask) return;
+    measured = { answer, quality: null };
+    comparison.wait(true);
+    clearTimeout(resting);
+    resting = setTimeout(readQuality, REST_MS);
+  }
+
+  function showQuality(quality) {
+    measured.quality = quality;
+    comparison.wait(false);
+    compare(app.step);
+  }
+
+  function compare(step) {
+    const { mse, psnr } = app.answer;
+    const { ssim, mean_fill = UNKNOWN, navier_stokes = UNKNOWN } = measured.quality ?? {};
+    comparison.show(step, { now: { mse: mse[step], psnr: psnr[step], ssim: ssim?.[step] ?? null }, mean_fill, navier_stokes });
+  }
+
+  /** What a tile shows at a pixel, in words. */
+  function tellPixel(title, i) {
+    const [shown, given] = [app.pixel(app.step, { keep: keep.checked })(i), rgb(app.original)(i)];
+    const told = ([red, green, blue]) => `red ${red}, green ${green}, blue ${blue} of 255`;
+    if (title === "Absolute error") return `${errorOf(shown, given).toFixed(3)}, mean of the channels`;
+    if (title === "Reconstruction") return told(shown);
+    return title === "Masked input" && app.mask[app.patches[i]] ? "hidden" : told(given);
+  }
+
+  function showFrame() {
+    const { size } = app.answer;
+    const [shown, given] = [app.pixel(app.step, { keep: keep.checked }), rgb(app.original)];
+    let total = 0;
+    draw(tiles.reconstruction.canvas, size, shown);
+    draw(tiles.error.canvas, size, (i) => {
+      const error = errorOf(shown(i), given(i));
+      total += error;
+      return viridis(error / ERROR_CEILING);
+    });
+    mean.textContent = `Mean error ${(total / size ** 2).toFixed(3)}`;
+  }
+
+  function showMask(mask) {
+    const pixel = rgb(app.original);
+    draw(tiles.masked.canvas, app.answer.size, (i) => (mask[app.patches[i]] ? null : pixel(i)));
+  }
+
+  return {
+    name: "explore",
+    title: "Explore",
+    text: "The picture, what the model sees of it, what it makes of that, and the error. Below, the energy it descends.",
+    node,
+    show(answer) {
+      draw(tiles.original.canvas, answer.size, rgb(app.original));
+      badge.show(answer);
+      chart.show(answer);
+      measure(answer);
+      showMask(app.mask);
+    },
+    step(step) {
+      const { answer } = app;
+      chart.step(step);
+      tiles.reconstruction.value.textContent = `step ${step}`;
+      readout.step(answer, step);
+      compare(step);
+      showFrame();
+    },
+    paint: showMask,
+  };
+}

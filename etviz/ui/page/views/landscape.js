@@ -1,0 +1,156 @@
+/** The energy around the descent: along the next step, on the plane of the path, and from disturbed starts. */
+
+import { createReader } from "../lib/asker.js";
+import { createGradientChart } from "../charts/gradientchart.js";
+import { draw, rgb } from "../lib/pixels.js";
+import { createPlaneChart } from "../charts/planechart.js";
+import { bytes, format, h } from "../lib/tools.js";
+import { createColourBar } from "./explore.js";
+
+const NOISE = { least: 0, most: 1, gap: 0.01, first: 0.2 };
+const LARGEST_SEED = 2 ** 32 - 1;
+
+const percent = (share) => `${(100 * share).toFixed(2)}%`;
+
+/** Descents from disturbed starts; `onRuns(list)` with their paths. */
+function createRuns(app, onRuns) {
+  const noise = h("input", { type: "range", min: NOISE.least, max: NOISE.most, step: NOISE.gap, value: NOISE.first, "aria-label": "Noise on the start", input: disturb });
+  const strength = h("output", { class: "etviz-percent" });
+  const seed = h("input", { type: "number", min: 0, max: LARGEST_SEED, step: 1, "aria-label": "Seed of the noise", change: () => reseed(Number(seed.value)) });
+  const again = h("button", { type: "button", click: () => reseed((app.seed + 1) % (LARGEST_SEED + 1)) }, "Draw again");
+  const verdict = h("p", { class: "etviz-verdict", role: "status" });
+  const criterion = h("p", { class: "etviz-hint" });
+  const tiles = h("div", { class: "etviz-ends" });
+  const node = h(
+    "section",
+    { class: "etviz-runs", "aria-label": "Disturbed starts" },
+    h(
+      "div",
+      { class: "etviz-head" },
+      h("h2", {}, "Disturb the start"),
+      h("label", { class: "etviz-slide", title: "Standard deviation of the noise, as a share of each start token's root mean square" }, "Noise", noise, strength),
+      h("label", { class: "etviz-number" }, "Seed", seed),
+      again,
+      verdict,
+    ),
+    tiles,
+    criterion,
+  );
+  const read = createReader(app, "perturbations", show);
+
+  function disturb() {
+    strength.textContent = Number(noise.value).toFixed(2);
+    noise.style.setProperty("--share", noise.value / NOISE.most);
+    seed.value = app.seed;
+    node.classList.add("is-stale");
+    read({ noise: Number(noise.value), seed: app.seed });
+  }
+
+  function reseed(value) {
+    app.setSeed(value);
+    disturb();
+  }
+
+  function show(reading) {
+    const { runs } = reading;
+    const same = runs.filter((run) => run.same_basin).length;
+    const limit = `${format(100 * reading.criterion, 1)}%`;
+    verdict.textContent = `${same} of ${runs.length} in the same basin`;
+    verdict.classList.toggle("is-up", same < runs.length);
+    criterion.textContent =
+      `Same basin: on the straight line between a run's end and that without noise, the energy rises above the higher of the two by at most ` +
+      `${limit} of what the descent without noise lost. More is a barrier, though there may be a way around it.`;
+    tiles.replaceChildren(
+      tile(reading, "No noise", "", ""),
+      ...runs.map((run, i) => tile(run, `Run ${i + 1}`, run.same_basin ? "same basin" : "another basin", run.same_basin ? "" : "is-up")),
+    );
+    node.classList.remove("is-stale");
+    onRuns(runs);
+  }
+
+  function tile(end, name, basin, mark) {
+    const canvas = h("canvas", { role: "img", "aria-label": `${name}: picture at the end` });
+    draw(canvas, app.answer.size, rgb(bytes(end.frame)));
+    const item = (term, value, title) => h("div", { title }, h("dt", {}, term), h("dd", {}, value));
+    return h(
+      "figure",
+      { class: `etviz-end ${mark}` },
+      h("div", { class: "etviz-canvas" }, canvas),
+      h("figcaption", {}, h("b", {}, name), h("span", {}, basin)),
+      h(
+        "dl",
+        {},
+        item("MSE", end.mse === null ? "–" : end.mse.toFixed(4), "Mean squared error over the hidden pixels, of values in 0..1: lower is better"),
+        item("Energy", format(end.energy, 6), "At the end of the descent (no unit)"),
+        "barrier" in end
+          ? item("Barrier", end.barrier === null ? "–" : percent(end.barrier), "How far the energy rises between the two ends, as a share of what the descent without noise lost")
+          : null,
+      ),
+    );
+  }
+
+  return { node, disturb };
+}
+
+export function createLandscapeView(app) {
+  const line = createGradientChart();
+  const plane = createPlaneChart({ onStep: app.setStep });
+  const held = h("span", { class: "etviz-count" });
+  const [first, second] = [h("p", { class: "etviz-axis-name" }), h("p", { class: "etviz-axis-name is-upright" })];
+  const scale = h("div", { class: "etviz-plane-scale" });
+  const [low, high] = [h("span"), h("span")];
+  const onPlane = h("section", { class: "etviz-scene", "aria-label": "On the plane of the path" });
+  const alongLine = h("section", { class: "etviz-scene", "aria-label": "Along minus the gradient" });
+  const runs = createRuns(app, (list) => plane.runs(list));
+  const readLines = createReader(app, "gradient_lines", showLines);
+  const readPlane = createReader(app, "energy_plane", showPlane);
+  let asked = null; // the descent that the questions were about
+
+  scale.append(createColourBar(low, high, "Energy on the plane (no unit)", h("span", {}, "Energy")));
+  alongLine.append(h("div", { class: "etviz-head" }, h("h2", {}, "Along the next step")), line.node);
+  onPlane.append(
+    h("div", { class: "etviz-head" }, h("h2", {}, "On the plane of the path"), held),
+    h("div", { class: "etviz-plane-frame" }, second, plane.node, first),
+    scale,
+  );
+  const node = h("div", { class: "etviz-landscape" }, h("div", { class: "etviz-scenes" }, alongLine, onPlane), runs.node);
+
+  function showLines(reading) {
+    line.show(reading);
+    line.step(app.step);
+    alongLine.classList.remove("is-stale");
+  }
+
+  function showPlane(reading) {
+    const { low: least, high: most } = plane.show(reading);
+    const [one, two] = reading.variance;
+    const block = reading.blocks > 1 ? `, block ${reading.block + 1} of ${reading.blocks}` : "";
+    plane.step(app.step);
+    held.textContent = `${(100 * (one + two)).toFixed(1)}% of its variance${block}`;
+    first.textContent = `first component, ${(100 * one).toFixed(1)}%`;
+    second.textContent = `second component, ${(100 * two).toFixed(1)}%`;
+    [low.textContent, high.textContent] = [format(least, 4), format(most, 4)];
+    onPlane.classList.remove("is-stale");
+  }
+
+  return {
+    name: "landscape",
+    title: "Landscape",
+    text:
+      "The energy on the line that the next step follows, and on the plane that holds most of the path: slices of thousands of dimensions. " +
+      "Below, descents from disturbed starts: do they end in the same valley?",
+    node,
+    async show(answer) {
+      if (asked === answer) return;
+      asked = answer;
+      for (const part of [alongLine, onPlane]) part.classList.add("is-stale");
+      readLines();
+      await readPlane(); // before the runs, whose paths are drawn over it
+      if (app.answer === answer) runs.disturb();
+    },
+    step(step) {
+      line.step(step);
+      plane.step(step);
+    },
+  };
+}
