@@ -45,7 +45,7 @@ def full_size() -> MaskedImageModel:
 def measure(model: MaskedImageModel, count: int, rounds: int) -> tuple[float, float]:
     """Seconds of scoring ``count`` random images that are rebuilt already, and of their forward passes."""
     size = count, model.in_chans, model.img_size, model.img_size
-    device, generator = model.mean.device, torch.Generator().manual_seed(0)
+    device, generator = model.device, torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, size, dtype=torch.uint8, generator=generator)
     rebuilt = torch.rand(size, generator=generator).to(device)[:BATCH_SIZE]
     masks = evaluation_masks(count, num_patches=model.num_patches).to(device)

@@ -19,19 +19,18 @@ from etviz.checkpoints import write_text
 from etviz.commands import file_option, load_config, pick_device, positive_number, run, whole_number
 from etviz.costs import count_flops, training_step
 from etviz.errors import UsageError
-from etviz.models import MaskedImageModel
+from etviz.models import ENERGY_MODELS, MaskedImageModel
 from etviz.models.projection import Projection, make_projection
 from etviz.training import describe_device
 
 MATMUL_SIZE = 2048  # of the square matrices whose product is the machine's rate
-TRACEABLE = ("et", "et_asym")
 
 
 def main(argv: list[str]) -> None:
     """Measure as ``argv``'s options say; see the module's own text."""
     config = load_config("commands/bench", argv)
-    if config["model"] not in TRACEABLE:
-        raise UsageError(f"There is no model {config['model']!r} to time: choose one of {', '.join(TRACEABLE)}.")
+    if config["model"] not in ENERGY_MODELS:
+        raise UsageError(f"There is no model {config['model']!r} to time: choose one of {', '.join(ENERGY_MODELS)}.")
     device = pick_device(config["device"])
     batch = whole_number("batch_size", config["batch_size"], least=1)
     seconds = positive_number("seconds", config["seconds"])
@@ -48,7 +47,7 @@ def main(argv: list[str]) -> None:
 
 def measure(model: MaskedImageModel, batch: int, seconds: float) -> dict:
     """Median seconds, images/s, FLOPs an image and share of the matmul rate of each task, and ratios between them."""
-    device = model.mean.device
+    device = model.device
     images = torch.rand(batch, 3, model.img_size, model.img_size, device=device)
     mask = etviz.random_mask(batch, num_patches=model.num_patches).to(device)
     tasks = model_tasks(model, images, mask) | literal_tasks(model, images, mask)

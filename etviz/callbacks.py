@@ -81,7 +81,7 @@ class TensorBoard(Callback):
 
     def _picture(self, state: State) -> Tensor:
         """Three rows, the images side by side: original, masked, rebuilt. (C, 3S, B * S)."""
-        device = state.model.mean.device
+        device = state.model.device
         images, mask = self.images.to(device), self.mask.to(device)
         state.model.eval()
         rebuilt = state.model.reconstruct(images, mask)

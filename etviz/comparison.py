@@ -94,7 +94,7 @@ def measure_model(
         raise UsageError(f"{name} is an autoencoder, which sees what is hidden: it cannot be compared.")
     if model.num_patches != split.masks.shape[1]:
         raise UsageError(f"{name} has {model.num_patches} patches, and the masks have {split.masks.shape[1]}.")
-    errors, metrics = quality(model.reconstruct, split, model.mean.device, progress, meters)
+    errors, metrics = quality(model.reconstruct, split, model.device, progress, meters)
     return Entry(
         name=name,
         errors=errors,
@@ -130,7 +130,7 @@ def ceiling_of(model: MaskedImageModel, split: Split) -> float | None:
     bound = model.ceiling()
     if bound is None:
         return None
-    values = measure(bound.reconstruct, split.images, split.masks, device=bound.mean.device, include_ssim=False)
+    values = measure(bound.reconstruct, split.images, split.masks, device=bound.device, include_ssim=False)
     return summarize(values)["masked_psnr"]
 
 
@@ -139,8 +139,8 @@ def speeds(model: MaskedImageModel, split: Split) -> dict[str, float]:
 
     Measured one after the other: what cards say of the trainings depends on what else their machines did.
     """
-    batch = to_float(split.images[:SPEED_BATCH].to(model.mean.device))
-    mask = split.masks[:SPEED_BATCH].to(model.mean.device)
+    batch = to_float(split.images[:SPEED_BATCH].to(model.device))
+    mask = split.masks[:SPEED_BATCH].to(model.device)
     learner = copy.deepcopy(model).train()
     step, weight = training_step(learner, learner.loss, batch, mask), next(learner.parameters())
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from etviz.comparison import SPEED_BATCH, SURE, Difference, Entry, difference, ranked
 from etviz.evaluation import left_out_words
 from etviz.metric_info import LPIPS_NETS, METRICS
+from etviz.models import ENERGY_MODELS
 
 NAME = "comparison"  # of its files
 OTHER_LOSSES = {  # by what a model's card calls it
@@ -91,7 +92,7 @@ def left_out(needs: dict[str, str]) -> list[str]:
 
 
 def _which_tokens(entries: list[Entry]) -> str:
-    descend = any(entry.card.get("model") in ("et", "et_asym") for entry in entries)
+    descend = any(entry.card.get("model") in ENERGY_MODELS for entry in entries)
     steps = " An Energy Transformer's tokens are those after its last step; `python -m etviz.probe` reads every step's."
     return steps if descend else ""
 

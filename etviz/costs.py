@@ -29,7 +29,7 @@ def costs(model: MaskedImageModel, batch: int) -> dict:
         step in float32: weights, gradients, AdamW's moments and what is kept for the backward pass. None on a device
         that does not say.
     """
-    device = model.mean.device
+    device = model.device
     images = torch.rand(batch, model.in_chans, model.img_size, model.img_size, device=device)
     mask = etviz.random_mask(batch, RATIO, model.num_patches).to(device)
     model.train()

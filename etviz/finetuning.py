@@ -52,7 +52,7 @@ def finetune_accuracy(
     for part, images, labels in (("train", train_images, train_labels), ("test", test_images, test_labels)):
         if not len(images) or len(images) != len(labels):
             raise UsageError(f"There are {len(images)} {part} images and {len(labels)} labels: give as many of each.")
-    device, generator = model.mean.device, torch.Generator().manual_seed(seed)
+    device, generator = model.device, torch.Generator().manual_seed(seed)
     learner = copy.deepcopy(model).train()
     width = learner.features(to_float(train_images[:1].to(device)), pool).shape[1]
     head = make_head(width, 1 + int(max(train_labels.max(), test_labels.max())), seed).to(device)
@@ -89,6 +89,6 @@ def shifted(images: Tensor, generator: torch.Generator) -> Tensor:
 
 @torch.no_grad()
 def _accuracy(model: MaskedImageModel, head: nn.Module, images: Tensor, labels: Tensor, pool: str) -> float:
-    device = model.mean.device
+    device = model.device
     logits = [head(model.features(to_float(batch.to(device)), pool)).cpu() for batch in images.split(250)]
     return (torch.cat(logits).argmax(dim=1) == labels).double().mean().item()

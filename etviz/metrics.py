@@ -201,7 +201,7 @@ def measure_model(
             model.reconstruct,
             images,
             masks,
-            device=model.mean.device,
+            device=model.device,
             batch_size=batch_size,
             progress=progress,
             include_ssim=include_ssim,

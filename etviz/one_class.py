@@ -102,12 +102,12 @@ def adapt(model: MaskedImageModel, dataset: Dataset, label: int, epochs: int, se
         validation_images=100,
         validate_every=float(epochs),
         seed=seed,
-        accelerator=model.mean.device.type,
+        accelerator=model.device.type,
         devices=1,
     )
     learner = copy.deepcopy(model)
     fit(learner, pictures, config)
-    return learner.to(model.mean.device).eval()
+    return learner.to(model.device).eval()
 
 
 def row_of(name: str, normal: Tensor, scores: dict[str, Tensor]) -> OneClass:

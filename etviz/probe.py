@@ -162,7 +162,7 @@ def measure(
 ) -> tuple[list[dict], list[dict], Tensor]:
     """Accuracies by features and share of labels; those by step and the points (n, 2) of a map, of the first model."""
     name, model = next(iter(models.items()))
-    by_step = plan.by_step and hasattr(model, "trace")
+    by_step = plan.by_step and model.has_energy
     sources = {key: read_features(key, models[key], split, by_step and key == name, bar) for key in models}
     states = sources[name] if by_step else {}
     if by_step:  # after the last step they are the model's own

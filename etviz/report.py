@@ -71,7 +71,7 @@ class Measured:
     def pictures(self, model: MaskedImageModel, numbers: list[int]) -> tuple[Tensor, Tensor]:
         """Some of the test images in [0, 1] and the masks that they were measured by, on the model's device."""
         masks = evaluation_masks(self.count, self.first.ratio, model.num_patches, self.first.mask_seeds[0])
-        device = model.mean.device
+        device = model.device
         return to_float(self.dataset.test_images[numbers].to(device)), masks[numbers].to(device)
 
 
@@ -109,7 +109,7 @@ def write_report(folder: Path, config: dict, argv: list[str], result: dict, meas
 
 def make_document(config: dict, argv: list[str], result: dict, measured: Measured) -> dict:
     """report.json: what was measured, all it depends on, and every image's scores."""
-    device = next(iter(measured.models.values())).mean.device
+    device = next(iter(measured.models.values())).device
     groups = groupings(measured.dataset, measured.count)
     scores = measured.evaluations.items()
     return {

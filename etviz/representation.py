@@ -63,7 +63,7 @@ def extract_pools(
     Raises:
         UsageError: as `extract_features`, or a model without a descent by step.
     """
-    if by_step and not hasattr(model, "trace"):
+    if by_step and not model.has_energy:
         raise UsageError(f"{model.name} descends no energy: it has features, but none by step.")
     pooled = partial(_pooled_states if by_step else _pooled, model)
     parts = _in_batches(model, images, batch_size, pooled, progress)
@@ -107,7 +107,7 @@ def _in_batches(
     """``function`` of images (n, C, H, W) uint8 as floats on the model's device, batch by batch, in evaluation mode."""
     if not len(images):
         raise UsageError("There are no images to take features of.")
-    device, was_training, found = model.mean.device, model.training, []
+    device, was_training, found = model.device, model.training, []
     model.eval()
     try:
         for start in range(0, len(images), batch_size):

@@ -110,7 +110,7 @@ class _Canvas:
     """
 
     def __init__(self, model: MaskedImageModel, image: Tensor, mask: Tensor, stride: int):
-        device, dtype = model.mean.device, model.mean.dtype
+        device, dtype = model.device, model.mean.dtype
         self.size, self.patch_size = model.img_size, model.patch_size
         sides = [reflected(side, self.size, self.patch_size).to(device) for side in mask.shape]
         self.image = image.to(device, dtype)[:, sides[0]][:, :, sides[1]]  # (C, H', W')
@@ -243,7 +243,7 @@ def _predictor(model: MaskedImageModel, steps: int | None, step_size: float | No
     descent = {name: value for name, value in (("steps", steps), ("step_size", step_size)) if value is not None}
     if not descent:
         return model.reconstruct
-    if not hasattr(model, "trace"):
+    if not model.has_energy:
         raise UsageError(f"{model.name} descends no energy: leave out {' and '.join(descent)}.")
     return lambda images, mask: model.to_images(model.predict_patches(images, mask, **descent))
 

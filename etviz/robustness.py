@@ -168,7 +168,7 @@ def measure_curves(models: dict, dataset: Dataset, options: Options, tell: Tell)
     fills = {name: model.reconstruct for name, model in models.items()} | FLOORS
     first = next(iter(models.values()))
     settings = {"ratio": options.ratio, "num_patches": first.num_patches, "seed": options.seed}
-    settings |= {"device": first.mean.device}
+    settings |= {"device": first.device}
     found = {}
     for axis in options.axes:
         tell(AXES[axis].title)
@@ -191,7 +191,7 @@ def load_siblings(models: dict[str, MaskedImageModel], dataset: str) -> dict[str
     kinds, first = {model.name for model in models.values()}, next(iter(models.values()))
     cards = {name: load_card(name) for name in list_checkpoints() if name not in models}
     names = [name for name, card in cards.items() if card.get("dataset") == dataset and card.get("model") in kinds]
-    found = {name: etviz.load_model(name).to(first.mean.device) for name in names}
+    found = {name: etviz.load_model(name).to(first.device) for name in names}
     return {name: model for name, model in found.items() if model.img_size == first.img_size}
 
 

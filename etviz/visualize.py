@@ -39,8 +39,8 @@ def main(argv: list[str]) -> None:
     query = chosen_patch(config["query"], model.num_patches)
     out = make_folder(path_option("out", config["out"]))
 
-    images, mask = to_float(test_images[chosen].to(model.mean.device)), masks[chosen].to(model.mean.device)
-    if not hasattr(model, "trace"):  # not every model descends an energy
+    images, mask = to_float(test_images[chosen].to(model.device)), masks[chosen].to(model.device)
+    if not model.has_energy:  # not every model descends an energy
         _report(out / "reconstruction.png", plots.reconstruction_grid(images, mask, model.reconstruct(images, mask)))
         return
     draw_descent(out, model.trace(images, mask, **descent), images, query)
@@ -89,7 +89,7 @@ def chosen_patch(number: int | None, num_patches: int) -> int:
 
 def energy_traces(model: MaskedImageModel, images: Tensor, masks: Tensor, descent: dict) -> Iterator[Trace]:
     """Traces without attention maps of (n, C, H, W) uint8 images, in batches."""
-    device = model.mean.device
+    device = model.device
     for batch, mask in zip(images.split(BATCH), masks.split(BATCH), strict=True):
         yield model.trace(to_float(batch.to(device)), mask.to(device), keep_attention=False, **descent)
 

@@ -85,7 +85,7 @@ def anomaly_map(
         raise UsageError("There are no images: give at least one.")
     if chunk < 1:
         raise UsageError(f"chunk must be at least 1, not {chunk}.")
-    drawn = covering_masks(masks, ratio, model.num_patches, seed).to(model.mean.device)
+    drawn = covering_masks(masks, ratio, model.num_patches, seed).to(model.device)
     was_training = model.training
     model.eval()
     try:

@@ -73,7 +73,7 @@ def band_of(energies: Iterable[Tensor]) -> EnergyBand:
 
 
 def _trace(model: MaskedImageModel, images: Tensor, mask: Tensor, **descent) -> Trace:
-    images, mask = images.to(model.mean.device), mask.to(model.mean.device)
+    images, mask = images.to(model.device), mask.to(model.device)
     images = images if images.is_floating_point() else to_float(images)
     return model.trace(images, mask, keep_attention=False, **descent)
 

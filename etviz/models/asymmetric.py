@@ -23,6 +23,8 @@ class AsymmetricEnergyTransformer(MaskedImageModel):
     where None.
     """
 
+    has_energy = True
+
     def __init__(
         self,
         *,

@@ -32,10 +32,13 @@ class MaskedImageModel(nn.Module):
         UsageError: sizes that do not fit.
     """
 
+    mean: Tensor  # (C, 1, 1), a buffer
+    std: Tensor  # (C, 1, 1), a buffer
     name: str = ""  # set by create_model
     config: dict  # the constructor's arguments, set by create_model: enough to build the model again
     trained_parts: tuple[str, ...] = ()  # options that take another trained model: the train command loads them by name
     own_ratio: float | None = None  # of patches hidden in training, for a model that decides that itself
+    has_energy: bool = False  # whether it descends on one, and so has `trace`
     sees_hidden_patches: bool = False  # true of an autoencoder, which only bounds what a masked image model can reach
 
     def __init__(self, img_size: int, patch_size: int, in_chans: int, mean: tuple, std: tuple):
@@ -50,6 +53,11 @@ class MaskedImageModel(nn.Module):
         self.patch_dim = patch_size**2 * in_chans
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(-1, 1, 1))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(-1, 1, 1))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes, and where its images and masks must be."""
+        return self.mean.device
 
     def predict_patches(self, images: Tensor, mask: Tensor, num_hidden: int | None = None) -> Tensor:
         """Every patch predicted, in normalised units and differentiably.

@@ -68,6 +68,8 @@ class EnergyTransformer(MaskedImageModel):
         mean, std: normalisation by channel.
     """
 
+    has_energy = True
+
     def __init__(
         self,
         *,

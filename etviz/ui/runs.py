@@ -54,7 +54,7 @@ def describe_run(name: str, place: str) -> dict:
             return {"name": name, "problem": f"{name} sees what is hidden: there is nothing for it to fill in."}
         return {
             "name": name,
-            "energy": hasattr(MODELS[config["name"]], "trace"),
+            "energy": MODELS[config["name"]].has_energy,
             "patches": (options["img_size"] // options["patch_size"]) ** 2,
             "size": options["img_size"],
             "step_size": options.get("step_size"),

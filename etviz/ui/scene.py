@@ -89,7 +89,7 @@ class Scene:
     @property
     def has_energy(self) -> bool:
         """Whether the model descends on an energy; others rebuild a picture at once."""
-        return hasattr(self.model, "trace")
+        return self.model.has_energy
 
     def key(self) -> tuple:
         """What tells two scenes apart, hashable. The model itself: a training may write a name's weights anew."""

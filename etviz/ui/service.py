@@ -264,12 +264,13 @@ def comparable() -> dict[str, str]:
 
 
 def _has_energy(checkpoint: str) -> bool:
-    return hasattr(_model_class(checkpoint), "trace")
+    kind = _model_class(checkpoint)
+    return kind is not None and kind.has_energy
 
 
 def _fills_in_at_once(checkpoint: str) -> bool:
     kind = _model_class(checkpoint)
-    return kind is not None and not hasattr(kind, "trace") and not kind.sees_hidden_patches
+    return kind is not None and not kind.has_energy and not kind.sees_hidden_patches
 
 
 def _model_class(checkpoint: str) -> type[MaskedImageModel] | None:

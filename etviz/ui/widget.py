@@ -153,7 +153,7 @@ class Explorer(anywidget.AnyWidget):
 
 def check_model(model: MaskedImageModel) -> None:
     """Raise `UsageError` unless the page can show the model's descent."""
-    if not hasattr(model, "trace"):
+    if not (isinstance(model, MaskedImageModel) and model.has_energy):
         raise UsageError("This model has no energy to descend: the explorer takes an Energy Transformer.")
     if model.in_chans != 3:
         raise UsageError(f"The explorer paints on colour images, and this model takes {model.in_chans} channels.")
