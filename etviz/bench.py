@@ -16,12 +16,12 @@ from rich.table import Table
 
 import etviz
 from etviz.checkpoints import write_text
-from etviz.commands import file_option, load_config, pick_device, positive_number, run, whole_number
+from etviz.commands import file_option, load_config, positive_number, run, whole_number
 from etviz.costs import count_flops, training_step
+from etviz.devices import describe_device, pick_device
 from etviz.errors import UsageError
 from etviz.models import ENERGY_MODELS, MaskedImageModel
 from etviz.models.projection import Projection, make_projection
-from etviz.training import describe_device
 
 MATMUL_SIZE = 2048  # of the square matrices whose product is the machine's rate
 

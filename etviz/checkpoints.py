@@ -7,6 +7,7 @@ interrupted write leaves the old file whole.
 
 import contextlib
 import csv
+import io
 import json
 import os
 import re
@@ -179,18 +180,53 @@ def _cells(card: dict) -> list[str]:
     ]
 
 
-def load_history(name_or_path: str | os.PathLike) -> list[dict[str, float]]:
-    """The rows of history.csv, oldest first, one for each validation: step, epoch, lr, train_loss, masked_psnr, ...
+def load_history(name_or_path: str | os.PathLike) -> list[dict[str, int | float]]:
+    """The rows of a checkpoint's history.csv, as `read_history` gives them.
 
     Raises:
-        UsageError: there is no such checkpoint or run, or its history is missing or no table of numbers.
+        UsageError: there is no such checkpoint, or its history is missing, empty or no table of numbers.
     """
-    path = find_checkpoint(name_or_path) / HISTORY
+    folder = find_checkpoint(name_or_path)
+    rows = read_history(folder)
+    if not rows:
+        raise UsageError(f"{str(folder / HISTORY)!r} is missing or empty: it is written while training.")
+    return rows
+
+
+def read_history(run: str | Path) -> list[dict]:
+    """A run's history.csv as rows of numbers; empty where there is none yet. Raises `UsageError` for another table."""
+    path = Path(run) / HISTORY
+    if not path.is_file():
+        return []
     try:
         with path.open(newline="") as file:
-            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-    except (OSError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError(f"{str(path)!r} is missing or no table of numbers: it is written while training.") from error
+            table = csv.DictReader(file)
+            rows = [{key: _number(value) for key, value in row.items()} for row in table]
+        if not {"step", "masked_mse", "masked_psnr"} <= set(table.fieldnames or ()):
+            raise ValueError(f"columns {table.fieldnames}")
+    except (OSError, ValueError, AttributeError, csv.Error) as error:  # a short row's missing numbers are None
+        raise UsageError(
+            f"{str(path)!r} is no table of numbers, so it is damaged or no history of a run: restore it, or remove it."
+        ) from error
+    return rows
+
+
+def _number(text: str) -> int | float:
+    return int(text) if text.lstrip("-").isdigit() else float(text)
+
+
+def history_csv(history: list[dict]) -> str:
+    """The history as CSV text, a header and a row for each validation."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    return text.getvalue()
+
+
+def write_history(folder: Path, history: list[dict]) -> None:
+    """history.csv, atomically."""
+    write_text(folder / HISTORY, history_csv(history))
 
 
 def list_snapshots(name_or_path: str | os.PathLike) -> list[str]:

@@ -112,21 +112,6 @@ def load_named(name: str, argv: list[str], flags: Sequence[str] = ()) -> tuple[d
     return load_config(name, [*options, f"checkpoint={names[0]}"]), names
 
 
-def pick_device(name: str | None = None) -> torch.device:
-    """The device to compute on: as named, or with None or "auto" the fastest there is (cuda, mps, cpu).
-
-    Raises:
-        UsageError: no such device here.
-    """
-    if name in (None, "auto"):
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
-        raise UsageError(f"There is no device {name!r} here: try auto or cpu.") from error
-    return torch.device(name)
-
-
 def whole_number(name: str, value, least: int = 0) -> int:
     """``value`` if it is a whole number from ``least`` to 2^63, else a `UsageError` that names the option."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**63:

@@ -14,16 +14,16 @@ from etviz import analysis, plots
 from etviz.analysis import ClassMeans
 from etviz.checkpoints import check_named_once, list_checkpoints, load_card, make_folder, write_bytes, write_text
 from etviz.checkpoints import load_config as load_checkpoint_config
-from etviz.commands import load_config, path_option, pick_device, run, whole_number, word
+from etviz.commands import load_config, path_option, run, whole_number, word
 from etviz.comparison import FLOORS, Entry, make_split, measure_floor, measure_model
 from etviz.comparison_page import NAME, make_page
 from etviz.data import load_dataset, to_float
+from etviz.devices import describe_device, pick_device
 from etviz.errors import UsageError
 from etviz.evaluate import find_meters
 from etviz.evaluation import dump, finite
 from etviz.models import MODELS, MaskedImageModel
 from etviz.plots.style import LINES, figure_bytes
-from etviz.training import describe_device
 
 GRID_IMAGES = 6
 RATIOS = (0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 0.95)

@@ -18,8 +18,9 @@ from rich.table import Table
 import etviz
 from etviz import checkpoints
 from etviz.checkpoints import write_text
-from etviz.commands import file_option, load_named, path_option, pick_device, run, whole_number, word
+from etviz.commands import file_option, load_named, path_option, run, whole_number, word
 from etviz.data import Dataset, load_dataset
+from etviz.devices import pick_device
 from etviz.errors import UsageError
 from etviz.evaluation import (
     STANDARD_ERROR,

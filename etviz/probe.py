@@ -21,8 +21,9 @@ from torch import Tensor
 
 import etviz
 from etviz.checkpoints import make_folder, write_bytes, write_text
-from etviz.commands import load_named, path_option, pick_device, run, whole_number
+from etviz.commands import load_named, path_option, run, whole_number
 from etviz.data import Dataset, to_float
+from etviz.devices import pick_device
 from etviz.errors import UsageError
 from etviz.evaluate import load_test_split
 from etviz.evaluation import dump

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from etviz.checkpoints import WEIGHTS, find_checkpoint
+from etviz.devices import describe_device
 from etviz.version import __version__
 
 HERE = Path(__file__).resolve().parent
@@ -20,8 +21,6 @@ LIBRARIES = (
 
 def provenance(device: torch.device) -> dict:
     """Revision, library versions and device, for a report. Holds no time: two runs of the same give the same."""
-    from etviz.training import describe_device  # Lightning takes a second
-
     return {
         "etviz": __version__,
         "revision": git_revision(),

@@ -19,8 +19,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import etviz
 from etviz.checkpoints import make_folder
-from etviz.commands import load_config, path_option, pick_device, positive_number, run, whole_number, word
+from etviz.commands import load_config, path_option, positive_number, run, whole_number, word
 from etviz.data import IMAGE_SUFFIXES, no_pictures, picture_paths
+from etviz.devices import pick_device
 from etviz.errors import UsageError
 from etviz.models import MaskedImageModel
 from etviz.picture_files import Picture, check_suffix, read_image, read_mask, write_image

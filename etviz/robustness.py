@@ -18,10 +18,11 @@ import etviz
 from etviz import plots
 from etviz.analysis.robustness import AXES, Curve, robustness_curves
 from etviz.checkpoints import check_named_once, list_checkpoints, load_card, make_folder, write_bytes, write_text
-from etviz.commands import load_config, path_option, pick_device, run, whole_number, word
+from etviz.commands import load_config, path_option, run, whole_number, word
 from etviz.compare import chosen
 from etviz.comparison import FLOORS
 from etviz.data import Dataset, load_dataset
+from etviz.devices import pick_device
 from etviz.errors import UsageError
 from etviz.evaluate import trained_on
 from etviz.evaluation import dump, finite

@@ -15,13 +15,22 @@ import torch
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from etviz import checkpoints
-from etviz.callbacks import ProgressBar, TensorBoard
 from etviz.commands import load_config, path_option, run, word
 from etviz.data import Dataset, load_dataset, to_float
 from etviz.errors import UsageError
 from etviz.metrics import evaluate_model
 from etviz.models import MODELS, MaskedImageModel, create_model, model_config
-from etviz.training import LAST, STATE, TrainConfig, check_sizes, fit, train_config, validation_split
+from etviz.training import (
+    LAST,
+    STATE,
+    ProgressBar,
+    TensorBoard,
+    TrainConfig,
+    check_sizes,
+    fit,
+    train_config,
+    validation_split,
+)
 
 OUTPUTS = Path("outputs")
 SHOWN_IMAGES = 8  # in TensorBoard

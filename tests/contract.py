@@ -10,7 +10,8 @@ import etviz
 from etviz import UsageError
 from etviz.masks import mask_to_pixels
 from etviz.models.size import SizeLimit
-from etviz.training import State, TrainConfig, TrainStep, _batch
+from etviz.training import State, TrainConfig, TrainStep
+from etviz.training.batches import draw_batch
 
 
 class Contract:
@@ -165,7 +166,7 @@ class Contract:
         """torch.compile with fullgraph=True refuses graph breaks; eager backend, so that no compiler is needed."""
         data = torch.randint(0, 256, (20, 3, 32, 32), dtype=torch.uint8)
         step = TrainStep(model, 54, True, True)
-        batch = _batch(torch.arange(16), State(model, TrainConfig(batch_size=16), 1, 1, None), 0, 1)
+        batch = draw_batch(torch.arange(16), State(model, TrainConfig(batch_size=16), 1, 1, None), 0, 1)
         losses = []
         for run in (step, torch.compile(step, fullgraph=True, backend="eager")):
             torch.manual_seed(0)

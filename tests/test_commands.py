@@ -13,7 +13,7 @@ import torchmetrics.functional.image as tm
 from PIL import Image
 
 import etviz
-from etviz import bench, commands, evaluate, visualize
+from etviz import bench, commands, devices, evaluate, visualize
 from etviz.checkpoints import save_checkpoint
 from etviz.commands import load_config
 from etviz.metric_info import METRICS
@@ -143,11 +143,11 @@ def test_help_lists_the_choices_of_groups(capsys):
 
 
 def test_devices():
-    assert commands.pick_device("cpu") == torch.device("cpu")
-    assert commands.pick_device("auto") == commands.pick_device()
+    assert devices.pick_device("cpu") == torch.device("cpu")
+    assert devices.pick_device("auto") == devices.pick_device()
     for name in ("gpu", "cuda:99", "meta7", 3):
         with pytest.raises(etviz.UsageError, match="There is no device"):
-            commands.pick_device(name)
+            devices.pick_device(name)
 
 
 @pytest.mark.parametrize("value", [0, -1, "abc", True, [1], math.nan, math.inf])

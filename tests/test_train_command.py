@@ -17,7 +17,7 @@ from etviz import checkpoints, evaluate, train, training
 from etviz.commands import load_config
 from etviz.errors import UsageError
 from etviz.metrics import evaluate_model
-from etviz.training import LAST, STATE, read_history, train_config
+from etviz.training import LAST, STATE, batches, read_history, train_config
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = [
@@ -324,10 +324,10 @@ def first_loss(options, processes):
     config = load_config("config", options)
     recipe, dataset = train_config(config["train"]), etviz.load_dataset(config["dataset"]["name"])
     model = train.build_model(config["model"], dataset, recipe.seed)
-    order = training._epoch_order(training.validation_split(dataset, recipe)[0], recipe.seed, 0)
+    order = batches.epoch_order(training.validation_split(dataset, recipe)[0], recipe.seed, 0)
     step = training.TrainStep(model, 54, recipe.flip, recipe.crop)
     state = training.State(model, recipe, 11, 11, None)
-    shares = [training._batch(order, state, rank, processes) for rank in range(processes)]
+    shares = [batches.draw_batch(order, state, rank, processes) for rank in range(processes)]
     losses = [step(dataset.train_images, *share).item() for share in shares]
     assert abs(losses[0] - losses[1]) > 1e-3  # or this would show nothing
     return sum(losses) / processes

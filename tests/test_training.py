@@ -8,10 +8,9 @@ import torch
 from torch.nn.functional import mse_loss
 
 import etviz
-from etviz import UsageError, checkpoints, training
-from etviz.callbacks import ProgressBar, TensorBoard
+from etviz import UsageError, checkpoints, devices, training
 from etviz.metrics import evaluate_model, evaluation_masks
-from etviz.training import Callback, TrainConfig, fit
+from etviz.training import Callback, ProgressBar, TensorBoard, TrainConfig, batches, fit, loop
 from tests.conftest import TINY, TINY_ASYM
 
 QUICK = dict(batch_size=16, lr=3e-3, validation_images=20, log_every=3, snapshots=3, accelerator="cpu")
@@ -110,7 +109,7 @@ def scores_in_turn(monkeypatch, *errors):
         error = next(told)
         return {"masked_mse": error, "masked_psnr": -10 * math.log10(error)}
 
-    monkeypatch.setattr(training, "evaluate_model", evaluate)
+    monkeypatch.setattr(loop, "evaluate_model", evaluate)
 
 
 def test_only_a_better_validation_replaces_the_best_weights(squares, tmp_path, monkeypatch):
@@ -140,14 +139,14 @@ def test_weights_that_are_no_longer_finite_are_not_saved(squares, tmp_path, monk
 
 def test_flips_are_half_and_crops_reach_everywhere():
     state = training.State(tiny(), TrainConfig(batch_size=4000), 100, 1, None)
-    _, flip, offset, _ = training._batch(torch.arange(4000), state, 0, 1)
+    _, flip, offset, _ = batches.draw_batch(torch.arange(4000), state, 0, 1)
     assert 0.45 < flip.float().mean() < 0.55
     assert offset.unique().tolist() == list(range(9))
 
 
 def test_flips_and_crops_can_be_switched_off():
     state = training.State(tiny(), TrainConfig(flip=False, crop=False), 100, 1, None)
-    _, flip, offset, _ = training._batch(torch.arange(128), state, 0, 1)
+    _, flip, offset, _ = batches.draw_batch(torch.arange(128), state, 0, 1)
     assert not flip.any()
     assert (offset == training.CROP_PADDING).all()
 
@@ -158,7 +157,7 @@ def test_held_out_images_are_never_trained_on(squares):
     class Spy(Callback):
         def on_log(self, state):
             train_index, _ = training.holdout_split(200, 20)
-            order = training._epoch_order(train_index, state.config.seed, (state.step - 1) // state.steps_per_epoch)
+            order = batches.epoch_order(train_index, state.config.seed, (state.step - 1) // state.steps_per_epoch)
             seen.extend(order.tolist())
 
     fit(tiny(), squares, TrainConfig(epochs=2, **QUICK), callbacks=[Spy()])
@@ -169,23 +168,23 @@ def test_held_out_images_are_never_trained_on(squares):
 def test_batches_cover_an_epoch_once_and_differ_by_seed():
     config = TrainConfig(**QUICK)
     state = training.State(tiny(), config, 100, 11, None)
-    order = training._epoch_order(torch.arange(180), 0, 0)
-    batches = []
+    order = batches.epoch_order(torch.arange(180), 0, 0)
+    drawn = []
     for step in range(11):
         state.step = step
-        batches.append(training._batch(order, state, 0, 1))
-    indices = torch.cat([batch[0] for batch in batches])
+        drawn.append(batches.draw_batch(order, state, 0, 1))
+    indices = torch.cat([batch[0] for batch in drawn])
     assert len(indices.unique()) == len(indices) == 176
-    noise = torch.stack([batch[3] for batch in batches])
+    noise = torch.stack([batch[3] for batch in drawn])
     assert len(noise.flatten().unique()) > 0.999 * noise.numel()
-    assert not torch.equal(order, training._epoch_order(torch.arange(180), 1, 0))
-    assert not torch.equal(order, training._epoch_order(torch.arange(180), 0, 1))
+    assert not torch.equal(order, batches.epoch_order(torch.arange(180), 1, 0))
+    assert not torch.equal(order, batches.epoch_order(torch.arange(180), 0, 1))
 
 
 def test_processes_share_a_batch_without_overlap():
     state = training.State(tiny(), TrainConfig(**QUICK), 100, 11, None)
     order = torch.arange(180)
-    shares = [training._batch(order, state, rank, 2) for rank in range(2)]
+    shares = [batches.draw_batch(order, state, rank, 2) for rank in range(2)]
     assert sorted(torch.cat([share[0] for share in shares]).tolist()) == list(range(16))
     assert not torch.equal(shares[0][3], shares[1][3])
 
@@ -198,9 +197,9 @@ def test_first_step_is_adamw_on_the_models_own_loss(squares):
 
     model = tiny()
     train_index, _ = training.holdout_split(200, 20)
-    order = training._epoch_order(train_index, 0, 0)
-    index, flip, offset, noise = training._batch(order, training.State(model, config, 1, 1, None), 0, 1)
-    batch = training.augment(squares.train_images[index].float() / 255, flip, offset)
+    order = batches.epoch_order(train_index, 0, 0)
+    index, flip, offset, noise = batches.draw_batch(order, training.State(model, config, 1, 1, None), 0, 1)
+    batch = etviz.data.augment(squares.train_images[index].float() / 255, flip, offset)
     hidden = noise.argsort(1)[:, :54]
     mask = torch.zeros(180, 64, dtype=torch.bool).scatter(1, hidden, True)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, betas=(0.9, 0.999), weight_decay=1e-4)
@@ -221,11 +220,11 @@ def test_steps_are_adamws_at_the_scheduled_rates(squares):
     fit(trained, squares, config)
 
     model = tiny()
-    order = training._epoch_order(training.holdout_split(200, 20)[0], 0, 0)
+    order = batches.epoch_order(training.holdout_split(200, 20)[0], 0, 0)
     parameters = list(model.parameters())
     moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in parameters]
     for step, lr in enumerate([5e-3, 1e-2, 1e-2, 1e-3 + 9e-3 / 2]):
-        index, _, _, noise = training._batch(order, training.State(model, config, 4, 4, None, step=step), 0, 1)
+        index, _, _, noise = batches.draw_batch(order, training.State(model, config, 4, 4, None, step=step), 0, 1)
         batch = squares.train_images[index].float() / 255
         mask = torch.zeros(45, 64, dtype=torch.bool).scatter(1, noise.argsort(1)[:, :54], True)
         loss = mse_loss(model.predict_patches(batch, mask)[mask], model.to_patches(batch)[mask])
@@ -442,7 +441,7 @@ def test_the_card_states_the_precision(squares, tmp_path, precision):
 
 
 def test_the_card_states_what_auto_became(squares, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "cpu_has_bf16", lambda: True)
+    monkeypatch.setattr(devices, "cpu_has_bf16", lambda: True)
     fit(tiny(), squares, TrainConfig(epochs=1, **QUICK), tmp_path)
     assert checkpoints.load_card(tmp_path)["precision"] == "bf16-mixed"
 

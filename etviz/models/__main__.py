@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from etviz.checkpoints import write_text
-from etviz.commands import CONF, file_option, load_config, pick_device, run, whole_number
+from etviz.commands import CONF, file_option, load_config, run, whole_number
 from etviz.costs import costs
+from etviz.devices import describe_device, pick_device
 from etviz.errors import UsageError
 from etviz.models import create_model
-from etviz.training import describe_device
 
 
 def main(argv: list[str]) -> None:

@@ -7,11 +7,11 @@ import threading
 import ipywidgets
 from matplotlib.figure import Figure
 
-from etviz.checkpoints import find_checkpoint, list_checkpoints, load_history
+from etviz.checkpoints import find_checkpoint, list_checkpoints, load_history, read_history
 from etviz.errors import UsageError
 from etviz.plots.style import figure_bytes
 from etviz.plots.training import training_curves
-from etviz.training import Callback, State, read_history
+from etviz.training import Callback, State
 from etviz.ui.runs import read_run
 
 DPI, CSS_DPI = 144, 96
@@ -105,7 +105,7 @@ def show_figure(picture: ipywidgets.Image, figure: Figure) -> None:
 class NotebookProgress(Callback):
     """For `etviz.training.fit` in a notebook: a progress bar, and the curves so far, which stay when it is saved.
 
-    In a terminal, use `etviz.callbacks.ProgressBar`.
+    In a terminal, use `etviz.training.ProgressBar`.
     """
 
     def on_start(self, state: State) -> None:

@@ -14,11 +14,12 @@ from etviz.checkpoints import (
     list_snapshots,
     load_card,
     load_config,
+    read_history,
     snapshot_metadata,
 )
 from etviz.errors import UsageError
 from etviz.models import MODELS, model_options
-from etviz.training import LAST, read_history
+from etviz.training import LAST
 
 SIGNS = (WEIGHTS, HISTORY, SNAPSHOTS, LAST)  # a folder that holds one of these is a run
 QUIET = 900  # seconds without a write after which a run counts as stopped, or three validations if that is longer

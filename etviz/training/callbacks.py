@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from etviz.masks import mask_to_pixels, random_mask
-from etviz.training import MASK_SEED, Callback, State
+from etviz.training.config import MASK_SEED
+from etviz.training.state import Callback, State
 
 
 class ProgressBar(Callback):

@@ -1,0 +1,59 @@
+"""Training a model: `fit` is the loop. Commands and notebooks both call it; it knows nothing of Hydra.
+
+config says how to train, batches what one step trains on, loop is the training itself, resume saves and restores a
+run, state is what callbacks are told, and callbacks show it.
+"""
+
+from etviz.checkpoints import history_csv, read_history
+from etviz.data import CROP_PADDING, holdout_split
+from etviz.devices import cpu_has_bf16, describe_device, resolve_precision
+from etviz.training.batches import TrainStep
+from etviz.training.callbacks import ProgressBar, TensorBoard
+from etviz.training.config import MASK_SEED, Decay, TrainConfig, train_config
+from etviz.training.loop import (
+    check_sizes,
+    fingerprint,
+    fit,
+    is_milestone,
+    learning_rate,
+    make_card,
+    make_fabric,
+    make_optimizer,
+    snapshot_steps,
+    validation_split,
+)
+from etviz.training.resume import LAST, STATE, load_last, save_last
+from etviz.training.state import Callback, State
+
+__all__ = [
+    "CROP_PADDING",
+    "LAST",
+    "MASK_SEED",
+    "STATE",
+    "Callback",
+    "Decay",
+    "ProgressBar",
+    "State",
+    "TensorBoard",
+    "TrainConfig",
+    "TrainStep",
+    "check_sizes",
+    "cpu_has_bf16",
+    "describe_device",
+    "fingerprint",
+    "fit",
+    "history_csv",
+    "holdout_split",
+    "is_milestone",
+    "learning_rate",
+    "load_last",
+    "make_card",
+    "make_fabric",
+    "make_optimizer",
+    "read_history",
+    "resolve_precision",
+    "save_last",
+    "snapshot_steps",
+    "train_config",
+    "validation_split",
+]
