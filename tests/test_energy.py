@@ -131,7 +131,7 @@ def test_a_small_step_never_raises_the_energy(seed, tokens, beta):
         for parameter in descent.parameters():
             parameter.normal_(std=0.5)
         descent.blocks[0].norm.gamma.uniform_(0.2, 2.0)
-    record = descent.record(states(2, tokens, seed), beta=beta)
+    record = descent.record(states(2, tokens, seed), descent.settings(beta=beta))
     energy = record.attention_energy.sum(-1) + record.hopfield_energy.sum(-1)
     assert (energy[:, 1] <= energy[:, 0]).all()
 
@@ -147,7 +147,7 @@ def test_backtracking_never_raises_the_energy(seed, step_size, double):
             parameter.normal_(std=0.5)
     descent = descent.double() if double else descent.float()
     x = states(4, 6, seed) if double else states(4, 6, seed).float()
-    record = descent.record(x, rule="backtracking")
+    record = descent.record(x, descent.settings(rule="backtracking"))
     energy = record.attention_energy.sum(-1) + record.hopfield_energy.sum(-1)
     assert (energy[:, 1:] <= energy[:, :-1]).all()
     assert (record.step_sizes <= step_size * (1 + 1e-6)).all()
@@ -157,7 +157,7 @@ def test_backtracking_still_moves():
     """It halves a step that is too long rather than giving up."""
     torch.manual_seed(0)
     descent = EnergyDescent(depth=1, steps=3, step_size=1e3, **(SIZES | dict(init_scale=0.02))).double()
-    record = descent.record(states(4) * 1e-3, rule="backtracking")
+    record = descent.record(states(4) * 1e-3, descent.settings(rule="backtracking"))
     assert (record.step_sizes > 0).all()
     energy = record.attention_energy.sum(-1) + record.hopfield_energy.sum(-1)
     assert (energy[:, -1] < energy[:, 0]).all()
@@ -167,7 +167,7 @@ def test_backtracked_step_sizes_are_those_taken():
     """Each image's step is the one asked for, halved some times, and it is as long as the state's move says."""
     torch.manual_seed(0)
     descent = EnergyDescent(depth=1, steps=3, step_size=100.0, **(SIZES | dict(init_scale=0.1))).double()
-    record = descent.record(states(4), rule="backtracking")
+    record = descent.record(states(4), descent.settings(rule="backtracking"))
     moved = torch.linalg.vector_norm((record.tokens[:, 1:] - record.tokens[:, :-1]).flatten(2), dim=2)
     torch.testing.assert_close(record.step_sizes * record.gradient_norm[:, :-1], moved, rtol=1e-9, atol=0)
     halvings = torch.log2(100.0 / record.step_sizes)
@@ -185,7 +185,7 @@ def test_settled_is_the_last_blocks_own():
     """With two blocks, steps are counted from the first on, but only those of the last block are judged."""
     torch.manual_seed(0)
     descent = EnergyDescent(depth=2, steps=1000, step_size=0.5, **(SIZES | dict(init_scale=0.1))).double()
-    record = descent.record(states(2), tolerance=1e-4)
+    record = descent.record(states(2), descent.settings(tolerance=1e-4))
     energy = record.attention_energy.sum(-1) + record.hopfield_energy.sum(-1)
     first = int((record.block == 0).sum())  # states of the first block, and so its steps
     assert 0 < first < len(record.block) - 1 < 2 * 1000
@@ -197,7 +197,7 @@ def test_settled_is_the_last_blocks_own():
 def test_tolerance_stops_when_settled():
     torch.manual_seed(0)
     descent = EnergyDescent(depth=1, steps=5000, step_size=0.5, **(SIZES | dict(init_scale=0.2))).double()
-    record = descent.record(states(2), tolerance=1e-6)
+    record = descent.record(states(2), descent.settings(tolerance=1e-6))
     energy = record.attention_energy.sum(-1) + record.hopfield_energy.sum(-1)
     assert record.tokens.shape[1] < 5001
     assert record.tokens.shape[1] == record.step_sizes.shape[1] + 1 == len(record.block)

@@ -200,7 +200,7 @@ def test_without_noise_nothing_changes(model, images, mask):
 
 def test_a_descent_of_no_steps_still_has_a_verdict(model, images, mask):
     still, moved = (
-        analysis.perturbed_descents(model, images[:1].double(), mask[:1], noise, count=2, steps=0)
+        analysis.perturbed_descents(model, images[:1].double(), mask[:1], noise=noise, count=2, steps=0)
         for noise in (0.0, 3.0)
     )
     assert torch.isfinite(still.barrier).all()
@@ -210,13 +210,15 @@ def test_a_descent_of_no_steps_still_has_a_verdict(model, images, mask):
 
 def test_noise_is_relative_to_each_token_and_repeats_with_its_seed(model, images, mask):
     image, hidden = images[:1].double(), mask[:1]
-    a, b, other = (analysis.perturbed_descents(model, image, hidden, 0.3, 40, seed) for seed in (1, 1, 2))
+    a, b, other = (
+        analysis.perturbed_descents(model, image, hidden, noise=0.3, count=40, seed=seed) for seed in (1, 1, 2)
+    )
     assert torch.equal(a.energy, b.energy)
     assert not torch.equal(a.energy, other.energy)
     seen = []
     trace = model.trace
     model.trace = lambda *args, start, **kwargs: seen.append(start) or trace(*args, start=start, **kwargs)
-    analysis.perturbed_descents(model, image, hidden, 0.3, 40, 1)
+    analysis.perturbed_descents(model, image, hidden, noise=0.3, count=40, seed=1)
     model.trace = trace
     (starts,) = seen
     size = starts[0].norm(dim=1)
@@ -261,7 +263,7 @@ def test_small_disturbances_stay_in_the_basin_and_large_ones_leave_it(cifar10):
     """Of a trained model: the verdict can come out either way."""
     model = etviz.load_model("et-cifar10")
     image, hidden = cifar10.test_images[:1] / 255, etviz.random_mask(1, generator=torch.Generator().manual_seed(0))
-    small, large = (analysis.perturbed_descents(model, image, hidden, noise, count=4) for noise in (0.01, 1.0))
+    small, large = (analysis.perturbed_descents(model, image, hidden, noise=noise, count=4) for noise in (0.01, 1.0))
     assert small.same_basin.all()
     assert not large.same_basin.any()
     assert (large.masked_mse > small.masked_mse).all()

@@ -126,7 +126,8 @@ class EnergyContract(Contract):
         images, mask = torch.rand(CPU_IMAGES + 3, 3, 32, 32), etviz.random_mask(CPU_IMAGES + 3)
         trace = model.trace(images, mask, beta=0.7)
         assert trace.beta == 0.7
-        energy = torch.stack([model.descent.energy(trace.tokens[:, t], beta=0.7) for t in range(len(trace))], dim=1)
+        energies = [model.descent.energy(trace.tokens[:, t], trace.settings) for t in range(len(trace))]
+        energy = torch.stack(energies, dim=1)
         torch.testing.assert_close(energy, trace.energy, rtol=1e-5, atol=0)
         assert model.trace(images[:1], mask[:1]).beta == model.descent.blocks[0].beta
 

@@ -99,7 +99,7 @@ def test_the_band_of_a_descent_that_settled_has_as_many_steps(service, model):
     steps = len(service.ask(question("trace", settings=settings))["energy"]) - 1
     band = service.ask(question("energy_band", settings=settings))
     mask = etviz.mask_from_hex(MASK)
-    traces = [model.trace(i[None], mask, steps, 0.5, rule="backtracking") for i in gallery(service)]
+    traces = [model.trace(i[None], mask, steps=steps, step_size=0.5, rule="backtracking") for i in gallery(service)]
     expected = np.median(torch.cat([trace.energy for trace in traces]), axis=0)
     assert np.allclose(band["values"]["energy"][1], expected, rtol=1e-4)
 

@@ -143,7 +143,7 @@ def test_disturbed_descents_are_those_of_the_analysis(service, model, image):
     assert (reading["noise"], reading["seed"], len(reading["runs"])) == (0.4, 3, RUNS)
     assert reading["energy"] == pytest.approx(reference.energy[0, -1].item(), rel=1e-5)
     for number, run in enumerate(reading["runs"]):
-        single = analysis.perturbed_descents(model, image, mask, 0.4, 1, seed=3 * RUNS + number)
+        single = analysis.perturbed_descents(model, image, mask, noise=0.4, count=1, seed=3 * RUNS + number)
         assert run["energy"] == pytest.approx(single.energy[0, -1].item(), rel=1e-5)
         assert run["barrier"] == pytest.approx(single.barrier[0].item(), abs=1e-5)
         assert run["same_basin"] == (run["barrier"] <= reading["criterion"])

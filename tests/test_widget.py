@@ -50,7 +50,7 @@ def test_what_is_set_is_descended_as_the_api_does(explorer, model, pixels):
     assert torch.equal(explorer.trace.energy, expected.energy)
     assert torch.equal(explorer.trace.attention, expected.attention)
     assert torch.equal(explorer.image, pixels[[3]].float() / 255)
-    assert explorer.settings["beta"] == model.descent.beta()
+    assert explorer.settings["beta"] == model.descent.beta
 
 
 def test_changes_are_observed_with_the_trace_already_there(explorer):

@@ -12,7 +12,7 @@ from torch import Tensor
 from etviz.analysis.inputs import check_number, check_place
 from etviz.errors import UsageError
 from etviz.models import Trace
-from etviz.models.energy_transformer import PADDING
+from etviz.models.trace import PADDING
 
 
 class AttentionRoles(NamedTuple):

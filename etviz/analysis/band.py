@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from etviz.analysis.inputs import descent_of
 from etviz.data import to_float
 from etviz.errors import UsageError
 from etviz.masks import check_mask
-from etviz.models import MaskedImageModel, Trace
+from etviz.models import EnergyModel, MaskedImageModel, Trace, as_energy_model
 
 QUANTILES = (0.1, 0.5, 0.9)
 CHUNK = 8  # images: what a descent takes through the CPU's cache at once
@@ -53,7 +52,7 @@ def energies_in_chunks(
         UsageError: at once, the model has no energy, there are no images, or mask or chunk do not fit; while
             descending, as `model.trace`.
     """
-    descent_of(model)
+    model = as_energy_model(model)
     if len(images) == 0:
         raise UsageError("An energy band needs at least one image.")
     if chunk < 1:
@@ -72,7 +71,7 @@ def band_of(energies: Iterable[Tensor]) -> EnergyBand:
     return EnergyBand(total=total, attention=attention, hopfield=hopfield, count=together.shape[1])
 
 
-def _trace(model: MaskedImageModel, images: Tensor, mask: Tensor, **descent) -> Trace:
+def _trace(model: EnergyModel, images: Tensor, mask: Tensor, **descent) -> Trace:
     images, mask = images.to(model.device), mask.to(model.device)
     images = images if images.is_floating_point() else to_float(images)
     return model.trace(images, mask, keep_attention=False, **descent)

@@ -1,20 +1,13 @@
 """What the analyses ask of their arguments, said in one sentence where it does not hold."""
 
 from etviz.errors import UsageError
-from etviz.models import MaskedImageModel, Trace
+from etviz.models import MaskedImageModel, Trace, as_energy_model
 from etviz.models.descent import EnergyDescent
 
 
-def descent_of(model: MaskedImageModel) -> EnergyDescent:
-    """The descent that a model's trace records: the decoder's of `et_asym`. Raises `UsageError` where there is none."""
-    if not isinstance(getattr(model, "descent", None), EnergyDescent):
-        raise UsageError(f"A model of kind {model.name!r} has no energy: choose an Energy Transformer.")
-    return model.descent
-
-
 def check_trace(model: MaskedImageModel, trace: Trace) -> EnergyDescent:
-    """`descent_of` the model. Raises `UsageError` unless the trace can be of this descent."""
-    descent = descent_of(model)
+    """The model's descent. Raises `UsageError` where it has none, or where the trace cannot be one of it."""
+    descent = as_energy_model(model).descent
     if trace.frames is None:
         raise UsageError("This is the trace of an encoder: give the model's own trace, whose states are decoded.")
     dim, blocks = descent.blocks[0].memories.shape[1], len(descent.blocks)

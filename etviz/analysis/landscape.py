@@ -12,8 +12,8 @@ from torch import Tensor
 
 from etviz.analysis.inputs import check_number, check_place, check_trace
 from etviz.errors import UsageError
-from etviz.models import MaskedImageModel, Trace
-from etviz.models.descent import EnergyDescent
+from etviz.models import MaskedImageModel, Trace, as_energy_model
+from etviz.models.descent import DescentSettings, EnergyDescent
 
 FLAT = 1e-12  # a direction with less than this share of the variance is none
 
@@ -43,7 +43,7 @@ class PrincipalPlane:
     mean: Tensor  # (N, D)  of the states: the plane's origin
     components: Tensor  # (2, N, D)  orthonormal
     block: int  # whose states, and whose energy
-    beta: float
+    settings: DescentSettings  # the trace's, which say what energy it is
     normalized: bool  # whether the states are layer-normed tokens
 
     def project(self, tokens: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ class EnergyPlane(PrincipalPlane):
 
 @torch.no_grad()
 def energy_along_gradient(
-    model: MaskedImageModel, trace: Trace, image: int = 0, step: int = 0, reach: float = 4.0, points: int = 161
+    model: MaskedImageModel, trace: Trace, image: int = 0, step: int = 0, *, reach: float = 4.0, points: int = 161
 ) -> GradientLine:
     """The energy along minus the gradient from one state, from one step size backwards to ``reach`` forwards.
 
@@ -90,11 +90,11 @@ def energy_along_gradient(
         raise UsageError(f"reach must be above 0, not {reach}: it counts step sizes.")
     step %= len(trace)
     block, x = int(trace.block[step]), trace.tokens[image, step]
-    gradient = _gradient(descent, x[None], block, trace.beta)
+    gradient = descent.gradient(x[None], trace.settings, block)
     step_size = _step_size(descent, trace, image, step)
     marked = x.new_tensor([0.0, step_size])
     sizes = torch.cat([step_size * torch.linspace(-1, reach, points, dtype=x.dtype, device=x.device), marked])
-    *energy, here, after = descent.energy(x - sizes[:, None, None] * gradient, block, trace.beta).unbind()
+    *energy, here, after = descent.energy(x - sizes[:, None, None] * gradient, trace.settings, block).unbind()
     return GradientLine(
         sizes=sizes[:-2],
         energy=torch.stack(energy),
@@ -110,13 +110,14 @@ def energy_plane(
     model: MaskedImageModel,
     trace: Trace,
     image: int = 0,
+    *,
     points: int = 25,
     margin: float = 0.25,
     block: int = -1,
     normalized: bool = True,
 ) -> EnergyPlane:
     """The energy on a grid over the plane of a descent, with its path. Arguments and errors as `principal_plane`."""
-    plane = principal_plane(model, trace, image, points, margin, block, normalized)
+    plane = principal_plane(model, trace, image, points=points, margin=margin, block=block, normalized=normalized)
     return EnergyPlane(**vars(plane), energy=torch.stack(list(energy_rows(model, plane))))
 
 
@@ -127,9 +128,10 @@ def energy_rows(model: MaskedImageModel, plane: PrincipalPlane) -> Iterator[Tens
     Yields:
         (P,) for each coordinate along the second component: the energy along the first.
     """
+    descent = as_energy_model(model).descent
     for second in plane.second:
         row = torch.stack([plane.first, second.expand_as(plane.first)], dim=1)  # (P, 2)
-        yield model.descent.energy(plane.states(row), plane.block, plane.beta)
+        yield descent.energy(plane.states(row), plane.settings, plane.block)
 
 
 @torch.no_grad()
@@ -137,6 +139,7 @@ def principal_plane(
     model: MaskedImageModel,
     trace: Trace,
     image: int = 0,
+    *,
     points: int = 25,
     margin: float = 0.25,
     block: int = -1,
@@ -185,7 +188,7 @@ def principal_plane(
         mean=mean,
         components=components,
         block=block,
-        beta=trace.beta,
+        settings=trace.settings,
         normalized=normalized,
     )
 
@@ -215,12 +218,6 @@ def _around(coordinates: Tensor, points: int, margin: float) -> Tensor:
     extra = margin * (high - low)
     unit = torch.linspace(0, 1, points, dtype=coordinates.dtype, device=coordinates.device)
     return low - extra + unit * (high - low + 2 * extra)
-
-
-def _gradient(descent: EnergyDescent, x: Tensor, block: int, beta: float) -> Tensor:
-    """dE/dg at a state, by one block: x (B, N, D) -> (B, N, D)."""
-    function = descent.blocks[block]
-    return function.gradient(function.norm(x), function.projection(), beta)
 
 
 def _step_size(descent: EnergyDescent, trace: Trace, image: int, step: int) -> float:

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from etviz.analysis.inputs import check_number, check_place, check_trace, descent_of
+from etviz.analysis.inputs import check_number, check_place, check_trace
 from etviz.errors import UsageError
-from etviz.models import MaskedImageModel, Trace
+from etviz.models import MaskedImageModel, Trace, as_energy_model
 from etviz.models.energy import EnergyBlock
 
 TOKENS, MEMORIES = 0, 1  # axes of one state's energies
@@ -36,7 +36,8 @@ def memory_patches(model: MaskedImageModel, block: int = -1) -> Tensor:
     Raises:
         UsageError: the model has no energy or no such block.
     """
-    descent = descent_of(model)
+    model = as_energy_model(model)
+    descent = model.descent
     check_number("block", block, len(descent.blocks), least=-len(descent.blocks))
     chosen = descent.blocks[block]
     # To unit variance before the decoder: memories may be so short that its epsilon would count.
@@ -89,7 +90,7 @@ def memory_energy_by_token(model: MaskedImageModel, trace: Trace, memory: int, i
     Raises:
         UsageError: as `memory_energy`, or there is no such memory.
     """
-    check_number("memory", memory, len(descent_of(model).blocks[0].memories))
+    check_number("memory", memory, len(as_energy_model(model).descent.blocks[0].memories))
     return _by_state(model, trace, image, over=MEMORIES, memories=slice(memory, memory + 1))
 
 
@@ -119,6 +120,7 @@ def _by_state(
     model: MaskedImageModel,
     trace: Trace,
     image: int,
+    *,
     over: int,
     tokens: slice = slice(None),
     memories: slice = slice(None),

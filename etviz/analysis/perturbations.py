@@ -6,10 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from etviz.analysis.inputs import descent_of
 from etviz.errors import UsageError
 from etviz.metrics import masked_mse
-from etviz.models import MaskedImageModel, Trace, complete
+from etviz.models import MaskedImageModel, Trace, as_energy_model, complete
 from etviz.models.descent import EnergyDescent
 
 BARRIER = 0.01  # of the energy that the undisturbed descent loses: less is no barrier
@@ -44,6 +43,7 @@ def perturbed_descents(
     model: MaskedImageModel,
     images: Tensor,
     mask: Tensor,
+    *,
     noise: float = 0.1,
     count: int = 8,
     seed: int = 0,
@@ -67,7 +67,8 @@ def perturbed_descents(
     Raises:
         UsageError: the model has no energy, more or fewer images than one, or a setting out of range.
     """
-    energies = descent_of(model)
+    model = as_energy_model(model)
+    energies = model.descent
     model.check_inputs(images, mask)
     _check(images, noise, count)
     start = model.start_tokens(images, mask)
@@ -112,7 +113,7 @@ def _barriers(energies: EnergyDescent, trace: Trace) -> Tensor:
     """How far the energy rises between each end and the first image's: (S,), a share of what that one lost."""
     ends = F.layer_norm(trace.tokens[:, -1], trace.tokens.shape[-1:])  # the energy knows no other length
     weights = torch.linspace(0, 1, LINE_POINTS, dtype=ends.dtype, device=ends.device)[:, None, None]
-    lines = [energies.energy(ends[0] + weights * (end - ends[0]), beta=trace.beta) for end in ends[1:]]
+    lines = [energies.energy(ends[0] + weights * (end - ends[0]), trace.settings) for end in ends[1:]]
     rise = torch.stack([line.max() - torch.maximum(line[0], line[-1]) for line in lines])
     lost = (trace.energy[0, 0] - trace.energy[0, -1]).abs()
     return rise / lost.clamp(min=torch.finfo(lost.dtype).tiny)  # a descent of no steps loses nothing

@@ -4,12 +4,14 @@ from etviz.errors import UsageError
 from etviz.models.asymmetric import AsymmetricEnergyTransformer
 from etviz.models.base import MaskedImageModel, complete
 from etviz.models.beit import BEiT
-from etviz.models.energy_transformer import EnergyTransformer, Trace
+from etviz.models.energy_model import EnergyModel, as_energy_model
+from etviz.models.energy_transformer import EnergyTransformer
 from etviz.models.mae import MAE
 from etviz.models.mixedae import MixedAE
 from etviz.models.simmim import SimMIM
 from etviz.models.size import SizeLimit
 from etviz.models.tokenizer import Tokenizer
+from etviz.models.trace import Trace
 from etviz.options import constructor_options, defaults, suggestion
 
 MODELS = {
@@ -30,12 +32,14 @@ __all__ = [
     "MODELS",
     "AsymmetricEnergyTransformer",
     "BEiT",
+    "EnergyModel",
     "EnergyTransformer",
     "MaskedImageModel",
     "MixedAE",
     "SimMIM",
     "Tokenizer",
     "Trace",
+    "as_energy_model",
     "complete",
     "create_model",
     "model_options",

@@ -8,22 +8,23 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from etviz.models.base import CIFAR10_MEAN, CIFAR10_STD, MaskedImageModel
+from etviz.models.base import CIFAR10_MEAN, CIFAR10_STD
 from etviz.models.descent import EnergyDescent
-from etviz.models.energy_transformer import CLS, PADDING, TOKEN_STD, Trace, check_start, make_trace, prepend_cls
+from etviz.models.energy_model import EnergyModel, prepend_cls
+from etviz.models.energy_transformer import TOKEN_STD
+from etviz.models.trace import CLS, PADDING, Trace, make_trace
 from etviz.options import Depth, Positive, Ratio, Size, Whole
 
 
-class AsymmetricEnergyTransformer(MaskedImageModel):
+class AsymmetricEnergyTransformer(EnergyModel):
     """Encoder descent over CLS and visible patches; decoder descent over CLS and all patches.
 
     With 54 of 64 patches hidden the encoder works on 11 tokens, so that a step costs a fraction of `et`'s.
     Arguments without a prefix are the encoder's and mean what they mean for `EnergyTransformer`; the decoder has its
     own, and shares depth, exclude_self, steps, step_size and init_scale. ``decoder_beta`` is 1 / sqrt(decoder_head_dim)
-    where None.
+    where None. `trace` records the decoder's descent, in which hidden patches form: its settings are the decoder's, and
+    ``trace.encoder`` holds the encoder's descent, which is always the one it was trained for.
     """
-
-    has_energy = True
 
     def __init__(
         self,
@@ -99,66 +100,21 @@ class AsymmetricEnergyTransformer(MaskedImageModel):
         tokens, index, exists = self.encoder_tokens(images, mask, num_hidden)
         return self.decoder_tokens(self.encoder(tokens, valid=exists), index, mask)
 
-    def predict_patches(
-        self,
-        images: Tensor,
-        mask: Tensor,
-        num_hidden: int | None = None,
-        steps: int | None = None,
-        step_size: float | None = None,
-        beta: float | None = None,
-    ) -> Tensor:
-        """See `MaskedImageModel.predict_patches`; steps, step_size and beta replace the decoder's own."""
-        start = self.start_tokens(images, mask, num_hidden)
-        return self.decode(self.descent(start, steps, step_size, beta))
-
-    def decode(self, tokens: Tensor) -> Tensor:
-        """Decoder tokens, CLS first, to patches in normalised units: (..., 1 + N, D') -> (..., N, patch_dim)."""
-        return self.decoder(tokens[..., 1:, :])
-
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The encoder's layer-normed tokens, see `MaskedImageModel.encode`."""
         start, _, _ = self.encoder_tokens(images, self.nothing_hidden(images), num_hidden=0)
         tokens = self.encoder.normalized(self.encoder(start))
         return tokens[:, 0], tokens[:, 1:]
 
-    @torch.no_grad()
-    def trace(
-        self,
-        images: Tensor,
-        mask: Tensor,
-        steps: int | None = None,
-        step_size: float | None = None,
-        beta: float | None = None,
-        rule: str = "fixed",
-        tolerance: float | None = None,
-        keep_attention: bool = True,
-        start: Tensor | None = None,
-    ) -> Trace:
-        """The decoder's descent, where hidden patches form; ``trace.encoder`` holds the encoder's.
-
-        Arguments as in `EnergyTransformer.trace`; steps, step_size, beta, rule, tolerance and start are the decoder's,
-        while the encoder always descends as it was trained to.
-        """
-        self.check_inputs(images, mask)
+    def traced_start(self, images: Tensor, mask: Tensor, keep_attention: bool) -> tuple[Tensor, Trace]:
+        """The decoder's start, and the trace of the encoder's descent that led there."""
         tokens, index, exists = self.encoder_tokens(images, mask)
-        encoder = self.encoder.record(tokens, keep_attention=keep_attention, valid=exists)
-        tokens = self.decoder_tokens(encoder.tokens[:, -1], index, mask)
-        start = tokens if start is None else check_start(start, tokens)
-        record = self.descent.record(start, steps, step_size, beta, rule, tolerance, keep_attention)
-        cls_index = torch.full_like(index[:, :1], CLS)
-        encoder_index = torch.cat([cls_index, index], dim=1)
+        record = self.encoder.record(tokens, keep_attention=keep_attention, valid=exists)
+        token_index = torch.cat([torch.full_like(index[:, :1], CLS), index], dim=1)
         if exists is not None:
-            encoder_index = encoder_index.masked_fill(~exists, PADDING)
-        everything = torch.arange(-1, self.num_patches, device=mask.device).expand(images.shape[0], -1)
-        return make_trace(
-            record,
-            mask,
-            everything,
-            frames=self.to_images(self.decode(record.tokens)),
-            beta=self.descent.beta(beta),
-            encoder=make_trace(encoder, mask, encoder_index, frames=None, beta=self.encoder.beta()),
-        )
+            token_index = token_index.masked_fill(~exists, PADDING)
+        trace = make_trace(record, self.encoder.settings(), mask, token_index, frames=None)
+        return self.decoder_tokens(record.tokens[:, -1], index, mask), trace
 
     def _visible(self, mask: Tensor, num_hidden: int | None) -> tuple[int, Tensor | None]:
         """Most visible patches of any image, and which of 1 + that many tokens exist (None if all do)."""

@@ -1,17 +1,42 @@
-"""Descent on the energy: the loop itself, the step rules, and the record of a descent."""
+"""Descent on the energy: its settings, the loop itself, the step rules, and the record of a descent."""
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from etviz.errors import UsageError
 from etviz.models.energy import EnergyBlock, Evaluation, check_beta
+from etviz.models.projection import Projection
 
-RULES = ("fixed", "backtracking")
 CPU_IMAGES = 8  # at once, on a CPU
 MAX_HALVINGS = 40  # 10 * 2^-40 is about 1e-11: below that no step changes a float32 state
+
+
+@dataclass(frozen=True, kw_only=True)
+class DescentSettings:
+    """How to descend, and which energy: all that a descent depends on besides the weights and the start.
+
+    `EnergyDescent.settings` fills in the model's own values. Raises `UsageError` for a value out of range.
+    """
+
+    steps: int  # for each block
+    step_size: float  # alpha in x <- x - alpha * dE/dg
+    beta: float  # inverse temperature of the attention
+    rule: str = "fixed"  # one of `RULES`
+    tolerance: float | None = None  # stop once a step changes every image's energy by at most this share of it
+
+    def __post_init__(self):
+        check_steps(self.steps)
+        check_step_size(self.step_size)
+        check_beta(self.beta)
+        if self.rule not in RULES:
+            raise UsageError(f"There is no step rule {self.rule!r}: choose one of {', '.join(RULES)}.")
+        if self.tolerance is not None and not 0 < self.tolerance < math.inf:
+            raise UsageError(f"tolerance must be above 0 and finite, not {self.tolerance}.")
 
 
 @dataclass
@@ -37,25 +62,54 @@ class EnergyDescent(nn.Module):
             raise UsageError(f"depth must be at least 1, not {depth}.")
         check_steps(steps)
         check_step_size(step_size)
-        self.blocks = nn.ModuleList(EnergyBlock(**block) for _ in range(depth))
+        # An nn.ModuleList, typed by what it holds.
+        self.blocks = cast("Sequence[EnergyBlock]", nn.ModuleList(EnergyBlock(**block) for _ in range(depth)))
         self.steps = steps
         self.step_size = step_size
 
-    def forward(
+    @property
+    def beta(self) -> float:
+        """The inverse temperature, the same in all blocks."""
+        return self.blocks[0].beta
+
+    def settings(
         self,
-        x: Tensor,
+        *,
         steps: int | None = None,
         step_size: float | None = None,
         beta: float | None = None,
-        valid: Tensor | None = None,
-    ) -> Tensor:
-        """The last state. x (B, N, D) -> (B, N, D); ``valid`` (B, N) bool marks tokens that exist."""
-        steps, step_size = self._defaults(steps, step_size, beta)
-        if _in_parts(x):
-            return torch.cat([self._descend(*part, steps, step_size, beta) for part in _parts(x, valid)])
-        return self._descend(x, valid, steps, step_size, beta)
+        rule: str = "fixed",
+        tolerance: float | None = None,
+    ) -> DescentSettings:
+        """The given settings, with the model's own in place of None. Raises `UsageError` for one out of range."""
+        return DescentSettings(
+            steps=self.steps if steps is None else steps,
+            step_size=self.step_size if step_size is None else step_size,
+            beta=self.beta if beta is None else float(beta),
+            rule=rule,
+            tolerance=tolerance,
+        )
 
-    def _descend(self, x: Tensor, valid: Tensor | None, steps: int, step_size: float, beta: float | None) -> Tensor:
+    def forward(self, x: Tensor, settings: DescentSettings | None = None, valid: Tensor | None = None) -> Tensor:
+        """The last state, by the fixed rule and without a tolerance: see `record` for the others.
+
+        Args:
+            x: (B, N, D) tokens, the start.
+            settings: the model's own where None.
+            valid: (B, N) bool, the tokens that exist; all where None.
+
+        Returns:
+            (B, N, D).
+        """
+        if _in_parts(x):
+            return torch.cat([self._descend(*part, settings) for part in _parts(x, valid)])
+        return self._descend(x, valid, settings)
+
+    def _descend(self, x: Tensor, valid: Tensor | None, settings: DescentSettings | None) -> Tensor:
+        # The model's own settings are read here, not made into an object: a compiled training step comes this way.
+        own = settings is None
+        steps, step_size = (self.steps, self.step_size) if own else (settings.steps, settings.step_size)
+        beta = None if own else settings.beta
         for block in self.blocks:
             projection = block.projection()
             for _ in range(steps):
@@ -63,70 +117,56 @@ class EnergyDescent(nn.Module):
         return x
 
     def normalized(self, x: Tensor) -> Tensor:
-        """The state the last energy is a function of: g = norm(x)."""
+        """The state that the last energy is a function of: g = norm(x)."""
         return self.blocks[-1].norm(x)
 
-    def energy(self, x: Tensor, block: int = -1, beta: float | None = None) -> Tensor:
+    def energy(self, x: Tensor, settings: DescentSettings | None = None, block: int = -1) -> Tensor:
         """The energy of any states by one block's energy function, with no descent: x (B, N, D) -> (B,)."""
-        function = self.blocks[block]
+        function, beta = self.blocks[block], (settings or self.settings()).beta
         parts = x.split(CPU_IMAGES) if _in_parts(x) else [x]
         return torch.cat([function.energy(function.norm(part), beta) for part in parts])
 
-    def beta(self, beta: float | None = None) -> float:
-        """The inverse temperature that ``beta`` stands for: the blocks' own where None."""
-        return self.blocks[0].beta if beta is None else float(beta)
+    def gradient(self, x: Tensor, settings: DescentSettings | None = None, block: int = -1) -> Tensor:
+        """dE/dg of any states by one block's energy function: x (B, N, D) -> (B, N, D)."""
+        function, beta = self.blocks[block], (settings or self.settings()).beta
+        return function.gradient(function.norm(x), function.projection(), beta)
 
     @torch.no_grad()
     def record(
         self,
         x: Tensor,
-        steps: int | None = None,
-        step_size: float | None = None,
-        beta: float | None = None,
-        rule: str = "fixed",
-        tolerance: float | None = None,
+        settings: DescentSettings | None = None,
+        *,
         keep_attention: bool = True,
         valid: Tensor | None = None,
     ) -> Record:
-        """Descend like `forward`, keeping every state. See `etviz.models.EnergyTransformer.trace`."""
-        steps, step_size = self._defaults(steps, step_size, beta)
-        if rule not in RULES:
-            raise UsageError(f"There is no step rule {rule!r}: choose one of {', '.join(RULES)}.")
-        if tolerance is not None and not 0 < tolerance < math.inf:
-            raise UsageError(f"tolerance must be above 0 and finite, not {tolerance}.")
-        settings = (steps, step_size, beta, rule, tolerance, keep_attention)
-        if _in_parts(x) and tolerance is None:  # with a tolerance, all images stop together
-            return _joined([self._record(*part, *settings) for part in _parts(x, valid)])
-        return self._record(x, valid, *settings)
+        """Descend from ``x`` (B, N, D), keeping every state. See `EnergyModel.trace`."""
+        settings = self.settings() if settings is None else settings
+        if _in_parts(x) and settings.tolerance is None:  # with a tolerance, all images stop together
+            return _joined([self._record(*part, settings, keep_attention) for part in _parts(x, valid)])
+        return self._record(x, valid, settings, keep_attention)
 
-    def _record(self, x, valid, steps, step_size, beta, rule, tolerance, keep_attention) -> Record:
-        recorder = _Recorder(x.shape[0], tolerance, keep_attention)
-        for index, block in enumerate(self.blocks):
-            projection = block.projection()
-            now = block.evaluate(block.norm(x), projection, beta, valid)
+    def _record(self, x: Tensor, valid: Tensor | None, settings: DescentSettings, keep_attention: bool) -> Record:
+        recorder = _Recorder(x.shape[0], settings.tolerance, keep_attention)
+        take_step = RULES[settings.rule]
+        for index, function in enumerate(self._functions(settings, valid)):
+            now = function.evaluate(x)
             recorder.start_block(index)
-            for _ in range(steps):
+            for _ in range(settings.steps):
                 recorder.add_state(x, now)
-                sizes = x.new_full((x.shape[0],), step_size)
-                candidate, after = _step(block, projection, x, now, sizes, beta, valid)
-                if rule == "backtracking":
-                    step = (candidate, after, sizes)
-                    candidate, after, sizes = _backtrack(block, projection, x, now, step, beta, valid)
-                recorder.add_step(sizes, now, after)
-                x, now = candidate, after
+                sizes = x.new_full((x.shape[0],), settings.step_size)
+                step = take_step(function, x, now, sizes)
+                recorder.add_step(step.sizes, now, step.evaluation)
+                x, now = step.state, step.evaluation
                 if recorder.all_settled():
                     break
         recorder.add_state(x, now)
         return recorder.finish()
 
-    def _defaults(self, steps: int | None, step_size: float | None, beta: float | None) -> tuple[int, float]:
-        steps = self.steps if steps is None else steps
-        step_size = self.step_size if step_size is None else step_size
-        check_steps(steps)
-        check_step_size(step_size)
-        if beta is not None:
-            check_beta(beta)
-        return steps, step_size
+    def _functions(self, settings: DescentSettings, valid: Tensor | None) -> Iterator["_EnergyFunction"]:
+        """The blocks' energies as these settings have them, one after the other: a projection takes memory."""
+        for block in self.blocks:
+            yield _EnergyFunction(block, block.projection(), settings.beta, valid)
 
 
 def _in_parts(x: Tensor) -> bool:
@@ -151,25 +191,47 @@ def total_energy(evaluation: Evaluation) -> Tensor:
     return evaluation.attention_energy.sum(-1) + evaluation.hopfield_energy.sum(-1)
 
 
-def _step(block, projection, x, now, sizes, beta, valid) -> tuple[Tensor, Evaluation]:
-    """One step of ``sizes`` (B,) along minus the gradient, and the evaluation of where it leads."""
-    candidate = x - sizes[:, None, None] * now.gradient
-    return candidate, block.evaluate(block.norm(candidate), projection, beta, valid)
+class _EnergyFunction(NamedTuple):
+    """One block's energy as a function of the tokens x, with all that stays the same during a descent."""
+
+    block: EnergyBlock
+    projection: Projection
+    beta: float
+    valid: Tensor | None
+
+    def evaluate(self, x: Tensor) -> Evaluation:
+        """At the state x (B, N, D)."""
+        return self.block.evaluate(self.block.norm(x), self.projection, self.beta, self.valid)
 
 
-def _backtrack(block, projection, x, now, step, beta, valid) -> tuple[Tensor, Evaluation, Tensor]:
+class _Step(NamedTuple):
+    """Where a step led."""
+
+    state: Tensor  # (B, N, D)
+    evaluation: Evaluation  # of that state
+    sizes: Tensor  # (B,)
+
+
+def _fixed(function: _EnergyFunction, x: Tensor, now: Evaluation, sizes: Tensor) -> _Step:
+    """A step of ``sizes`` (B,) along minus the gradient."""
+    state = x - sizes[:, None, None] * now.gradient
+    return _Step(state, function.evaluate(state), sizes)
+
+
+def _backtracking(function: _EnergyFunction, x: Tensor, now: Evaluation, sizes: Tensor) -> _Step:
     """Halve the step of every image whose energy would rise, until it does not; stay put if it always does."""
-    candidate, after, sizes = step
-    energy = total_energy(now)
+    step, energy = _fixed(function, x, now, sizes), total_energy(now)
     for _ in range(MAX_HALVINGS):
-        rises = ~(total_energy(after) <= energy)  # also true for NaN
+        rises = ~(total_energy(step.evaluation) <= energy)  # also true for NaN
         if not rises.any():
-            return candidate, after, sizes
-        sizes = torch.where(rises, sizes / 2, sizes)
-        candidate, after = _step(block, projection, x, now, sizes, beta, valid)
-    rises = ~(total_energy(after) <= energy)
-    after = Evaluation(*(_where(rises, old, new) for old, new in zip(now, after, strict=True)))
-    return _where(rises, x, candidate), after, torch.where(rises, 0.0, sizes)
+            return step
+        step = _fixed(function, x, now, torch.where(rises, step.sizes / 2, step.sizes))
+    rises = ~(total_energy(step.evaluation) <= energy)
+    evaluation = Evaluation(*(_where(rises, old, new) for old, new in zip(now, step.evaluation, strict=True)))
+    return _Step(_where(rises, x, step.state), evaluation, torch.where(rises, 0.0, step.sizes))
+
+
+RULES = {"fixed": _fixed, "backtracking": _backtracking}
 
 
 def _where(chosen: Tensor, yes: Tensor, no: Tensor) -> Tensor:

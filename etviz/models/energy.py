@@ -62,6 +62,7 @@ class EnergyBlock(nn.Module):
 
     def __init__(
         self,
+        *,
         embed_dim: int,
         num_heads: int,
         head_dim: int,
@@ -127,7 +128,7 @@ class EnergyBlock(nn.Module):
         attention = logits.softmax(dim=3)
         if counted is not None:
             attention = attention * counted
-        return self._gradient(attention, queries, keys, overlaps.relu(), projection, valid)
+        return self._gradient(attention, queries, keys, _activation(overlaps, valid), projection)
 
     def evaluate(
         self, g: Tensor, projection: Projection, beta: float | None = None, valid: Tensor | None = None
@@ -142,12 +143,12 @@ class EnergyBlock(nn.Module):
         lse = logits.amax(dim=3, keepdim=True) - attention.amax(dim=3, keepdim=True).log()
         if counted is not None:
             attention, lse = attention * counted, lse * counted
-        activation = overlaps.relu()
+        activation = _activation(overlaps, valid)
         hopfield_energy = -0.5 * torch.linalg.vector_norm(_widened(activation), dim=2).square()
         return Evaluation(
-            gradient=_widened(self._gradient(attention, queries, keys, activation, projection, valid)),
+            gradient=_widened(self._gradient(attention, queries, keys, activation, projection)),
             attention_energy=-lse.squeeze(3).sum(dim=1) / beta,
-            hopfield_energy=hopfield_energy if valid is None else hopfield_energy * valid,
+            hopfield_energy=hopfield_energy,
             attention=attention,
         )
 
@@ -163,13 +164,11 @@ class EnergyBlock(nn.Module):
         keys: Tensor,
         activation: Tensor,
         projection: Projection,
-        valid: Tensor | None,
     ) -> Tensor:
         on_queries = attention @ keys  # (B, H, N, Y)
         on_keys = attention.transpose(2, 3) @ queries  # (B, H, N, Y)
         on_queries, on_keys = (pull.transpose(1, 2).flatten(2) for pull in (on_queries, on_keys))  # (B, N, HY)
-        gradient = -projection.down([on_queries, on_keys, activation])
-        return gradient if valid is None else gradient * valid[..., None]
+        return -projection.down([on_queries, on_keys, activation])
 
     def _exclude(self, logits: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Set the logits of keys that a query may not see to -inf.
@@ -187,6 +186,11 @@ class EnergyBlock(nn.Module):
             allowed = allowed & valid[:, None, None, :] & valid[:, None, :, None]
         counted = allowed.any(dim=3, keepdim=True)
         return logits.masked_fill(~allowed & counted, -torch.inf), counted.to(logits.dtype)
+
+
+def _activation(overlaps: Tensor, valid: Tensor | None) -> Tensor:
+    """relu(xi . g) of every memory (B, N, M), 0 for a token that does not exist."""
+    return overlaps.relu() if valid is None else overlaps.relu() * valid[..., None]
 
 
 def _widened(values: Tensor) -> Tensor:

@@ -87,7 +87,7 @@ def test_pointing_at_the_plane_says_its_energy_and_a_click_goes_to_a_state(visit
     box = visit.page.locator(".etviz-plane").bounding_box()
     visit.page.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + 0.85 * box["height"])
     energy, *place = numbers(tip.inner_text())
-    expected = model.descent.energy(plane.states(torch.tensor([place])), beta=trace.beta).item()
+    expected = model.descent.energy(plane.states(torch.tensor([place])), trace.settings).item()
     assert energy == pytest.approx(expected, abs=0.01 * (plane.energy.max() - plane.energy.min()).item())
     first = visit.page.locator("circle[data-step='0']").bounding_box()
     visit.page.mouse.click(first["x"] + first["width"] / 2, first["y"] + first["height"] / 2)
@@ -96,7 +96,7 @@ def test_pointing_at_the_plane_says_its_energy_and_a_click_goes_to_a_state(visit
     assert (state, own) == pytest.approx((0, trace.energy[0, 0].item()), abs=0.06)
     reach = (plane.first[-1] - plane.first[0]).item()
     assert place == pytest.approx(plane.path[0].tolist(), abs=0.01 * reach)  # the colours lie as the path does
-    expected = model.descent.energy(plane.states(plane.path[:1]), beta=trace.beta).item()
+    expected = model.descent.energy(plane.states(plane.path[:1]), trace.settings).item()
     assert beneath == pytest.approx(expected, abs=0.02 * (plane.energy.max() - plane.energy.min()).item())
 
 
@@ -122,7 +122,7 @@ def test_disturbed_starts_by_keyboard_and_by_seed(visit, model):
     assert address_of(visit)["seed"] == "1"
     expect(visit.page.get_by_role("spinbutton", name="Seed of the noise")).to_have_value("1")
     image, mask = on_screen(visit)
-    runs = [analysis.perturbed_descents(model, image, mask, 1.0, 1, seed=RUNS + run) for run in range(RUNS)]
+    runs = [analysis.perturbed_descents(model, image, mask, noise=1.0, count=1, seed=RUNS + run) for run in range(RUNS)]
     same = sum(run.same_basin.item() for run in runs)
     expect(visit.page.locator(".etviz-verdict")).to_have_text(f"{same} of {RUNS} in the same basin")
     assert visit.page.locator(".etviz-run-end.is-same").count() == same
