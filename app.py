@@ -56,7 +56,7 @@ def main() -> int:
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2
-    from etviz.ui.explorer import build, launch  # Gradio takes seconds to import: not to say that a name is wrong
+    from etviz.ui.app import build, launch
 
     if options.mcp and not can_speak_mcp():
         print('--mcp needs a package that is missing or too new: pip install "gradio[mcp]".', file=sys.stderr)

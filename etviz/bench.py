@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.table import Table
 
 import etviz
-from etviz.checkpoints import write_text
 from etviz.commands import file_option, load_config, positive_number, run, whole_number
-from etviz.costs import count_flops, training_step
 from etviz.devices import describe_device, pick_device
 from etviz.errors import UsageError
+from etviz.evaluation.costs import count_flops, training_step
+from etviz.files import write_text
 from etviz.models import ENERGY_MODELS, MaskedImageModel
 from etviz.models.projection import Projection, make_projection
 

@@ -5,14 +5,11 @@ prints the shipped ones as a table. Every file is written to a temporary name, s
 interrupted write leaves the old file whole.
 """
 
-import contextlib
 import csv
 import io
 import json
 import os
 import re
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
@@ -21,6 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from etviz.errors import UsageError
+from etviz.files import write_bytes, write_text
 from etviz.models import MaskedImageModel, create_model, suggestion
 
 WEIGHTS, CONFIG, CARD, HISTORY, SNAPSHOTS = "model.safetensors", "config.yaml", "card.json", "history.csv", "snapshots"
@@ -59,13 +57,6 @@ def find_checkpoint(name_or_path: str | os.PathLike) -> Path:
         hint = suggestion(text, names, "there are") if names else f": none are in {str(checkpoints_root())!r}"
         raise UsageError(f"There is no checkpoint {text!r}{hint}.")
     return path
-
-
-def check_named_once(names: list[str]) -> None:
-    """Raise `UsageError` where several checkpoints are asked for and one of them twice."""
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise UsageError(f"The checkpoint {twice!r} is named twice.")
 
 
 def load_model(name_or_path: str | os.PathLike, snapshot: str | None = None) -> MaskedImageModel:
@@ -288,55 +279,6 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
     """Tensors of any device to a safetensors file, atomically."""
     cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_bytes(path, save(cpu, metadata))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Text to a file, atomically."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Bytes to a file: temporary name, fsync, rename. Makes the folder where there is none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _replacing(path) as temporary, temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def make_folder(path: Path) -> Path:
-    """``path`` as a folder to write to, made where it does not exist. Raises `UsageError` where that cannot be."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            pass
-    except OSError as error:
-        raise UsageError(f"The folder {str(path)!r} cannot be made or written to: {error.strerror}.") from error
-    return path
-
-
-def make_place(path: Path) -> Path:
-    """``path`` as a file to write, its folder made. Raises `UsageError` where that cannot be."""
-    make_folder(path.parent)
-    if path.is_dir():
-        raise UsageError(f"{str(path)!r} is a folder: name a file.")
-    return path
-
-
-def sweep(folder: Path) -> None:
-    """Remove what writes that were killed left behind, here and below."""
-    for temporary in folder.rglob(".*.*.tmp"):
-        temporary.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

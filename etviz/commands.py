@@ -22,8 +22,8 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from etviz.checkpoints import check_named_once, make_place
 from etviz.errors import UsageError
+from etviz.files import make_place
 
 CONF = "etviz.conf"
 MISSING = "???"  # a default that says: has to be given
@@ -303,3 +303,10 @@ def _header_length(source: str) -> int:
 def _written(value) -> str:
     """A default as one would type it; nothing for an option that has to be given."""
     return "" if value == MISSING else value if isinstance(value, str) else json.dumps(value)
+
+
+def check_named_once(names: list[str]) -> None:
+    """Raise `UsageError` where several checkpoints are asked for and one of them twice."""
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"The checkpoint {twice!r} is named twice.")

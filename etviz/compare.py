@@ -12,18 +12,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 import etviz
 from etviz import analysis, plots
 from etviz.analysis import ClassMeans
-from etviz.checkpoints import check_named_once, list_checkpoints, load_card, make_folder, write_bytes, write_text
-from etviz.checkpoints import load_config as load_checkpoint_config
 from etviz.commands import load_config, path_option, run, whole_number, word
-from etviz.comparison import FLOORS, Entry, make_split, measure_floor, measure_model
-from etviz.comparison_page import NAME, make_page
 from etviz.data import load_dataset, to_float
-from etviz.devices import describe_device, pick_device
-from etviz.errors import UsageError
-from etviz.evaluate import find_meters
-from etviz.evaluation import dump, finite
-from etviz.models import MODELS, MaskedImageModel
-from etviz.plots.style import LINES, figure_bytes
+from etviz.devices import describe_device
+from etviz.evaluation.comparison import FLOORS, Entry, make_split, measure_floor, measure_model
+from etviz.evaluation.inputs import chosen, find_meters, trained
+from etviz.files import dump, finite, make_folder, write_bytes, write_text
+from etviz.plots.style import figure_bytes
+from etviz.reports.comparison import NAME, make_page
 
 GRID_IMAGES = 6
 RATIOS = (0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 0.95)
@@ -37,7 +33,7 @@ def main(argv: list[str]) -> None:
     probe = whole_number("probe_images", config["probe_images"], least=1)
     few = whole_number("ratio_images", config["ratio_images"], least=1)
     seed = whole_number("seed", config["seed"])
-    out, device = make_folder(path_option("out", config["out"])), pick_device(config["device"])
+    out, device = make_folder(path_option("out", config["out"]))(config["device"])
     models = {name: etviz.load_model(name).to(device) for name in chosen(config["checkpoints"], dataset_name)}
     meters, left_out = find_meters(config, device)
     first = next(iter(models.values()))
@@ -75,39 +71,6 @@ def main(argv: list[str]) -> None:
     write_text(out / f"{NAME}.json", dump(as_json(setting, entries, floors, by_ratio)) + "\n")
     write_text(out / f"{NAME}.md", make_page(setting, entries, floors, by_ratio))
     print(out / f"{NAME}.md")
-
-
-def chosen(names: list | None, dataset: str) -> list[str]:
-    """The checkpoints asked for, else all shipped ones whose card names the dataset and that fill in what is hidden.
-
-    Raises:
-        UsageError: none, one named twice, or more than a figure can show.
-    """
-    if names is None:
-        found = [name for name in list_checkpoints() if load_card(name).get("dataset") == dataset and _fills_in(name)]
-    else:
-        found = [word("checkpoints", name) for name in (names if isinstance(names, list) else [names])]
-    if not found:
-        raise UsageError(f"No shipped checkpoint was trained on {dataset}: name some, as checkpoints=[NAME,NAME].")
-    check_named_once(found)
-    if len(found) > len(LINES):
-        some = ",".join(found[:2])
-        raise UsageError(
-            f"A figure can tell {len(LINES)} models apart, not {len(found)}: name some, as checkpoints=[{some}]."
-        )
-    return found
-
-
-def _fills_in(name: str) -> bool:
-    """Whether a checkpoint is a masked image model, not a tokenizer; one of no known model is left to fail later."""
-    kind = MODELS.get(load_checkpoint_config(name)["model"]["name"])
-    return kind is None or not kind.sees_hidden_patches
-
-
-def trained(name: str, model: MaskedImageModel) -> dict:
-    """How a checkpoint was trained: its card, and ``ratio``, the share of patches hidden meanwhile; None if unknown."""
-    recipe = load_checkpoint_config(name).get("train") or {}
-    return load_card(name) | {"ratio": model.own_ratio or recipe.get("ratio")}
 
 
 def as_means(entries: list[Entry]) -> ClassMeans:

@@ -7,22 +7,18 @@ processes.
 import contextlib
 import os
 import sys
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps
 from torch import Tensor
 
 from etviz.errors import UsageError
 from etviz.options import Size, check_option
+from etviz.pictures import no_pictures, picture_paths, read_picture
 
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
-MAX_PIXELS = 64_000_000  # of one picture in a folder: more is taken for a decompression bomb
 MAX_CLASSES = 100_000  # in an archive: a larger label is no class
 CROP_PADDING = 4  # pixels
 CIFARS = ("cifar10", "cifar100", "cifar100_coarse")
@@ -320,71 +316,6 @@ def _load_folder(folder: Path, img_size: int) -> Dataset:
     return Dataset(name=folder.name, class_names=names, **fields)
 
 
-def no_pictures(folder: Path) -> UsageError:
-    """What to raise for a folder without pictures."""
-    return UsageError(f"{str(folder)!r} holds no pictures ({', '.join(sorted(IMAGE_SUFFIXES))}).")
-
-
-def picture_paths(folder: Path) -> list[Path]:
-    """Every picture file in a folder and below, sorted."""
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
-
-
 def _class_of(path: Path, root: Path) -> str:
     relative = path.relative_to(root)
     return relative.parts[0] if len(relative.parts) > 1 else "image"
-
-
-def read_picture(path: str | os.PathLike, img_size: int) -> Tensor:
-    """A picture file as (3, img_size, img_size) uint8, upright, centre-cropped to a square, antialiased.
-
-    Raises:
-        UsageError: the file is no picture, is damaged, or has more than 64 million pixels.
-    """
-    with open_picture(path) as picture:
-        return picture_to_tensor(picture, img_size)
-
-
-@contextlib.contextmanager
-def open_picture(path: str | os.PathLike) -> Iterator[Image.Image]:
-    """A picture file as Pillow opens it; what goes wrong while it is read becomes one sentence.
-
-    Raises:
-        UsageError: as `read_picture`.
-    """
-    try:
-        with warnings.catch_warnings(), Image.open(path) as picture:
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            if picture.width * picture.height > MAX_PIXELS:
-                size = f"{picture.width}x{picture.height}"
-                raise UsageError(f"{str(path)!r} has {size} pixels: {MAX_PIXELS:,} is the most.")
-            yield picture
-    except UsageError:
-        raise
-    except Exception as error:  # Pillow raises many kinds for damaged files
-        raise UsageError(f"{str(path)!r} cannot be read as a picture: {error}.") from error
-
-
-def picture_to_tensor(picture: Image.Image, img_size: int) -> Tensor:
-    """A Pillow image as (3, img_size, img_size) uint8: turned upright, centre-cropped, resized with antialiasing.
-
-    Transparent pictures are laid on white, since models know no transparency; 16-bit greys are brought down to 8.
-    """
-    upright = _opaque(ImageOps.exif_transpose(picture)).convert("RGB")
-    fitted = ImageOps.fit(upright, (img_size, img_size), Image.Resampling.LANCZOS)
-    return torch.from_numpy(np.asarray(fitted).copy()).permute(2, 0, 1).contiguous()
-
-
-def to_8_bits(picture: Image.Image) -> Image.Image:
-    """A 16-bit grey picture as one of 8 bits, any other as it is."""
-    if not picture.mode.startswith("I"):
-        return picture
-    return picture.convert("I").point(lambda value: value / 256).convert("L")
-
-
-def _opaque(picture: Image.Image) -> Image.Image:
-    picture = to_8_bits(picture)
-    if not picture.has_transparency_data:
-        return picture
-    rgba = picture.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)

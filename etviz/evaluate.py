@@ -16,31 +16,28 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 import etviz
-from etviz import checkpoints
-from etviz.checkpoints import write_text
-from etviz.commands import file_option, load_named, path_option, run, whole_number, word
-from etviz.data import Dataset, load_dataset
+from etviz.commands import file_option, load_named, path_option, run, whole_number
+from etviz.data import Dataset
 from etviz.devices import pick_device
 from etviz.errors import UsageError
-from etviz.evaluation import (
+from etviz.evaluation.inputs import find_meters, load_shared_split
+from etviz.evaluation.metric_info import METRICS
+from etviz.evaluation.scores import (
     STANDARD_ERROR,
     Evaluation,
     class_table,
     compare,
-    dump,
     evaluate_seeds,
-    finite,
     groupings,
     over_seeds,
     paired_meaning,
     paired_words,
     verdicts,
 )
+from etviz.files import dump, finite, make_folder, write_text
 from etviz.masks import num_hidden
-from etviz.metric_info import METRICS
-from etviz.metrics import Meter, evaluate_model
+from etviz.metrics import evaluate_model
 from etviz.models import MaskedImageModel
-from etviz.perceptual import load_meters, missing_sentence
 
 FLAGS = ("require", "force")  # may be written --require too
 MAX_SEEDS = 1000
@@ -84,7 +81,7 @@ def main(argv: list[str]) -> None:
     if file is not None:
         write_text(file, scored + "\n")
     if folder is not None:
-        from etviz.report import Measured, write_report  # matplotlib takes a second
+        from etviz.reports.evaluation import Measured, write_report
 
         for path in write_report(folder, config, argv, result, Measured(models, dataset, evaluations)):
             print(path, file=sys.stderr)
@@ -109,50 +106,7 @@ def report_folder(name, force: bool) -> Path:
         raise UsageError(
             f"{str(folder)!r} holds a report already: choose another report=, or replace it by force=true."
         )
-    return checkpoints.make_folder(folder)
-
-
-def load_test_split(config: dict, model: MaskedImageModel) -> Dataset:
-    """The dataset asked for, else the one that the checkpoint was trained on, at the model's size."""
-    name = config["dataset"] if config["dataset"] is not None else trained_on(str(config["checkpoint"]))
-    return load_dataset(word("dataset", name), config["data"]["root"], model.img_size, config["data"]["download"])
-
-
-def load_shared_split(config: dict, models: dict[str, MaskedImageModel]) -> Dataset:
-    """`load_test_split` for models by their checkpoint's name, which have to see the same images and masks."""
-    first, *others = models
-    for name in others:
-        if config["dataset"] is None and trained_on(name) != trained_on(first):
-            raise UsageError(f"{first!r} and {name!r} were trained on different images: name one, as dataset=cifar10.")
-        sizes = [(models[key].img_size, models[key].num_patches) for key in (first, name)]
-        if sizes[0] != sizes[1]:
-            raise UsageError(f"{first!r} and {name!r} cut images into different patches: no mask fits both.")
-    return load_test_split(config | {"checkpoint": first}, models[first])
-
-
-def trained_on(checkpoint: str) -> str:
-    """What `load_dataset` finds a checkpoint's dataset by: its configuration says where, an older card only which."""
-    section = checkpoints.load_config(checkpoint).get("dataset", {})
-    name = section.get("name") or checkpoints.load_card(checkpoint).get("dataset")
-    if name is None:
-        raise UsageError("The checkpoint does not say what it was trained on: name a dataset, as dataset=cifar10.")
-    return name
-
-
-def find_meters(config: dict, device) -> tuple[list[Meter], dict[str, str]]:
-    """LPIPS and FID as far as their weights are there; which file each of the others lacks, by name.
-
-    Raises:
-        UsageError: one lacks its weights, and they are required.
-    """
-    nets = [word("lpips", net) for net in config["lpips"]]
-    root, download = config["weights"]["root"], config["weights"]["download"]
-    meters, missing = load_meters(nets, config["fid"], root, download, device)
-    if missing and config["require"]:
-        raise UsageError(missing_sentence(missing))
-    if missing:
-        print(missing_sentence(missing), file=sys.stderr)
-    return meters, {error.title: error.file for error in missing}
+    return make_folder(folder)
 
 
 # ---- what was measured -------------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ in dB. "Masked" metrics look at hidden pixels alone, of the reconstruction; "com
 `etviz.complete`, where visible pixels are right by construction: those flatter, and say how the picture looks. "Raw"
 ones look at all pixels of the reconstruction itself, whose visible patches are predicted too.
 
-What each is for, its range and its direction stand in `etviz.metric_info`; LPIPS and FID in `etviz.perceptual`.
+`etviz.evaluation.metric_info` says what each is for, its range and its direction; LPIPS and FID are in
+`etviz.evaluation.perceptual`.
 torchmetrics takes seconds to import, so it is imported where it is used.
 """
 
@@ -32,7 +33,7 @@ SSIM_CHUNK = 25  # images at once on a CPU: their windows stay in its cache, whi
 
 
 class Meter(Protocol):
-    """A metric that needs more than the pixels: a network, or the whole split at once. See `etviz.perceptual`."""
+    """A metric that needs more than the pixels: a network, or the whole split (`etviz.evaluation.perceptual`)."""
 
     def start(self) -> None:
         """Forget every image seen."""
@@ -185,7 +186,7 @@ def measure_model(
         batch_size: images at once; changes memory and speed, not the result.
         progress: called with (images done, n) after each batch.
         include_ssim: SSIM costs more than all the rest (1 ms an image on a CPU core): validation may leave it out.
-        meters: further metrics, as of `etviz.perceptual`.
+        meters: further metrics, as of `etviz.evaluation.perceptual`.
 
     Returns:
         `measure`'s dict of (n,) float64 tensors.

@@ -20,23 +20,15 @@ from rich.table import Table
 from torch import Tensor
 
 import etviz
-from etviz.checkpoints import make_folder, write_bytes, write_text
 from etviz.commands import load_named, path_option, run, whole_number
 from etviz.data import Dataset, to_float
-from etviz.devices import pick_device
 from etviz.errors import UsageError
-from etviz.evaluate import load_test_split
-from etviz.evaluation import dump
-from etviz.finetuning import finetune_accuracy
+from etviz.evaluation.features import accuracy_interval, extract_pools, knn_accuracy, label_subset, linear_accuracy
+from etviz.evaluation.finetuning import finetune_accuracy
+from etviz.evaluation.inputs import load_test_split
+from etviz.evaluation.provenance import provenance
+from etviz.files import dump, make_folder, write_bytes, write_text
 from etviz.models import MaskedImageModel, create_model
-from etviz.provenance import provenance
-from etviz.representation import (
-    accuracy_interval,
-    extract_pools,
-    knn_accuracy,
-    label_subset,
-    linear_accuracy,
-)
 
 FILES = ("probe.json", "features.png", "steps.png")
 UNTRAINED, PIXELS = "untrained", "pixels"
@@ -75,7 +67,7 @@ def main(argv: list[str]) -> None:
     config = read_options(argv)
     folder = None if config["out"] is None else result_folder(config["out"], config["force"])
     plan = read_plan(config)
-    name, device = str(config["checkpoint"]), pick_device(config["device"])
+    name, device = str(config["checkpoint"])(config["device"])
     model = etviz.load_model(name).to(device)
     split = make_split(config, load_test_split(config, model))
     models = {name: model} | ({UNTRAINED: untrained(model, plan.seed).to(device)} if plan.floors else {})

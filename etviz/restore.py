@@ -18,13 +18,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import etviz
-from etviz.checkpoints import make_folder
 from etviz.commands import load_config, path_option, positive_number, run, whole_number, word
-from etviz.data import IMAGE_SUFFIXES, no_pictures, picture_paths
 from etviz.devices import pick_device
 from etviz.errors import UsageError
+from etviz.files import make_folder
 from etviz.models import MaskedImageModel
-from etviz.picture_files import Picture, check_suffix, read_image, read_mask, write_image
+from etviz.pictures import (
+    IMAGE_SUFFIXES,
+    Picture,
+    check_suffix,
+    no_pictures,
+    picture_paths,
+    read_image,
+    read_mask,
+    write_image,
+)
 from etviz.restoration import check_model, denoise_image, restore_image
 
 PLACES = ("input", "output")  # what names without key= stand for, in this order

@@ -17,22 +17,20 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 import etviz
 from etviz import plots
 from etviz.analysis.robustness import AXES, Curve, robustness_curves
-from etviz.checkpoints import check_named_once, list_checkpoints, load_card, make_folder, write_bytes, write_text
-from etviz.commands import load_config, path_option, run, whole_number, word
-from etviz.compare import chosen
-from etviz.comparison import FLOORS
+from etviz.checkpoints import list_checkpoints, load_card
+from etviz.commands import check_named_once, load_config, path_option, run, whole_number, word
 from etviz.data import Dataset, load_dataset
-from etviz.devices import pick_device
 from etviz.errors import UsageError
-from etviz.evaluate import trained_on
-from etviz.evaluation import dump, finite
+from etviz.evaluation.comparison import FLOORS
+from etviz.evaluation.inputs import chosen, trained_on
+from etviz.evaluation.one_class import OneClass, one_class
+from etviz.evaluation.provenance import provenance
+from etviz.evaluation.transfer import transfer_rows
+from etviz.files import dump, finite, make_folder, write_bytes, write_text
 from etviz.metrics import evaluation_masks
 from etviz.models import MaskedImageModel
-from etviz.one_class import OneClass, one_class
 from etviz.plots.style import figure_bytes
-from etviz.provenance import provenance
-from etviz.robustness_page import NAME, make_page
-from etviz.transfer import transfer_rows
+from etviz.reports.robustness import NAME, make_page
 
 SIBLINGS = {"cifar10": "cifar100", "cifar100": "cifar10"}
 Tell = Callable[[str], None]  # what is being measured
@@ -42,7 +40,7 @@ def main(argv: list[str]) -> None:
     """Measure and write as ``argv``'s options say; see the module's own text."""
     config = load_config("commands/robustness", argv)
     options = read_options(config)
-    out, device = make_folder(path_option("out", config["out"])), pick_device(config["device"])
+    out, device = make_folder(path_option("out", config["out"]))(config["device"])
     models = load_models(options, device)
     datasets = load_datasets(options, config["data"], next(iter(models.values())).img_size)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # would say its precision for every class

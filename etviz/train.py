@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 
-from etviz import checkpoints
+from etviz import checkpoints, files
 from etviz.commands import load_config, path_option, run, word
 from etviz.data import Dataset, load_dataset, to_float
 from etviz.errors import UsageError
@@ -154,7 +154,7 @@ def new_run(config: dict) -> Path:
     if config["run"] is None:
         dataset = Path(str(config["dataset"]["name"])).stem[:60]
         return _first_free(OUTPUTS / f"{dataset}-{config['model']['name']}-{time.strftime('%Y%m%d-%H%M%S')}")
-    folder = checkpoints.make_folder(path_option("run", config["run"]))
+    folder = files.make_folder(path_option("run", config["run"]))
     if any(folder.iterdir()):  # even a run killed early left snapshots that would mix with new ones
         raise UsageError(f"{str(folder)!r} holds files already: choose another run=, or go on with resume={folder}.")
     return folder
@@ -162,7 +162,7 @@ def new_run(config: dict) -> Path:
 
 def _first_free(folder: Path) -> Path:
     """``folder`` or its next number, made by nobody else: making it is what claims it."""
-    checkpoints.make_folder(folder.parent)
+    files.make_folder(folder.parent)
     for name in itertools.chain([folder.name], (f"{folder.name}-{i}" for i in itertools.count(2))):
         with contextlib.suppress(FileExistsError):
             folder.with_name(name).mkdir()

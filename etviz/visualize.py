@@ -12,12 +12,12 @@ from torch import Tensor
 
 import etviz
 from etviz import plots
-from etviz.checkpoints import make_folder, write_bytes
 from etviz.commands import load_config, path_option, positive_number, run, whole_number
 from etviz.data import to_float
 from etviz.devices import pick_device
 from etviz.errors import UsageError
-from etviz.evaluate import load_test_split
+from etviz.evaluation.inputs import load_test_split
+from etviz.files import make_folder, write_bytes
 from etviz.masks import grid_side
 from etviz.metrics import evaluation_masks
 from etviz.models import MaskedImageModel, Trace

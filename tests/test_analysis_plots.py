@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgba
 from PIL import Image
 
 import etviz
-from etviz import UsageError, analysis, checkpoints, plots
+from etviz import UsageError, analysis, checkpoints, files, plots
 from etviz.metrics import masked_mse, masked_psnr
 from etviz.plots.style import LINES
 from etviz.training import history_csv
@@ -302,7 +302,7 @@ ROWS = [
 def run(model, tmp_path):
     """A run folder with a history and two snapshots of different weights."""
     checkpoints.save_checkpoint(model, tmp_path, {})
-    checkpoints.write_text(tmp_path / "history.csv", history_csv(ROWS))
+    files.write_text(tmp_path / "history.csv", history_csv(ROWS))
     other = etviz.create_model("et", **TINY)
     checkpoints.save_snapshot(other, tmp_path, 5, 0.25, 80)
     checkpoints.save_snapshot(model, tmp_path, 40, 12.0, 640)

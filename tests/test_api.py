@@ -17,10 +17,10 @@ from PIL import Image
 
 import etviz
 from etviz.checkpoints import save_checkpoint
+from etviz.examples import carried_pictures
 from etviz.inpainting import mean_fill
 from etviz.metrics import masked_mse, ssim
 from etviz.ui.payload import to_bytes
-from etviz.ui.pictures import carried_pictures
 from tests.browser.app import serving
 
 MASK = "ff00ff00ff00ff07"

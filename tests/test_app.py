@@ -22,9 +22,7 @@ from etviz.metrics import masked_mse, masked_psnr
 
 pytest.importorskip("skimage", reason="the app's extra is not installed")
 
-from etviz.ui.bundle import PAGE, bundle, imports
-from etviz.ui.payload import decode_pixels, encode_pixels, payload, to_bytes
-from etviz.ui.pictures import (
+from etviz.examples import (
     CARRIED,
     CARRIED_GALLERY,
     carried_pictures,
@@ -33,6 +31,8 @@ from etviz.ui.pictures import (
     galleries,
     load_pictures,
 )
+from etviz.ui.bundle import PAGE, bundle, imports
+from etviz.ui.payload import decode_pixels, encode_pixels, payload, to_bytes
 from etviz.ui.scene import SETTLED, SETTLING_STEPS
 from etviz.ui.service import MAX_TRACES, MAX_WAITING, Service
 from etviz.ui.uploads import MAX_BYTES, read_upload

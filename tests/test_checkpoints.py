@@ -7,7 +7,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 import etviz
-from etviz import UsageError, checkpoints
+from etviz import UsageError, checkpoints, files
 from tests.conftest import TINY
 
 
@@ -135,14 +135,14 @@ def test_snapshots_are_half_precision_and_load(saved):
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "file"
-    checkpoints.write_text(path, "old")
+    files.write_text(path, "old")
 
     def fail(fd):
         raise OSError("disk full")
 
     monkeypatch.setattr(checkpoints.os, "fsync", fail)
     with pytest.raises(OSError, match="disk full"):
-        checkpoints.write_text(path, "new")
+        files.write_text(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

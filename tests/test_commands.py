@@ -16,7 +16,7 @@ import etviz
 from etviz import bench, commands, devices, evaluate, visualize
 from etviz.checkpoints import save_checkpoint
 from etviz.commands import load_config
-from etviz.metric_info import METRICS
+from etviz.evaluation.metric_info import METRICS
 
 TINY = {"embed_dim": 64, "num_heads": 2, "head_dim": 32, "step_size": 0.1, "init_scale": 0.1, "steps": 3}
 PICTURES = ["reconstruction.png", "film.png", "film.gif", "attention.png", "attention_heads.png", "energy.png"]

@@ -9,10 +9,12 @@ import torch
 from scipy.stats import sem, ttest_rel
 
 import etviz
-from etviz import UsageError, compare, comparison, comparison_page
+from etviz import UsageError, compare
 from etviz.checkpoints import save_checkpoint
-from etviz.comparison import Entry, difference, make_split, measure_floor, measure_model
+from etviz.evaluation import comparison
+from etviz.evaluation.comparison import Entry, difference, make_split, measure_floor, measure_model
 from etviz.metrics import evaluate_model, evaluation_masks, masked_mse, summarize
+from etviz.reports import comparison as comparison_page
 from tests.conftest import TINY
 
 

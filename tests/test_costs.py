@@ -8,7 +8,8 @@ import pytest
 import torch
 
 import etviz
-from etviz import UsageError, costs
+from etviz import UsageError
+from etviz.evaluation import costs
 from etviz.models import __main__ as command
 from tests.conftest import TINY
 

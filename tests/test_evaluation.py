@@ -10,20 +10,20 @@ import scipy.stats
 import torch
 
 import etviz
-from etviz import evaluation, metrics
-from etviz.analysis.paired import holm, paired_difference
+from etviz import metrics
 from etviz.data import CIFAR100_CLASSES, CIFAR100_SUPERCLASSES, Dataset
-from etviz.evaluation import (
+from etviz.evaluation import scores as evaluation
+from etviz.evaluation.paired import holm, paired_difference
+from etviz.evaluation.scores import (
     class_table,
     compare,
-    dump,
     evaluate_seeds,
-    finite,
     groupings,
     over_seeds,
     paired_meaning,
     verdicts,
 )
+from etviz.files import dump, finite
 
 TINY = dict(embed_dim=32, num_heads=2, head_dim=16, steps=2, step_size=0.1, init_scale=0.1)
 

@@ -6,8 +6,9 @@ import re
 import pytest
 import torch
 
-from etviz import metric_info, metrics
-from etviz.metric_info import METRICS
+from etviz import metrics
+from etviz.evaluation import metric_info
+from etviz.evaluation.metric_info import METRICS
 from etviz.ui.bundle import PAGE
 
 KINDS = ("mse", "psnr", "ssim", "lpips_alex", "lpips_vgg", "lpips_squeeze", "fid")
@@ -54,7 +55,7 @@ def test_numbers_are_written_with_their_unit():
 
 
 def test_the_page_has_the_same_texts():
-    assert metric_info.SCRIPT.read_text() == metric_info.script(), "run python -m etviz.metric_info"
+    assert metric_info.SCRIPT.read_text() == metric_info.script(), "run python -m etviz.evaluation.metric_info"
 
 
 def test_the_page_takes_its_explanations_from_there():

@@ -17,8 +17,9 @@ import torchvision
 from torch import nn
 
 import etviz
-from etviz import metrics, perceptual
-from etviz.perceptual import Fid, Lpips, MissingWeights, WeightsFile
+from etviz import metrics
+from etviz.evaluation import perceptual
+from etviz.evaluation.perceptual import Fid, Lpips, MissingWeights, WeightsFile
 
 TRUNKS = {"alex": torchvision.models.alexnet, "squeeze": torchvision.models.squeezenet1_1}
 

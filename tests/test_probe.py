@@ -11,9 +11,7 @@ from rich.progress import Progress
 import etviz
 from etviz import UsageError
 from etviz.checkpoints import save_checkpoint
-from etviz.finetuning import finetune_accuracy
-from etviz.probe import Split, in_percent, main, measure, read_plan, tsne, untrained
-from etviz.representation import (
+from etviz.evaluation.features import (
     accuracy_interval,
     extract_features,
     extract_pools,
@@ -22,6 +20,8 @@ from etviz.representation import (
     label_subset,
     linear_accuracy,
 )
+from etviz.evaluation.finetuning import finetune_accuracy
+from etviz.probe import Split, in_percent, main, measure, read_plan, tsne, untrained
 from tests.conftest import TINY
 
 

@@ -12,8 +12,8 @@ from tests.conftest import TINY, TINY_ASYM
 
 pytest.importorskip("skimage", reason="the app's extra is not installed")
 
+from etviz.examples import CARRIED_GALLERY
 from etviz.ui.payload import to_bytes
-from etviz.ui.pictures import CARRIED_GALLERY
 from etviz.ui.service import Service
 
 MASK = "ffffff0f0ffffffe"

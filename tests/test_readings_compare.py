@@ -12,8 +12,8 @@ from etviz.models import MODELS, MaskedImageModel
 
 pytest.importorskip("skimage", reason="the app's extra is not installed")
 
+from etviz.examples import CARRIED_GALLERY
 from etviz.ui.payload import to_bytes
-from etviz.ui.pictures import CARRIED_GALLERY
 from etviz.ui.service import MAX_MODELS, Service
 from tests.conftest import TINY, TINY_ASYM
 from tests.test_app import pixels_of

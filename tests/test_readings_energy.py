@@ -15,8 +15,8 @@ from tests.conftest import TINY, TINY_ASYM
 
 pytest.importorskip("skimage", reason="the app's extra is not installed")
 
+from etviz.examples import CARRIED_GALLERY, Pictures
 from etviz.ui.kept import Kept
-from etviz.ui.pictures import CARRIED_GALLERY, Pictures
 from etviz.ui.readings import energy
 from etviz.ui.service import Service
 

@@ -15,8 +15,8 @@ from tests.conftest import TINY
 
 pytest.importorskip("skimage", reason="the app's extra is not installed")
 
+from etviz.examples import CARRIED, CARRIED_GALLERY, carried_pictures
 from etviz.ui.payload import decode_pixels, encode_pixels, to_bytes
-from etviz.ui.pictures import CARRIED, CARRIED_GALLERY, carried_pictures
 from etviz.ui.readings.landscape import MAX_LINES, MAX_SEED, PLANE_POINTS, RUNS
 from etviz.ui.service import Service
 

@@ -9,14 +9,15 @@ import pytest
 import torch
 
 import etviz
-from etviz.checkpoints import save_checkpoint, save_snapshot, write_text
+from etviz.checkpoints import save_checkpoint, save_snapshot
+from etviz.files import write_text
 from etviz.metrics import masked_psnr
 from etviz.training import history_csv
 
 pytest.importorskip("skimage", reason="the app's extra is not installed")
 
+from etviz.examples import CARRIED_GALLERY
 from etviz.ui.payload import to_bytes
-from etviz.ui.pictures import CARRIED_GALLERY
 from etviz.ui.readings.training import MAX_EPOCH_STEPS
 from etviz.ui.runs import QUIET, list_runs
 from etviz.ui.service import Service

@@ -15,11 +15,12 @@ import pytest
 import torch
 
 import etviz
-from etviz import commands, evaluate, metrics, provenance
+from etviz import commands, evaluate, metrics
 from etviz.checkpoints import save_checkpoint
-from etviz.evaluation import paired_meaning, verdicts
-from etviz.metric_info import METRICS
-from etviz.perceptual import Fid, Lpips
+from etviz.evaluation import inputs, provenance
+from etviz.evaluation.metric_info import METRICS
+from etviz.evaluation.perceptual import Fid, Lpips
+from etviz.evaluation.scores import paired_meaning, verdicts
 
 TINY = dict(embed_dim=32, num_heads=2, head_dim=16, steps=2, step_size=0.1, init_scale=0.1)
 VOID = {"meta", "img", "br", "link"}
@@ -300,7 +301,7 @@ def test_measured_lpips_and_fid_reach_the_json_the_table_and_the_report(runs, tm
     from tests.test_perceptual import ChannelMeans, Distance
 
     made = [Lpips("vgg", Distance()), Fid(ChannelMeans(), features=3)]
-    monkeypatch.setattr(evaluate, "load_meters", lambda *_: (made, []))
+    monkeypatch.setattr(inputs, "load_meters", lambda *_: (made, []))
     evaluate.main([str(runs / "one"), str(runs / "two"), f"report={tmp_path}", "seeds=2", "device=cpu"])
     captured = capsys.readouterr()
     result = json.loads(captured.out)

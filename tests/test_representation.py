@@ -8,7 +8,7 @@ from scipy.special import logsumexp
 
 import etviz
 from etviz import UsageError
-from etviz.representation import PENALTY, extract_features, knn_accuracy, linear_accuracy, standardise
+from etviz.evaluation.features import PENALTY, extract_features, knn_accuracy, linear_accuracy, standardise
 from tests.conftest import TINY
 
 
@@ -85,7 +85,7 @@ def test_neighbours_are_those_of_scikit_learn_whatever_is_looked_at_at_once(cifa
     a, b = standardise(train, test)
     expected = KNeighborsClassifier(7, metric="cosine").fit(a, labels.numpy()).score(b, held.numpy())
     for at_once in (1000, 100):
-        monkeypatch.setattr("etviz.representation.VOTERS", at_once)
+        monkeypatch.setattr("etviz.evaluation.features.VOTERS", at_once)
         assert knn_accuracy(train, labels, test, held, neighbours=7) == pytest.approx(expected)
 
 

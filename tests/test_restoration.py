@@ -10,7 +10,7 @@ import etviz
 from etviz.checkpoints import save_checkpoint
 from etviz.errors import UsageError
 from etviz.models import MaskedImageModel
-from etviz.picture_files import read_image, read_mask
+from etviz.pictures import read_image, read_mask
 from etviz.restoration import blend_by_noise, blending_weights, denoise_image, restore_image
 from etviz.restore import main
 from tests.conftest import TINY

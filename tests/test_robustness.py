@@ -12,12 +12,14 @@ from scipy.stats import bootstrap, mannwhitneyu, sem, ttest_rel
 from sklearn.metrics import roc_auc_score
 
 import etviz
-from etviz import UsageError, analysis, one_class, plots, robustness, robustness_page, transfer
+from etviz import UsageError, analysis, plots, robustness
 from etviz.analysis.robustness import AXES, DAMAGES, Curve, axis_masks, curve_of, kind_masks
 from etviz.checkpoints import save_checkpoint
-from etviz.comparison import FLOORS
+from etviz.evaluation import one_class, transfer
+from etviz.evaluation.comparison import FLOORS
+from etviz.evaluation.features import extract_features, linear_accuracy
 from etviz.metrics import evaluate_model, evaluation_masks
-from etviz.representation import extract_features, linear_accuracy
+from etviz.reports import robustness as robustness_page
 from tests.conftest import TINY
 
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 import etviz
-from etviz import checkpoints, evaluate, train, training
+from etviz import checkpoints, evaluate, files, train, training
 from etviz.commands import load_config
 from etviz.errors import UsageError
 from etviz.metrics import evaluate_model
@@ -237,7 +237,7 @@ def test_an_edited_configuration_is_one_sentence(options, edit, message):
     train.main([*options, "run=mine", "test=false", "train.epochs=1"])
     saved = checkpoints.load_config("mine")
     edit(saved)
-    checkpoints.write_text(Path("mine/config.yaml"), yaml.safe_dump(saved))
+    files.write_text(Path("mine/config.yaml"), yaml.safe_dump(saved))
     with pytest.raises(UsageError, match=message):
         train.main(["resume=mine"])
 

@@ -11,11 +11,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from etviz.checkpoints import write_text
 from etviz.commands import CONF, file_option, load_config, run, whole_number
-from etviz.costs import costs
 from etviz.devices import describe_device, pick_device
 from etviz.errors import UsageError
+from etviz.evaluation.costs import costs
+from etviz.files import write_text
 from etviz.models import create_model
 
 

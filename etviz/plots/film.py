@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from etviz.checkpoints import write_bytes
 from etviz.errors import UsageError
+from etviz.files import write_bytes
 from etviz.masks import grid_side, mask_to_pixels
 from etviz.models import Trace
 from etviz.plots.grids import hide_patches

@@ -54,7 +54,7 @@ def difference_intervals(rows: Sequence[dict], title: str) -> Figure:
     """The mean difference of each pair of models as a dot, its 95% interval as a bar; the dashed line is none.
 
     Args:
-        rows: of one metric, as `etviz.evaluation.compare` gives them: first, second, difference, low, high.
+        rows: of one metric, as `etviz.evaluation.scores.compare` gives them: first, second, difference, low, high.
         title: what is measured, with its unit.
 
     Raises:

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from etviz import checkpoints
+from etviz import checkpoints, files
 from etviz.data import Dataset, holdout_split
 from etviz.devices import describe_device, resolve_precision
 from etviz.errors import UsageError
@@ -76,7 +76,7 @@ def fit(
         _reapply_compile=False,  # around several devices' wrapper the step would be no single graph
     )
     if run is not None and fabric.is_global_zero:
-        checkpoints.sweep(checkpoints.make_folder(run))
+        files.sweep(files.make_folder(run))
     if resume:
         load_last(state, optimizer)
 

@@ -1,8 +1,8 @@
 """A service for a notebook: its one model and its pictures are in memory already."""
 
 from etviz.errors import UsageError
+from etviz.examples import Pictures
 from etviz.models import MaskedImageModel
-from etviz.ui.pictures import Pictures
 from etviz.ui.service import Service
 
 

@@ -22,11 +22,11 @@ from etviz.checkpoints import (
 )
 from etviz.data import to_float
 from etviz.errors import UsageError
+from etviz.examples import Pictures, galleries, load_pictures, title
 from etviz.masks import mask_from_hex, mask_to_hex, random_mask
 from etviz.models import MODELS, MaskedImageModel, Trace, model_options
 from etviz.ui.kept import Kept
 from etviz.ui.payload import decode_pixels, encode_pixels
-from etviz.ui.pictures import Pictures, galleries, load_pictures, title
 from etviz.ui.readings import READINGS
 from etviz.ui.runs import list_runs
 from etviz.ui.scene import MAX_STEPS, Scene, Settings, a_dict

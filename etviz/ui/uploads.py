@@ -7,8 +7,8 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
-from etviz.data import picture_to_tensor
 from etviz.errors import UsageError
+from etviz.pictures import picture_to_tensor
 
 MAX_BYTES = 2 * 2**20
 MAX_SIDE = 4096  # pixels

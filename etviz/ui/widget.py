@@ -11,6 +11,7 @@ from torch import Tensor
 
 from etviz.analysis.inputs import check_number
 from etviz.errors import UsageError
+from etviz.examples import Pictures
 from etviz.masks import check_mask, mask_from_hex, mask_to_hex, random_mask
 from etviz.models import MaskedImageModel, Trace
 from etviz.plots.film import film_strip
@@ -19,7 +20,6 @@ from etviz.ui.bundle import bundle, styles
 from etviz.ui.held import HeldService
 from etviz.ui.monitor import NotebookProgress, TrainingMonitor
 from etviz.ui.payload import to_bytes
-from etviz.ui.pictures import Pictures
 from etviz.ui.scene import Scene, Settings, own_settings
 
 __all__ = ["Explorer", "NotebookProgress", "TrainingMonitor"]

@@ -8,7 +8,8 @@ import torch
 from playwright.sync_api import expect, sync_playwright
 
 import etviz
-from etviz.checkpoints import save_checkpoint, save_snapshot, write_text
+from etviz.checkpoints import save_checkpoint, save_snapshot
+from etviz.files import write_text
 from etviz.training import history_csv
 from etviz.ui.payload import decode_pixels
 from tests.browser.app import CHROMIUM, FLAGS, serving

@@ -14,9 +14,9 @@ from playwright.sync_api import expect
 
 import etviz
 from etviz.checkpoints import save_checkpoint
+from etviz.examples import carried_pictures
 from etviz.models import complete
 from etviz.ui.payload import to_bytes
-from etviz.ui.pictures import carried_pictures
 from tests.browser.app import running
 from tests.browser.conftest import Visit
 

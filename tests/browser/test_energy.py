@@ -9,9 +9,9 @@ import torch
 from playwright.sync_api import expect
 
 import etviz
+from etviz.examples import carried_pictures
 from etviz.metrics import masked_mse
 from etviz.ui.payload import decode_pixels
-from etviz.ui.pictures import carried_pictures
 from etviz.ui.scene import SETTLED
 from tests.browser.conftest import Visit
 from tests.browser.contrast import poor_contrast

@@ -9,9 +9,9 @@ from playwright.sync_api import expect
 
 import etviz
 from etviz import analysis
+from etviz.examples import CARRIED, carried_pictures
 from etviz.masks import num_hidden
 from etviz.ui.payload import to_bytes
-from etviz.ui.pictures import CARRIED, carried_pictures
 from tests.browser.conftest import Visit
 
 

@@ -9,8 +9,8 @@ from playwright.sync_api import expect
 
 import etviz
 from etviz import analysis
+from etviz.examples import carried_pictures
 from etviz.ui.payload import to_bytes
-from etviz.ui.pictures import carried_pictures
 from etviz.ui.readings.landscape import RUNS
 from tests.browser.conftest import Visit
 

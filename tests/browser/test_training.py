@@ -8,7 +8,8 @@ import torch
 from playwright.sync_api import expect
 
 import etviz
-from etviz.checkpoints import save_snapshot, write_text
+from etviz.checkpoints import save_snapshot
+from etviz.files import write_text
 from etviz.metrics import masked_psnr
 from etviz.training import history_csv
 from etviz.ui.payload import decode_pixels, to_bytes

@@ -1,9 +1,9 @@
 """The page that `python -m etviz.robustness` writes: every number and sentence in it follows from measurements."""
 
 from etviz.analysis.robustness import AXES, SHARES, Curve
-from etviz.comparison import FLOORS, SURE
-from etviz.one_class import SCORES, OneClass
-from etviz.transfer import paired_cost
+from etviz.evaluation.comparison import FLOORS, SURE
+from etviz.evaluation.one_class import SCORES, OneClass
+from etviz.evaluation.transfer import paired_cost
 
 NAME = "robustness"  # of its files
 FLOOR = "Navier-Stokes"  # the better of the fillers that learn nothing
@@ -17,8 +17,8 @@ def make_page(
     Args:
         setting: what the numbers depend on, as the command's JSON holds it.
         curves: by axis and name, from `etviz.analysis.robustness_curves`.
-        transfer: `etviz.transfer.transfer_rows`'.
-        one_class: by the checkpoint's name, from `etviz.one_class.one_class`.
+        transfer: `etviz.evaluation.transfer.transfer_rows`'.
+        one_class: by the checkpoint's name, from `etviz.evaluation.one_class.one_class`.
     """
     lines = [
         f"# Beyond what they were trained for: {setting['dataset']}",

@@ -3,9 +3,9 @@
 import itertools
 from collections.abc import Iterable, Sequence
 
-from etviz.comparison import SPEED_BATCH, SURE, Difference, Entry, difference, ranked
-from etviz.evaluation import left_out_words
-from etviz.metric_info import LPIPS_NETS, METRICS
+from etviz.evaluation.comparison import SPEED_BATCH, SURE, Difference, Entry, difference, ranked
+from etviz.evaluation.metric_info import LPIPS_NETS, METRICS
+from etviz.evaluation.scores import left_out_words
 from etviz.models import ENERGY_MODELS
 
 NAME = "comparison"  # of its files

@@ -21,22 +21,21 @@ from torch import Tensor
 
 from etviz import plots
 from etviz.analysis.classes import psnr_by_class
-from etviz.checkpoints import write_text
 from etviz.data import Dataset, to_float
-from etviz.evaluation import (
+from etviz.evaluation.metric_info import METRICS
+from etviz.evaluation.provenance import provenance, weights_digest
+from etviz.evaluation.scores import (
     STANDARD_ERROR,
     Evaluation,
-    dump,
     groupings,
     left_out_words,
     paired_meaning,
     paired_words,
     verdicts,
 )
-from etviz.metric_info import METRICS
+from etviz.files import dump, write_text
 from etviz.metrics import evaluation_masks, psnr_of_mse
 from etviz.models import MaskedImageModel
-from etviz.provenance import provenance, weights_digest
 
 SAMPLES = 8  # images in a grid
 COMPARED_SAMPLES = 6
@@ -218,7 +217,7 @@ def make_page(document: dict, shown: list[Shown]) -> str:
         definitions(reports),
         provenance_table(document),
     ]
-    style = files("etviz").joinpath("report.css").read_text(encoding="utf-8")
+    style = files("etviz.reports").joinpath("report.css").read_text(encoding="utf-8")
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
     body = "\n".join(parts)
     return (

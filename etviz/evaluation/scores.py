@@ -1,8 +1,5 @@
 """Whole evaluations: one model or several over a split, under one mask seed or several, by class, and compared."""
 
-import json
-import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -11,10 +8,10 @@ import torch
 from torch import Tensor
 
 from etviz.analysis.classes import mean_by_class, psnr_by_class
-from etviz.analysis.paired import holm, paired_difference
 from etviz.data import CIFAR100_CLASSES, CIFAR100_SUPERCLASSES, Dataset, coarse_labels
 from etviz.errors import UsageError
-from etviz.metric_info import METRICS
+from etviz.evaluation.metric_info import METRICS
+from etviz.evaluation.paired import holm, paired_difference
 from etviz.metrics import PARTS, Meter, measure_model, psnr_of_mse, standard_error, summarize
 from etviz.models import MaskedImageModel
 
@@ -22,7 +19,6 @@ SeedProgress = Callable[[int, int], None]  # images done over all seeds, images 
 STANDARD_ERROR = "_standard_error"
 PAIRED = ("masked_mse", "masked_psnr_image_mean", "completed_ssim")  # and every LPIPS of the completed image
 DIFFER = 0.05  # two models are taken to differ by a metric where both corrected p values are below
-NUMBERS = re.compile(r"\[\n[^\[\]{}\"]*\]")  # a list of numbers over several lines, as no text in JSON has any
 
 
 @dataclass(kw_only=True)
@@ -55,7 +51,7 @@ def evaluate_seeds(
     Args:
         model, images, ratio, settings: as `etviz.metrics.measure_model` takes them.
         mask_seeds: one or more, of `etviz.metrics.evaluation_masks`.
-        meters: further metrics, as of `etviz.perceptual`.
+        meters: further metrics, as of `etviz.evaluation.perceptual`.
         progress: called after each batch with the images done and those to do, over all seeds.
 
     Raises:
@@ -217,18 +213,3 @@ def left_out_words(left_out: dict[str, str]) -> str:
 
 
 # ---- as JSON -----------------------------------------------------------------------------------------------------
-
-
-def finite(data):
-    """Nested data with null for every number that is not finite: JSON has none."""
-    if isinstance(data, dict):
-        return {name: finite(value) for name, value in data.items()}
-    if isinstance(data, list):
-        return [finite(value) for value in data]
-    return None if isinstance(data, float) and not math.isfinite(data) else data
-
-
-def dump(data: dict) -> str:
-    """JSON with lists of numbers on one line each."""
-    text = json.dumps(data, indent=2, allow_nan=False)
-    return NUMBERS.sub(lambda found: re.sub(r"\s+", " ", found[0]).replace("[ ", "[").replace(" ]", "]"), text)

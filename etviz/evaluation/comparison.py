@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from etviz import inpainting
-from etviz.costs import costs, training_step
 from etviz.data import Dataset, to_float
 from etviz.errors import UsageError
+from etviz.evaluation.costs import costs, training_step
+from etviz.evaluation.features import extract_features, knn_accuracy, linear_accuracy
 from etviz.metrics import Meter, Progress, Reconstruct, evaluation_masks, measure, standard_error, summarize
 from etviz.models import MaskedImageModel
-from etviz.representation import extract_features, knn_accuracy, linear_accuracy
 
 FLOORS = {"visible mean": inpainting.mean_fill, "Navier-Stokes": inpainting.navier_stokes_fill}
 SPEED_BATCH, SPEED_REPEATS, SPEED_SECONDS = 64, 5, 1.0  # images at once; calls and seconds of timing, at least
@@ -30,7 +30,7 @@ class Entry:
     errors: Tensor  # (n,) float64, masked MSE of each image
     metrics: dict[str, float]  # `etviz.metrics.summarize`'s
     accuracy: dict[str, float] = field(default_factory=dict)  # knn and linear, 0 to 1; none for a floor
-    costs: dict = field(default_factory=dict)  # `etviz.costs.costs`'s, and images/s rebuilt and trained on
+    costs: dict = field(default_factory=dict)  # `etviz.evaluation.costs.costs`'s, and images/s rebuilt and trained on
     card: dict = field(default_factory=dict)  # how it was trained; ratio: the share of patches hidden meanwhile
     ceiling: float | None = None  # masked PSNR in dB with every code right, of a model that draws with codes
 
@@ -85,7 +85,7 @@ def measure_model(
         model: on the device of the ``meters``.
         split: what it is measured on.
         progress: as in `etviz.metrics.measure`.
-        meters: LPIPS and FID, as `etviz.perceptual.load_meters` gives them.
+        meters: LPIPS and FID, as `etviz.evaluation.perceptual.load_meters` gives them.
 
     Raises:
         UsageError: it sees what is hidden, or cuts images into other patches than the masks are made for.

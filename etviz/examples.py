@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from etviz.data import Dataset, is_local, load_dataset, picture_to_tensor
+from etviz.data import Dataset, is_local, load_dataset
 from etviz.errors import UsageError
+from etviz.pictures import picture_to_tensor
 
 DOWNLOADABLE = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "cifar100_coarse": "CIFAR-100"}
 CARRIED_GALLERY = "scikit-image"

@@ -1,6 +1,10 @@
 """Picture files of any size, with what is missing of them: read for restoring, and written again."""
 
+import contextlib
 import io
+import os
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +13,8 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from etviz.checkpoints import write_bytes
-from etviz.data import IMAGE_SUFFIXES, open_picture, to_8_bits
 from etviz.errors import UsageError
+from etviz.files import write_bytes
 from etviz.masks import WHITE, lightness
 
 OPAQUE = 255
@@ -76,3 +79,72 @@ def check_suffix(path: Path) -> None:
     """Raise `UsageError` where no picture is written under such a name."""
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise UsageError(f"{str(path)!r} names no kind of picture: end it in {', '.join(sorted(IMAGE_SUFFIXES))}.")
+
+
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+MAX_PIXELS = 64_000_000  # of one picture in a folder: more is taken for a decompression bomb
+
+
+def no_pictures(folder: Path) -> UsageError:
+    """What to raise for a folder without pictures."""
+    return UsageError(f"{str(folder)!r} holds no pictures ({', '.join(sorted(IMAGE_SUFFIXES))}).")
+
+
+def picture_paths(folder: Path) -> list[Path]:
+    """Every picture file in a folder and below, sorted."""
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+
+
+def read_picture(path: str | os.PathLike, img_size: int) -> Tensor:
+    """A picture file as (3, img_size, img_size) uint8, upright, centre-cropped to a square, antialiased.
+
+    Raises:
+        UsageError: the file is no picture, is damaged, or has more than 64 million pixels.
+    """
+    with open_picture(path) as picture:
+        return picture_to_tensor(picture, img_size)
+
+
+@contextlib.contextmanager
+def open_picture(path: str | os.PathLike) -> Iterator[Image.Image]:
+    """A picture file as Pillow opens it; what goes wrong while it is read becomes one sentence.
+
+    Raises:
+        UsageError: as `read_picture`.
+    """
+    try:
+        with warnings.catch_warnings(), Image.open(path) as picture:
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            if picture.width * picture.height > MAX_PIXELS:
+                size = f"{picture.width}x{picture.height}"
+                raise UsageError(f"{str(path)!r} has {size} pixels: {MAX_PIXELS:,} is the most.")
+            yield picture
+    except UsageError:
+        raise
+    except Exception as error:  # Pillow raises many kinds for damaged files
+        raise UsageError(f"{str(path)!r} cannot be read as a picture: {error}.") from error
+
+
+def picture_to_tensor(picture: Image.Image, img_size: int) -> Tensor:
+    """A Pillow image as (3, img_size, img_size) uint8: turned upright, centre-cropped, resized with antialiasing.
+
+    Transparent pictures are laid on white, since models know no transparency; 16-bit greys are brought down to 8.
+    """
+    upright = _opaque(ImageOps.exif_transpose(picture)).convert("RGB")
+    fitted = ImageOps.fit(upright, (img_size, img_size), Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.asarray(fitted).copy()).permute(2, 0, 1).contiguous()
+
+
+def to_8_bits(picture: Image.Image) -> Image.Image:
+    """A 16-bit grey picture as one of 8 bits, any other as it is."""
+    if not picture.mode.startswith("I"):
+        return picture
+    return picture.convert("I").point(lambda value: value / 256).convert("L")
+
+
+def _opaque(picture: Image.Image) -> Image.Image:
+    picture = to_8_bits(picture)
+    if not picture.has_transparency_data:
+        return picture
+    rgba = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from etviz.data import Dataset
+from etviz.evaluation.features import accuracy_interval, extract_features, linear_accuracy
 from etviz.metrics import measure_model, standard_error, summarize
 from etviz.models import MaskedImageModel
-from etviz.representation import accuracy_interval, extract_features, linear_accuracy
 
 
 def transfer_rows(
@@ -35,7 +35,7 @@ def transfer_rows(
         masked_mse, masked_psnr in dB and its standard error over images; with a probe, accuracy (0 to 1), low and high.
 
     Raises:
-        UsageError: as `etviz.metrics.measure_model` and `etviz.representation.linear_accuracy`.
+        UsageError: as `etviz.metrics.measure_model` and `etviz.evaluation.features.linear_accuracy`.
     """
     rows = []
     for name, model in models.items():

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from etviz.errors import UsageError
-from etviz.metric_info import LPIPS_NETS
+from etviz.evaluation.metric_info import LPIPS_NETS
 
 LPIPS_SIZE = 64  # pixels: the side of the pictures that people judged when LPIPS was calibrated
 LPIPS_CHUNK = 50  # images at once: VGG's first layers take 1 MB for each

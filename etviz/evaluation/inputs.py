@@ -1,0 +1,90 @@
+"""What an evaluation is given: checkpoints, the split they are scored on, and the metrics that have their weights."""
+
+import sys
+
+from etviz import checkpoints
+from etviz.checkpoints import list_checkpoints, load_card
+from etviz.checkpoints import load_config as load_checkpoint_config
+from etviz.commands import check_named_once, word
+from etviz.data import Dataset, load_dataset
+from etviz.errors import UsageError
+from etviz.evaluation.perceptual import load_meters, missing_sentence
+from etviz.metrics import Meter
+from etviz.models import MODELS, MaskedImageModel
+from etviz.plots.style import LINES
+
+
+def load_test_split(config: dict, model: MaskedImageModel) -> Dataset:
+    """The dataset asked for, else the one that the checkpoint was trained on, at the model's size."""
+    name = config["dataset"] if config["dataset"] is not None else trained_on(str(config["checkpoint"]))
+    return load_dataset(word("dataset", name), config["data"]["root"], model.img_size, config["data"]["download"])
+
+
+def load_shared_split(config: dict, models: dict[str, MaskedImageModel]) -> Dataset:
+    """`load_test_split` for models by their checkpoint's name, which have to see the same images and masks."""
+    first, *others = models
+    for name in others:
+        if config["dataset"] is None and trained_on(name) != trained_on(first):
+            raise UsageError(f"{first!r} and {name!r} were trained on different images: name one, as dataset=cifar10.")
+        sizes = [(models[key].img_size, models[key].num_patches) for key in (first, name)]
+        if sizes[0] != sizes[1]:
+            raise UsageError(f"{first!r} and {name!r} cut images into different patches: no mask fits both.")
+    return load_test_split(config | {"checkpoint": first}, models[first])
+
+
+def trained_on(checkpoint: str) -> str:
+    """What `load_dataset` finds a checkpoint's dataset by: its configuration says where, an older card only which."""
+    section = checkpoints.load_config(checkpoint).get("dataset", {})
+    name = section.get("name") or checkpoints.load_card(checkpoint).get("dataset")
+    if name is None:
+        raise UsageError("The checkpoint does not say what it was trained on: name a dataset, as dataset=cifar10.")
+    return name
+
+
+def find_meters(config: dict, device) -> tuple[list[Meter], dict[str, str]]:
+    """LPIPS and FID as far as their weights are there; which file each of the others lacks, by name.
+
+    Raises:
+        UsageError: one lacks its weights, and they are required.
+    """
+    nets = [word("lpips", net) for net in config["lpips"]]
+    root, download = config["weights"]["root"], config["weights"]["download"]
+    meters, missing = load_meters(nets, config["fid"], root, download, device)
+    if missing and config["require"]:
+        raise UsageError(missing_sentence(missing))
+    if missing:
+        print(missing_sentence(missing), file=sys.stderr)
+    return meters, {error.title: error.file for error in missing}
+
+
+def chosen(names: list | None, dataset: str) -> list[str]:
+    """The checkpoints asked for, else all shipped ones whose card names the dataset and that fill in what is hidden.
+
+    Raises:
+        UsageError: none, one named twice, or more than a figure can show.
+    """
+    if names is None:
+        found = [name for name in list_checkpoints() if load_card(name).get("dataset") == dataset and _fills_in(name)]
+    else:
+        found = [word("checkpoints", name) for name in (names if isinstance(names, list) else [names])]
+    if not found:
+        raise UsageError(f"No shipped checkpoint was trained on {dataset}: name some, as checkpoints=[NAME,NAME].")
+    check_named_once(found)
+    if len(found) > len(LINES):
+        some = ",".join(found[:2])
+        raise UsageError(
+            f"A figure can tell {len(LINES)} models apart, not {len(found)}: name some, as checkpoints=[{some}]."
+        )
+    return found
+
+
+def _fills_in(name: str) -> bool:
+    """Whether a checkpoint is a masked image model, not a tokenizer; one of no known model is left to fail later."""
+    kind = MODELS.get(load_checkpoint_config(name)["model"]["name"])
+    return kind is None or not kind.sees_hidden_patches
+
+
+def trained(name: str, model: MaskedImageModel) -> dict:
+    """How a checkpoint was trained: its card, and ``ratio``, the share of patches hidden meanwhile; None if unknown."""
+    recipe = load_checkpoint_config(name).get("train") or {}
+    return load_card(name) | {"ratio": model.own_ratio or recipe.get("ratio")}

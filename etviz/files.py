@@ -1,0 +1,81 @@
+"""Atomic writes, output folders and JSON.
+
+A file is written under a temporary name, synced and renamed, so an interrupted write leaves the old file whole.
+"""
+
+import contextlib
+import json
+import math
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from etviz.errors import UsageError
+
+NUMBERS = re.compile(r"\[\n[^\[\]{}\"]*\]")  # a list of numbers over several lines, as no text in JSON has any
+
+
+def write_text(path: Path, text: str) -> None:
+    """Text to a file, atomically."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Bytes to a file: temporary name, fsync, rename. Makes the folder where there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def make_folder(path: Path) -> Path:
+    """``path`` as a folder to write to, made where it does not exist. Raises `UsageError` where that cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise UsageError(f"The folder {str(path)!r} cannot be made or written to: {error.strerror}.") from error
+    return path
+
+
+def make_place(path: Path) -> Path:
+    """``path`` as a file to write, its folder made. Raises `UsageError` where that cannot be."""
+    make_folder(path.parent)
+    if path.is_dir():
+        raise UsageError(f"{str(path)!r} is a folder: name a file.")
+    return path
+
+
+def sweep(folder: Path) -> None:
+    """Remove what writes that were killed left behind, here and below."""
+    for temporary in folder.rglob(".*.*.tmp"):
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def finite(data):
+    """Nested data with null for every number that is not finite: JSON has none."""
+    if isinstance(data, dict):
+        return {name: finite(value) for name, value in data.items()}
+    if isinstance(data, list):
+        return [finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
+
+
+def dump(data: dict) -> str:
+    """JSON with lists of numbers on one line each."""
+    text = json.dumps(data, indent=2, allow_nan=False)
+    return NUMBERS.sub(lambda found: re.sub(r"\s+", " ", found[0]).replace("[ ", "[").replace(" ]", "]"), text)
