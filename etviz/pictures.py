@@ -61,7 +61,7 @@ def write_image(path: Path, image: Tensor, *, grey: bool = False, profile: bytes
     """(3, H, W) in [0, 1] to a file of the kind that its suffix names, atomically; only JPEG loses something.
 
     Args:
-        path: ends in one of `etviz.data.IMAGE_SUFFIXES`.
+        path: ends in one of `etviz.pictures.IMAGE_SUFFIXES`.
         image: of equal channels where ``grey``, which writes one.
         profile: the ICC profile of its numbers, kept where the kind of file has room for one.
     """

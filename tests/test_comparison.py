@@ -11,7 +11,7 @@ from scipy.stats import sem, ttest_rel
 import etviz
 from etviz import UsageError, compare
 from etviz.checkpoints import save_checkpoint
-from etviz.evaluation import comparison
+from etviz.evaluation import comparison, inputs
 from etviz.evaluation.comparison import Entry, difference, make_split, measure_floor, measure_model
 from etviz.metrics import evaluate_model, evaluation_masks, masked_mse, summarize
 from etviz.reports import comparison as comparison_page
@@ -219,8 +219,8 @@ def test_a_mixture_decides_its_own_share_and_a_recipe_that_of_others(model, tmp_
     mixing = etviz.create_model("mixedae", **sizes, group=2)
     for name, made in (("mixing", mixing), ("plain", model)):
         save_checkpoint(made, tmp_path / name, {"seconds": 3.0}, {"train": {"ratio": 0.6}})
-    assert compare.trained(str(tmp_path / "mixing"), mixing) == {"seconds": 3.0, "ratio": 0.5}
-    assert compare.trained(str(tmp_path / "plain"), model) == {"seconds": 3.0, "ratio": 0.6}
+    assert inputs.trained(str(tmp_path / "mixing"), mixing) == {"seconds": 3.0, "ratio": 0.5}
+    assert inputs.trained(str(tmp_path / "plain"), model) == {"seconds": 3.0, "ratio": 0.6}
     owner = mixing.draw_owners(9, "cpu")
     assert (owner != 1).float().mean() == mixing.own_ratio
 
@@ -320,7 +320,7 @@ def test_a_shipped_tokenizer_is_passed_over(model, tmp_path, monkeypatch):
     monkeypatch.setenv("ETVIZ_CHECKPOINTS", str(tmp_path))
     save_checkpoint(model, tmp_path / "one", {"dataset": "cifar10"})
     save_checkpoint(etviz.create_model("tokenizer", width=16, depth=1), tmp_path / "codes", {"dataset": "cifar10"})
-    assert compare.chosen(None, "cifar10") == ["one"]
+    assert inputs.chosen(None, "cifar10") == ["one"]
 
 
 def test_nothing_to_compare_is_one_sentence(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from etviz import UsageError, data
+from etviz import UsageError, data, pictures
 from etviz.ui.uploads import read_upload
 
 
@@ -124,11 +124,11 @@ def test_grayscale_alpha_and_rotation_are_handled(tmp_path):
     wide = Image.new("RGB", (64, 32))
     wide.paste((255, 255, 255), (0, 0, 32, 32))  # white on the left, so on top when turned
     wide.save(tmp_path / "turned.jpg", exif=exif)
-    turned = data.read_picture(tmp_path / "turned.jpg", 32)
+    turned = pictures.read_picture(tmp_path / "turned.jpg", 32)
     assert turned[:, :10].float().mean() > 240
     assert turned[:, -10:].float().mean() < 15
     Image.new("LA", (9, 9), (100, 50)).save(tmp_path / "grey.png")
-    assert data.read_picture(tmp_path / "grey.png", 8).shape == (3, 8, 8)
+    assert pictures.read_picture(tmp_path / "grey.png", 8).shape == (3, 8, 8)
 
 
 def test_deep_greys_and_transparency_are_read_as_an_upload_is(tmp_path):
@@ -138,7 +138,7 @@ def test_deep_greys_and_transparency_are_read_as_an_upload_is(tmp_path):
     clear = Image.new("RGBA", (32, 32), (200, 100, 0, 0))
     clear.paste((200, 100, 0, 128), (0, 0, 32, 16))
     clear.save(tmp_path / "clear.png")
-    deep, laid = (data.read_picture(tmp_path / name, 32) for name in ("deep.png", "clear.png"))
+    deep, laid = (pictures.read_picture(tmp_path / name, 32) for name in ("deep.png", "clear.png"))
     assert (deep.float() - torch.from_numpy(ramp / 257.0)).abs().max() <= 1.01
     assert (laid[:, 16:] == 255).all()
     for channel, value in enumerate((200, 100, 0)):

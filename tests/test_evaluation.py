@@ -12,7 +12,6 @@ import torch
 import etviz
 from etviz import metrics
 from etviz.data import CIFAR100_CLASSES, CIFAR100_SUPERCLASSES, Dataset
-from etviz.evaluation import scores as evaluation
 from etviz.evaluation.paired import holm, paired_difference
 from etviz.evaluation.scores import (
     class_table,
@@ -228,4 +227,4 @@ def test_json_has_null_where_a_number_is_not_finite_and_lists_on_one_line():
 
 def test_a_text_with_brackets_survives_the_writing_of_json():
     data = {"checkpoint": "runs [ 1,\t2 ]/[]", "values": [1, 2]}
-    assert json.loads(evaluation.dump(data)) == data
+    assert json.loads(dump(data)) == data
