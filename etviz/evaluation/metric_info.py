@@ -1,6 +1,6 @@
 """What each metric is: its range, direction, unit and use, said once for tables, reports and the app.
 
-`python -m etviz.metric_info` writes etviz/ui/page/lib/metrics.js anew, from which the app takes its labels and explanations.
+`python -m etviz.metric_info` writes etviz/ui/page/lib/metrics.js from it, where the page finds labels and explanations.
 """
 
 import json
