@@ -23,13 +23,13 @@
 import { createAddress } from "./lib/address.js";
 import { createAsker, patiently } from "./lib/asker.js";
 import { countHidden, isMaskHex, isSeed, maskFromHex, maskToHex, resizedMask } from "./lib/masks.js";
+import { blanked, draw, patchTable, rgb } from "./lib/pixels.js";
+import { bytes, clamp, format, h } from "./lib/tools.js";
 import { createPainter } from "./parts/painter.js";
 import { createModelMenu, createPicker } from "./parts/picker.js";
-import { blanked, draw, patchTable, rgb } from "./lib/pixels.js";
 import { createSettingsChip } from "./parts/settings.js";
 import { createShare } from "./parts/share.js";
 import { createTabs } from "./parts/tabs.js";
-import { bytes, clamp, format, h } from "./lib/tools.js";
 import { createToolbar } from "./parts/toolbar.js";
 import { createTransport } from "./parts/transport.js";
 import { createUploads } from "./parts/uploads.js";
@@ -127,12 +127,20 @@ export function createExplorer(root, host) {
     onRedo: redo,
     onProblem: say,
   });
-  const transport = createTransport({ onStep: showStep, onSteps: goOn, most: start.most_steps ?? start.answer.energy.length - 1 });
-  const uploads = start.uploads ? createUploads({ limit: start.uploads, readFile, onPicture: pick, onBusy: tellBusy, onProblem: say }) : null;
+  const transport = createTransport({
+    onStep: showStep,
+    onSteps: goOn,
+    most: start.most_steps ?? start.answer.energy.length - 1,
+  });
+  const uploads = start.uploads
+    ? createUploads({ limit: start.uploads, readFile, onPicture: pick, onBusy: tellBusy, onProblem: say })
+    : null;
   const picker = createPicker(start, { onPicture: pick, onProblem: say, ask: host.ask, extra: uploads?.controls });
   const models = createModelMenu(start, (model) => change({ model, snapshot: null, settings: OWN }));
   const chip = createSettingsChip({ onReset: () => change({ settings: OWN }) });
-  const views = (live ? VIEWS : REPLAYED).map((create) => create(app)).filter(({ name }) => host.views?.includes(name) ?? true);
+  const views = (live ? VIEWS : REPLAYED)
+    .map((create) => create(app))
+    .filter(({ name }) => host.views?.includes(name) ?? true);
   const tabs = createTabs(views, openTab);
   const address = createAddress(host.address ?? null, travelTo);
   const share = live ? createShare(app, host.address ? () => host.address.location.href : null) : null;
@@ -180,14 +188,7 @@ export function createExplorer(root, host) {
         "div",
         { class: "etviz-main" },
         left,
-        h(
-          "div",
-          { class: "etviz-right" },
-          views.length > 1 ? tabs.list : null,
-          back,
-          ...tabs.panels,
-          transport.node,
-        ),
+        h("div", { class: "etviz-right" }, views.length > 1 ? tabs.list : null, back, ...tabs.panels, transport.node),
       ),
       spoken,
     );
@@ -273,7 +274,11 @@ export function createExplorer(root, host) {
 
   function say(sentence) {
     ui.notice.hidden = !sentence;
-    const close = h("button", { type: "button", class: "etviz-icon", "aria-label": "Dismiss", click: () => say("") }, "×");
+    const close = h(
+      "button",
+      { type: "button", class: "etviz-icon", "aria-label": "Dismiss", click: () => say("") },
+      "×",
+    );
     ui.notice.replaceChildren(...(sentence ? [sentence, close] : []));
   }
 
@@ -339,7 +344,8 @@ export function createExplorer(root, host) {
 
   /** A model that was not in the menu at the start, such as a run in training. */
   function offer({ name, patches }) {
-    if (start.models && !start.models.some((entry) => entry.name === name)) start.models.push({ name, patches, facts: "" });
+    if (start.models && !start.models.some((entry) => entry.name === name))
+      start.models.push({ name, patches, facts: "" });
   }
 
   async function learn(name) {
@@ -432,7 +438,18 @@ export function createExplorer(root, host) {
     const { picture, model, snapshot, settings } = wanted;
     const { step, patch, answer } = app;
     const shown = { ...(answer?.settings ?? {}), ...settings };
-    return { picture, model, snapshot, mask: maskToHex(wanted.mask), settings: shown, seed: state.seed, step, tab: state.tab, patch, linked: state.linked };
+    return {
+      picture,
+      model,
+      snapshot,
+      mask: maskToHex(wanted.mask),
+      settings: shown,
+      seed: state.seed,
+      step,
+      tab: state.tab,
+      patch,
+      linked: state.linked,
+    };
   }
 
   /** Ask for the descent under the present mask with some of picture, model, snapshot and settings replaced. */
@@ -487,7 +504,10 @@ export function createExplorer(root, host) {
     if (state.veil) setVeil(null);
     painter.show(wanted.mask);
     showTab(tab ?? "explore");
-    await change({ picture: picture && !lost ? picture : start.answer.picture, model, snapshot, settings }, { remember: false });
+    await change(
+      { picture: picture && !lost ? picture : start.answer.picture, model, snapshot, settings },
+      { remember: false },
+    );
     if (lost) say(LOST);
     if (!readable) say(`The address holds no mask of ${patches} patches: this is another one.`);
     if (Number.isInteger(step)) showStep(step);

@@ -10,7 +10,8 @@ export function niceTicks(values, count) {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 2.5, 5, 10].find((factor) => factor * power >= rough) * power;
   const ticks = [];
-  for (let i = Math.floor(low / step); i <= Math.max(Math.ceil(high / step), Math.floor(low / step) + 1); i++) ticks.push(i * step);
+  for (let i = Math.floor(low / step); i <= Math.max(Math.ceil(high / step), Math.floor(low / step) + 1); i++)
+    ticks.push(i * step);
   return ticks;
 }
 

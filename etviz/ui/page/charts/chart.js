@@ -1,7 +1,7 @@
 /** The energy over the steps of a descent, as inline SVG. */
 
-import { bandPath, chartText, linePath, linearScale, niceTicks, tickLabel } from "./axes.js";
 import { clamp, decimalsFor, fixed, format, h, svg } from "../lib/tools.js";
+import { bandPath, chartText, linearScale, linePath, niceTicks, tickLabel } from "./axes.js";
 
 export const LINES = [
   { key: "energy", name: "Total", mark: "total" },
@@ -53,7 +53,8 @@ export function createChart({ onStep }) {
   }
 
   const values = (line) => shifted(line, shown.answer[line.key]);
-  const quantiles = (line) => (kind() === "change" ? bandOf(line) : bandOf(line).map((numbers) => shifted(line, numbers)));
+  const quantiles = (line) =>
+    kind() === "change" ? bandOf(line) : bandOf(line).map((numbers) => shifted(line, numbers));
 
   function drawAll() {
     const [width, height] = [node.clientWidth, node.clientHeight];
@@ -61,7 +62,10 @@ export function createChart({ onStep }) {
     const { top, right } = shown.second ? SECOND : MARGIN;
     const last = shown.answer.energy.length - 1;
     const count = height < 200 ? 3 : 5;
-    const ticks = niceTicks(LINES.flatMap((line) => [...values(line), ...quantiles(line).flat()]), count);
+    const ticks = niceTicks(
+      LINES.flatMap((line) => [...values(line), ...quantiles(line).flat()]),
+      count,
+    );
     const secondTicks = shown.second ? niceTicks(shown.second.values, count) : [];
     area = { last, left: MARGIN.left, right: width - right, top, bottom: height - MARGIN.bottom };
     area.x = linearScale([0, last], area.left, area.right);
@@ -88,21 +92,38 @@ export function createChart({ onStep }) {
 
   function drawTick(tick, ticks) {
     const y = area.y(tick);
-    return [across(tick === 0 ? "etviz-zero" : "etviz-rule", y), chartText("etviz-tick", area.left - 10, y + 4, tickLabel(tick, ticks))];
+    return [
+      across(tick === 0 ? "etviz-zero" : "etviz-rule", y),
+      chartText("etviz-tick", area.left - 10, y + 4, tickLabel(tick, ticks)),
+    ];
   }
 
   function drawSecondAxis(ticks, width) {
     if (!shown.second) return [];
-    const marks = ticks.map((tick) => chartText("etviz-tick is-second", area.right + 10, area.y2(tick) + 4, tickLabel(tick, ticks), "start"));
-    return [...marks, chartText("etviz-tick is-second", width - 2, 10, shown.second.name), chartText("etviz-tick", 0, 10, "Energy", "start")];
+    const marks = ticks.map((tick) =>
+      chartText("etviz-tick is-second", area.right + 10, area.y2(tick) + 4, tickLabel(tick, ticks), "start"),
+    );
+    return [
+      ...marks,
+      chartText("etviz-tick is-second", width - 2, 10, shown.second.name),
+      chartText("etviz-tick", 0, 10, "Energy", "start"),
+    ];
   }
 
   function drawBand(line) {
     if (!shown.band) return [];
     const [low, median, high] = quantiles(line);
     return [
-      svg("path", { class: `etviz-median is-${line.mark}`, d: linePath(median, area.x, area.y), "data-median": line.mark }),
-      svg("path", { class: `etviz-band is-${line.mark}`, d: bandPath(low, high, area.x, area.y), "data-band": line.mark }),
+      svg("path", {
+        class: `etviz-median is-${line.mark}`,
+        d: linePath(median, area.x, area.y),
+        "data-median": line.mark,
+      }),
+      svg("path", {
+        class: `etviz-band is-${line.mark}`,
+        d: bandPath(low, high, area.x, area.y),
+        "data-band": line.mark,
+      }),
     ];
   }
 
@@ -111,7 +132,10 @@ export function createChart({ onStep }) {
     const { steps, own } = shown.answer.settings;
     if (area.last <= own.steps || (area.last > steps && !shown.answer.settings.settle)) return []; // several energies one after another
     const x = area.x(own.steps);
-    return [upright("etviz-own", x), chartText("etviz-tick etviz-note", x + 5, area.top + 14, `in training: ${own.steps} steps`, "start")];
+    return [
+      upright("etviz-own", x),
+      chartText("etviz-tick etviz-note", x + 5, area.top + 14, `in training: ${own.steps} steps`, "start"),
+    ];
   }
 
   function drawSettled() {
@@ -164,11 +188,25 @@ export function createChart({ onStep }) {
     const { second, band } = shown;
     const median = (line) => (band ? h("i", {}, line.tell(bandOf(line)[1][hover])) : null);
     return [
-      h("b", {}, `Step ${hover}`, h("em", {}, `value, change since step 0${band ? `, median ${kind() === "change" ? "change" : "value"}` : ""}`)),
-      ...energies(shown.answer, hover).map((line) =>
-        h("span", { class: `is-${line.mark}` }, line.name, h("i", {}, line.value), h("i", {}, line.change), median(line)),
+      h(
+        "b",
+        {},
+        `Step ${hover}`,
+        h("em", {}, `value, change since step 0${band ? `, median ${kind() === "change" ? "change" : "value"}` : ""}`),
       ),
-      ...(second ? [h("span", { class: "is-second" }, second.name, h("i", {}, second.tell(second.values[hover])))] : []),
+      ...energies(shown.answer, hover).map((line) =>
+        h(
+          "span",
+          { class: `is-${line.mark}` },
+          line.name,
+          h("i", {}, line.value),
+          h("i", {}, line.change),
+          median(line),
+        ),
+      ),
+      ...(second
+        ? [h("span", { class: "is-second" }, second.name, h("i", {}, second.tell(second.values[hover])))]
+        : []),
     ];
   }
 

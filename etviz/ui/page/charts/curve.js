@@ -21,7 +21,13 @@ export function cumulated(values) {
  */
 export function createCurve({ label, onNumber }) {
   const picture = svg("svg", { class: "etviz-plot", "aria-hidden": "true" });
-  const slider = h("input", { type: "range", min: 1, step: 1, "aria-label": label, input: () => onNumber(Number(slider.value)) });
+  const slider = h("input", {
+    type: "range",
+    min: 1,
+    step: 1,
+    "aria-label": label,
+    input: () => onNumber(Number(slider.value)),
+  });
   const plot = h("div", { class: "etviz-curve-plot" }, picture);
   const node = h("div", { class: "etviz-curve" }, plot, slider);
   let curves = [];
@@ -40,19 +46,32 @@ export function createCurve({ label, onNumber }) {
         svg("text", { class: "etviz-tick", x: x(0) - 8, y: y(share) + 4, "text-anchor": "end" }, `${100 * share} %`),
       ]),
       ...[0, 0.25, 0.5, 0.75, 1].map((part) =>
-        svg("text", { class: "etviz-tick", x: x(part * all), y: height - 4, "text-anchor": "middle" }, String(Math.round(part * all))),
+        svg(
+          "text",
+          { class: "etviz-tick", x: x(part * all), y: height - 4, "text-anchor": "middle" },
+          String(Math.round(part * all)),
+        ),
       ),
       svg("line", { class: "etviz-ghost", x1: x(0), x2: x(all), y1: y(0), y2: y(1) }), // all alike
-      svg("line", { class: "etviz-now", x1: x(number), x2: x(number), y1: CURVE_MARGIN.top, y2: height - CURVE_MARGIN.bottom }),
+      svg("line", {
+        class: "etviz-now",
+        x1: x(number),
+        x2: x(number),
+        y1: CURVE_MARGIN.top,
+        y2: height - CURVE_MARGIN.bottom,
+      }),
       ...curves.map(({ mark, shares }) => drawCurve(mark, shares, x, y)),
-      ...curves.map(({ mark, shares }) => svg("circle", { class: `etviz-dot is-${mark}`, cx: x(number), cy: y(shares[number]) || 0, r: 4 })),
+      ...curves.map(({ mark, shares }) =>
+        svg("circle", { class: `etviz-dot is-${mark}`, cx: x(number), cy: y(shares[number]) || 0, r: 4 }),
+      ),
     );
   }
 
   function drawCurve(mark, shares, x, y) {
     const every = Math.ceil(shares.length / MOST_POINTS);
     const points = [];
-    for (let n = 0; n < shares.length - 1; n += every) points.push(`${x(n).toFixed(1)} ${(y(shares[n]) || 0).toFixed(1)}`);
+    for (let n = 0; n < shares.length - 1; n += every)
+      points.push(`${x(n).toFixed(1)} ${(y(shares[n]) || 0).toFixed(1)}`);
     points.push(`${x(shares.length - 1)} ${y(shares[shares.length - 1]) || 0}`);
     return svg("path", { class: `etviz-line is-${mark}`, d: `M${points.join("L")}`, "data-line": mark });
   }

@@ -1,7 +1,7 @@
 /** The energy along minus the gradient from one state, as inline SVG. */
 
-import { niceTicks } from "./axes.js";
 import { clamp, fixed, format, h, svg } from "../lib/tools.js";
+import { niceTicks } from "./axes.js";
 
 const ROOM = { top: 12, right: 14, bottom: 40, left: 78 };
 
@@ -9,7 +9,8 @@ const finitePoints = ({ sizes, energy, step_size }) =>
   sizes.map((size, i) => [size / step_size, energy[i]]).filter(([, value]) => value !== null);
 
 /** A tick's number with as many decimals as tell it from its neighbours. */
-const tickText = (tick, ticks) => fixed(tick, clamp(Math.ceil(-Math.log10(Math.abs(ticks[1] - ticks[0])) + 0.001), 0, 6));
+const tickText = (tick, ticks) =>
+  fixed(tick, clamp(Math.ceil(-Math.log10(Math.abs(ticks[1] - ticks[0])) + 0.001), 0, 6));
 
 /**
  *   show(reading)   see read_gradient_lines in etviz/ui/readings
@@ -43,13 +44,28 @@ export function createGradientChart() {
     picture.replaceChildren(
       ...ticks.flatMap((tick) => [
         svg("line", { class: "etviz-rule", x1: x(first), x2: x(last), y1: y(tick), y2: y(tick) }),
-        svg("text", { class: "etviz-tick", x: x(first) - 8, y: y(tick) + 4, "text-anchor": "end" }, tickText(tick, ticks)),
+        svg(
+          "text",
+          { class: "etviz-tick", x: x(first) - 8, y: y(tick) + 4, "text-anchor": "end" },
+          tickText(tick, ticks),
+        ),
       ]),
       ...wholeNumbers(first, last).map((size) =>
-        svg("text", { class: "etviz-tick", x: x(size), y: height - ROOM.bottom + 17, "text-anchor": "middle" }, format(size, 1)),
+        svg(
+          "text",
+          { class: "etviz-tick", x: x(size), y: height - ROOM.bottom + 17, "text-anchor": "middle" },
+          format(size, 1),
+        ),
       ),
-      svg("text", { class: "etviz-tick", x: (x(first) + x(last)) / 2, y: height - 4, "text-anchor": "middle" }, "step sizes along −∂E/∂g"),
-      svg("path", { class: "etviz-line is-total", d: points.map(([a, value], i) => `${i ? "L" : "M"}${x(a)} ${y(value)}`).join("") }),
+      svg(
+        "text",
+        { class: "etviz-tick", x: (x(first) + x(last)) / 2, y: height - 4, "text-anchor": "middle" },
+        "step sizes along −∂E/∂g",
+      ),
+      svg("path", {
+        class: "etviz-line is-total",
+        d: points.map(([a, value], i) => `${i ? "L" : "M"}${x(a)} ${y(value)}`).join(""),
+      }),
       ...marks(height),
     );
   }
@@ -62,7 +78,8 @@ export function createGradientChart() {
   /** Where the state is, where its step led, and what the pointer is on. */
   function marks(height) {
     const { energy_here: here, energy_next: next, moved } = line();
-    const upright = (size, name) => svg("line", { class: name, x1: x(size), x2: x(size), y1: ROOM.top, y2: height - ROOM.bottom });
+    const upright = (size, name) =>
+      svg("line", { class: name, x1: x(size), x2: x(size), y1: ROOM.top, y2: height - ROOM.bottom });
     const pointed = hover === null ? null : finitePoints(line())[hover];
     return [
       upright(0, "etviz-now"),
@@ -76,8 +93,13 @@ export function createGradientChart() {
     const { step: from, step_size: size, energy_here: here, energy_next: next, moved } = line();
     const start = `● State ${from}: energy ${format(here, 6)}. `;
     const lowest = finitePoints(line()).reduce((best, point) => (point[1] < best[1] ? point : best), [0, Infinity]);
-    const least = lowest[0] >= 4 - 1e-6 ? "The energy still falls at the end of this line." : `Lowest here: ${format(lowest[0], 3)} step sizes on.`;
-    const taken = moved ? `○ Its step of ${format(size, 3)} led to ${format(next, 6)}. ` : "No step was taken from here. ";
+    const least =
+      lowest[0] >= 4 - 1e-6
+        ? "The energy still falls at the end of this line."
+        : `Lowest here: ${format(lowest[0], 3)} step sizes on.`;
+    const taken = moved
+      ? `○ Its step of ${format(size, 3)} led to ${format(next, 6)}. `
+      : "No step was taken from here. ";
     return Number.isFinite(lowest[1]) ? start + taken + least : "The energy is no finite number here.";
   }
 

@@ -1,7 +1,7 @@
 /** Curves over one axis as inline SVG, read by hovering over them or with the arrow keys. */
 
-import { niceTicks } from "./axes.js";
 import { clamp, decimalsFor, fixed, h, svg } from "../lib/tools.js";
+import { niceTicks } from "./axes.js";
 
 const EDGE = { top: 8, right: 12, bottom: 22, left: 52 };
 const NUMBER_GAP = 28; // pixels between two numbers under the axis, at least
@@ -25,7 +25,17 @@ function tickTexts(ticks) {
 export function createLines({ label, axis, tell, onPick = null }) {
   const picture = svg("svg", { role: "img", class: "etviz-plot", "aria-label": label });
   const tip = h("div", { class: "etviz-tip", hidden: true });
-  const node = h("div", { class: `etviz-lines ${onPick ? "is-choosing" : ""}`, tabindex: 0, role: "group", "aria-label": `${label}: arrow keys read its values` }, picture, tip);
+  const node = h(
+    "div",
+    {
+      class: `etviz-lines ${onPick ? "is-choosing" : ""}`,
+      tabindex: 0,
+      role: "group",
+      "aria-label": `${label}: arrow keys read its values`,
+    },
+    picture,
+    tip,
+  );
   let series = [];
   let places = []; // every x that has a value, in order
   let now = null;
@@ -44,7 +54,8 @@ export function createLines({ label, axis, tell, onPick = null }) {
     x = (value) => EDGE.left + ((value - first) / (last - first || 1)) * (width - EDGE.left - EDGE.right);
     const y = (value) => EDGE.top + ((high - value) / (high - low || 1)) * (height - EDGE.top - EDGE.bottom);
     const across = { x1: EDGE.left, x2: width - EDGE.right };
-    const upright = (at, name) => svg("line", { class: name, x1: x(at), x2: x(at), y1: EDGE.top, y2: height - EDGE.bottom });
+    const upright = (at, name) =>
+      svg("line", { class: name, x1: x(at), x2: x(at), y1: EDGE.top, y2: height - EDGE.bottom });
     const texts = tickTexts(ticks);
     picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
     picture.replaceChildren(
@@ -63,7 +74,9 @@ export function createLines({ label, axis, tell, onPick = null }) {
     const room = Math.max(2, Math.floor((width - EDGE.left - EDGE.right) / NUMBER_GAP));
     const inside = niceTicks([first, last], Math.min(room, 8)).filter((tick) => tick >= first && tick <= last);
     const texts = tickTexts(inside);
-    return inside.map((tick, i) => svg("text", { class: "etviz-tick", x: x(tick), y: height - 5, "text-anchor": "middle" }, texts[i]));
+    return inside.map((tick, i) =>
+      svg("text", { class: "etviz-tick", x: x(tick), y: height - 5, "text-anchor": "middle" }, texts[i]),
+    );
   }
 
   /** One path, broken where there is no value, and a dot for each value. */
@@ -77,7 +90,9 @@ export function createLines({ label, axis, tell, onPick = null }) {
     const dots = points.filter(([, value]) => value !== null);
     return [
       svg("path", { class: `etviz-line is-${mark}`, d: path.join(""), "data-curve": mark }),
-      ...dots.map(([at, value]) => svg("circle", { class: `etviz-dot is-${mark}`, cx: x(at), cy: y(value), r: at === now ? 4.5 : 2 })),
+      ...dots.map(([at, value]) =>
+        svg("circle", { class: `etviz-dot is-${mark}`, cx: x(at), cy: y(value), r: at === now ? 4.5 : 2 }),
+      ),
     ];
   }
 
@@ -88,7 +103,14 @@ export function createLines({ label, axis, tell, onPick = null }) {
     tip.hidden = false;
     tip.replaceChildren(
       h("b", {}, `${axis} ${fixed(at, Math.min(decimalsFor(at, 3), Number.isInteger(at) ? 0 : 2))}`),
-      ...series.map((line) => h("span", { class: `is-${line.mark}` }, line.name, h("i", {}, valueAt(line) === null ? "–" : tell(valueAt(line))))),
+      ...series.map((line) =>
+        h(
+          "span",
+          { class: `is-${line.mark}` },
+          line.name,
+          h("i", {}, valueAt(line) === null ? "–" : tell(valueAt(line))),
+        ),
+      ),
     );
     const left = x(at) + 12;
     tip.style.left = `${left + tip.offsetWidth > node.clientWidth ? Math.max(0, x(at) - tip.offsetWidth - 12) : left}px`;

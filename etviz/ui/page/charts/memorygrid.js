@@ -13,7 +13,13 @@ const FAINT_ALPHA = 60; // opacity, of 255, of a memory that carries nothing
  *   select(memory)                  outline one
  */
 export function createMemoryGrid({ onPick, tell }) {
-  const canvas = h("canvas", { tabindex: 0, role: "slider", "aria-label": "Memories by use", "aria-orientation": "horizontal", "aria-valuemin": 1 });
+  const canvas = h("canvas", {
+    tabindex: 0,
+    role: "slider",
+    "aria-label": "Memories by use",
+    "aria-orientation": "horizontal",
+    "aria-valuemin": 1,
+  });
   const outline = h("div", { class: "etviz-memory-outline", hidden: true });
   const tip = h("div", { class: "etviz-tip etviz-map-tip", hidden: true });
   const node = h("div", { class: "etviz-memory-grid" }, canvas, outline, tip);
@@ -42,7 +48,9 @@ export function createMemoryGrid({ onPick, tell }) {
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     const image = new ImageData(width, height);
     const data = new Uint32Array(image.data.buffer);
-    now.order.forEach((memory, rank) => drawOne(data, width, memory, Math.floor(rank / columns) * cell, (rank % columns) * cell));
+    now.order.forEach((memory, rank) =>
+      drawOne(data, width, memory, Math.floor(rank / columns) * cell, (rank % columns) * cell),
+    );
     canvas.getContext("2d").putImageData(image, 0, 0);
     mark();
   }
@@ -67,7 +75,10 @@ export function createMemoryGrid({ onPick, tell }) {
     if (hovered !== null) say();
     if (rank < 0) return;
     const { columns, cell } = layout;
-    Object.assign(outline.style, { left: `${(rank % columns) * cell}px`, top: `${Math.floor(rank / columns) * cell}px` });
+    Object.assign(outline.style, {
+      left: `${(rank % columns) * cell}px`,
+      top: `${Math.floor(rank / columns) * cell}px`,
+    });
     outline.style.width = outline.style.height = `${cell - PICTURE_GAP}px`;
   }
 
@@ -104,7 +115,14 @@ export function createMemoryGrid({ onPick, tell }) {
     const rank = now.order.indexOf(chosen);
     const last = now.order.length - 1;
     const { columns } = layout;
-    const moves = { ArrowLeft: rank - 1, ArrowRight: rank + 1, ArrowUp: rank - columns, ArrowDown: rank + columns, Home: 0, End: last };
+    const moves = {
+      ArrowLeft: rank - 1,
+      ArrowRight: rank + 1,
+      ArrowUp: rank - columns,
+      ArrowDown: rank + columns,
+      Home: 0,
+      End: last,
+    };
     if (!(event.key in moves)) return;
     event.preventDefault();
     onPick(now.order[clamp(moves[event.key], 0, last)]);

@@ -17,7 +17,11 @@ export const patchName = (i, side) => `row ${Math.floor(i / side) + 1}, column $
  */
 export function createPatchMap({ label, onPick = null, tell = String }) {
   const canvas = h("canvas", { role: onPick ? null : "img", "aria-label": onPick ? null : label });
-  const grid = h("div", { class: "etviz-map-grid", role: onPick ? "listbox" : null, "aria-label": onPick ? label : null });
+  const grid = h("div", {
+    class: "etviz-map-grid",
+    role: onPick ? "listbox" : null,
+    "aria-label": onPick ? label : null,
+  });
   const tip = h("div", { class: "etviz-tip etviz-map-tip", hidden: true });
   const node = h("div", { class: `etviz-canvas etviz-map ${onPick ? "is-choosing" : ""}` }, canvas, grid, tip);
   let side = 0;
@@ -28,7 +32,8 @@ export function createPatchMap({ label, onPick = null, tell = String }) {
 
   function build(count) {
     side = count;
-    const cell = (_, i) => h("div", { class: "etviz-map-cell", role: onPick ? "option" : null, tabindex: onPick ? -1 : null });
+    const cell = (_, i) =>
+      h("div", { class: "etviz-map-cell", role: onPick ? "option" : null, tabindex: onPick ? -1 : null });
     cells = Array.from({ length: side * side }, cell);
     grid.replaceChildren(...cells);
     grid.style.setProperty("--side", side);
@@ -82,7 +87,14 @@ export function createPatchMap({ label, onPick = null, tell = String }) {
     grid.addEventListener("click", (event) => cells.includes(event.target) && onPick(cells.indexOf(event.target)));
     grid.addEventListener("keydown", (event) => {
       const now = cells.indexOf(event.target);
-      const moves = { ArrowUp: now - side, ArrowDown: now + side, ArrowLeft: now - 1, ArrowRight: now + 1, " ": now, Enter: now };
+      const moves = {
+        ArrowUp: now - side,
+        ArrowDown: now + side,
+        ArrowLeft: now - 1,
+        ArrowRight: now + 1,
+        " ": now,
+        Enter: now,
+      };
       if (now < 0 || !(event.key in moves)) return;
       event.preventDefault();
       const next = clamp(moves[event.key], 0, cells.length - 1);

@@ -12,7 +12,8 @@ export function bilinear({ first, second, grid }, [a, b]) {
   const place = (value, axis) => ((value - axis[0]) / (axis[axis.length - 1] - axis[0])) * (axis.length - 1);
   const [column, row] = [place(a, first), place(b, second)];
   const slack = 1e-6;
-  if (column < -slack || row < -slack || column > first.length - 1 + slack || row > second.length - 1 + slack) return null;
+  if (column < -slack || row < -slack || column > first.length - 1 + slack || row > second.length - 1 + slack)
+    return null;
   const [c, r] = [clamp(Math.floor(column), 0, first.length - 2), clamp(Math.floor(row), 0, second.length - 2)];
   const at = (down, across) => grid[(r + down) * first.length + c + across];
   const [u, v] = [column - c, row - r];
@@ -34,7 +35,12 @@ export function contour({ first, second, grid }, level) {
   };
   for (let row = 0; row + 1 < second.length; row++) {
     for (let column = 0; column + 1 < first.length; column++) {
-      const [a, b, c, d] = [point(row, column), point(row, column + 1), point(row + 1, column), point(row + 1, column + 1)];
+      const [a, b, c, d] = [
+        point(row, column),
+        point(row, column + 1),
+        point(row + 1, column),
+        point(row + 1, column + 1),
+      ];
       triangle(a, b, c);
       triangle(b, d, c);
     }
@@ -105,11 +111,25 @@ export function createPlaneChart({ onStep }) {
     area[1][1] - down * (area[1][1] - area[1][0]),
   ];
 
-  const trail = (places) => places.map((place, i) => `${i ? "L" : "M"}${onPage(place).map((n) => n.toFixed(1)).join(" ")}`).join("");
+  const trail = (places) =>
+    places
+      .map(
+        (place, i) =>
+          `${i ? "L" : "M"}${onPage(place)
+            .map((n) => n.toFixed(1))
+            .join(" ")}`,
+      )
+      .join("");
 
   function contours() {
-    const levels = Array.from({ length: LEVELS - 1 }, (_, i) => plane.low + ((i + 1) / LEVELS) * (plane.high - plane.low));
-    return svg("path", { class: "etviz-contour", d: levels.flatMap((level) => contour(plane, level).map(trail)).join("") });
+    const levels = Array.from(
+      { length: LEVELS - 1 },
+      (_, i) => plane.low + ((i + 1) / LEVELS) * (plane.high - plane.low),
+    );
+    return svg("path", {
+      class: "etviz-contour",
+      d: levels.flatMap((level) => contour(plane, level).map(trail)).join(""),
+    });
   }
 
   function drawPaths() {
@@ -135,12 +155,27 @@ export function createPlaneChart({ onStep }) {
       svg("path", { class: "etviz-path", d: trail(plane.path) }),
       ...plane.path.map((place, i) => {
         const [cx, cy] = onPage(place);
-        return svg("circle", { class: i === now ? "etviz-path-now" : "etviz-path-dot", cx, cy, r: i === now ? 7 : 3, "data-step": plane.steps[i] });
+        return svg("circle", {
+          class: i === now ? "etviz-path-now" : "etviz-path-dot",
+          cx,
+          cy,
+          r: i === now ? 7 : 3,
+          "data-step": plane.steps[i],
+        });
       }),
       ...[0, plane.path.length - 1].map((i) => {
         const [cx, cy] = onPage(plane.path[i]);
         const left = cx > node.clientWidth / 2;
-        return svg("text", { class: "etviz-path-name", x: cx + (left ? -10 : 10), y: clamp(cy - 9, 14, node.clientHeight - 6), "text-anchor": left ? "end" : "start" }, `step ${plane.steps[i]}`);
+        return svg(
+          "text",
+          {
+            class: "etviz-path-name",
+            x: cx + (left ? -10 : 10),
+            y: clamp(cy - 9, 14, node.clientHeight - 6),
+            "text-anchor": left ? "end" : "start",
+          },
+          `step ${plane.steps[i]}`,
+        );
       }),
     ];
   }

@@ -1,11 +1,12 @@
 /** A picture with a number for every token: the patches laid over it, the CLS token beside its title. */
 
 import { maskFromHex, middlePatch } from "../lib/masks.js";
-import { createPatchMap } from "./patchmap.js";
-import { viridis, VIRIDIS } from "../lib/pixels.js";
+import { VIRIDIS, viridis } from "../lib/pixels.js";
 import { h } from "../lib/tools.js";
+import { createPatchMap } from "./patchmap.js";
 
-const CLS_TITLE = "The CLS token: it belongs to no patch, and descends with them. Its colour is that of the patches' scale";
+const CLS_TITLE =
+  "The CLS token: it belongs to no patch, and descends with them. Its colour is that of the patches' scale";
 
 /** The patch that the views look at: the chosen one, or a hidden one near the middle. */
 export function patchInView(app) {
@@ -25,7 +26,12 @@ export function createTokenMap({ title = null, label, onPick = null, tell, brief
   const node = h(
     "figure",
     { class: "etviz-tokens" },
-    h("figcaption", {}, title ? h("h2", {}, title) : null, h("span", { class: "etviz-cls", title: CLS_TITLE }, "CLS", swatch, number)),
+    h(
+      "figcaption",
+      {},
+      title ? h("h2", {}, title) : null,
+      h("span", { class: "etviz-cls", title: CLS_TITLE }, "CLS", swatch, number),
+    ),
     map.node,
   );
   return {
@@ -35,7 +41,9 @@ export function createTokenMap({ title = null, label, onPick = null, tell, brief
     values(tokens, scale) {
       const { low = 0, high = 1, colour = viridis } = scale;
       map.values(tokens.slice(1), scale);
-      swatch.style.background = `rgb(${colour((tokens[0] - low) / (high - low || 1)).map(Math.round).join(" ")})`;
+      swatch.style.background = `rgb(${colour((tokens[0] - low) / (high - low || 1))
+        .map(Math.round)
+        .join(" ")})`;
       number.textContent = brief(tokens[0]);
     },
   };

@@ -9,7 +9,9 @@ export function toQuery({ picture, model, snapshot, mask, settings, seed, step, 
   const { steps, step_size, beta, rule, settle } = settings;
   const rules = { rule: rule === "fixed" ? null : rule, settle: settle ? 1 : null };
   const all = { ...source, mask, model, snapshot, steps, step_size, beta, ...rules, seed, step, tab, patch, ...linked };
-  return new URLSearchParams(Object.entries(all).filter(([, value]) => value !== null && value !== undefined)).toString();
+  return new URLSearchParams(
+    Object.entries(all).filter(([, value]) => value !== null && value !== undefined),
+  ).toString();
 }
 
 /** The state in a query string, only what is there; `known` is the picture to take for "upload". */
@@ -45,7 +47,11 @@ export function createAddress(page, onTravel) {
     // An uploaded picture is too large for an address: it stays in this browser's history.
     const picture = "pixels" in state.picture ? state.picture : null;
     const theirs = [...new URLSearchParams(page.location.search)].filter(([name]) => name.startsWith("__")); // the host's own
-    page.history[method]({ picture }, "", `?${new URLSearchParams([...theirs, ...new URLSearchParams(toQuery(state))])}`);
+    page.history[method](
+      { picture },
+      "",
+      `?${new URLSearchParams([...theirs, ...new URLSearchParams(toQuery(state))])}`,
+    );
   };
   const read = () => fromQuery(page.location.search, page.history.state?.picture ?? null);
   page.addEventListener("popstate", () => {

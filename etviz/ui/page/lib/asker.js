@@ -6,7 +6,13 @@ const SILENCE = { error: "The app, or the notebook's kernel, does not answer: is
 /** The promise's answer, or one with an error where there is none in time. */
 export function patiently(promise, patience = PATIENCE_MS) {
   const tooLate = new Promise((resolve) => setTimeout(resolve, patience, SILENCE));
-  return Promise.race([promise.then((answer) => answer ?? SILENCE, () => SILENCE), tooLate]);
+  return Promise.race([
+    promise.then(
+      (answer) => answer ?? SILENCE,
+      () => SILENCE,
+    ),
+    tooLate,
+  ]);
 }
 
 /**

@@ -8,7 +8,14 @@ const FACTORS = [0.5, 1, 5, 20]; // of the model's own step size
 const FIELDS = ["model", "snapshot", "step_size", "beta", "rule"];
 
 /** A column; what is null is the model's own, the final weights, or the fixed rule. */
-export const column = (model, rest = {}) => ({ model, snapshot: null, step_size: null, beta: null, rule: null, ...rest });
+export const column = (model, rest = {}) => ({
+  model,
+  snapshot: null,
+  step_size: null,
+  beta: null,
+  rule: null,
+  ...rest,
+});
 
 export const columnsToText = (columns) =>
   columns.map((entry) => FIELDS.map((field) => encodeURIComponent(entry[field] ?? "")).join(",")).join(";");
@@ -36,13 +43,17 @@ function decode(text) {
 
 export const stepSizesOf = (run) => FACTORS.map((factor) => Number((factor * run.step_size).toPrecision(6)));
 
-export const byStepSize = (run, snapshot) => stepSizesOf(run).map((step_size) => column(run.name, { snapshot, step_size }));
+export const byStepSize = (run, snapshot) =>
+  stepSizesOf(run).map((step_size) => column(run.name, { snapshot, step_size }));
 
 /** Up to three snapshots, the first among them, spread over the training, and the final weights. */
 export function byEpoch(run) {
   const early = run.snapshots.slice(0, -1); // the last is close to the final weights
   const count = Math.min(3, early.length);
-  const chosen = Array.from({ length: count }, (_, i) => early[Math.round((i * (early.length - 1)) / Math.max(count - 1, 1))]);
+  const chosen = Array.from(
+    { length: count },
+    (_, i) => early[Math.round((i * (early.length - 1)) / Math.max(count - 1, 1))],
+  );
   return [...chosen.map(({ file }) => column(run.name, { snapshot: file })), column(run.name)];
 }
 
@@ -50,7 +61,10 @@ export function byEpoch(run) {
 export function byModel(runs, own) {
   const { dataset } = runs.find(({ name }) => name === own) ?? {};
   const rank = (run) => (run.name === own ? 0 : run.dataset === dataset ? 1 : 2);
-  return [...runs].sort((a, b) => rank(a) - rank(b)).slice(0, LETTERS.length).map((run) => column(run.name));
+  return [...runs]
+    .sort((a, b) => rank(a) - rank(b))
+    .slice(0, LETTERS.length)
+    .map((run) => column(run.name));
 }
 
 /** A column in words. */

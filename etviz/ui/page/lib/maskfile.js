@@ -17,7 +17,8 @@ export async function downloadMask(mask, patchSize) {
 
 /** The mask of `count` patches in a picture file, as {mask} or {error: a sentence}; `limit` is {bytes, side}. */
 export async function readMask(file, count, limit) {
-  if (file.size > limit.bytes) return { error: `${file.name} is larger than ${limit.bytes / 2 ** 20} MB: choose a smaller picture.` };
+  if (file.size > limit.bytes)
+    return { error: `${file.name} is larger than ${limit.bytes / 2 ** 20} MB: choose a smaller picture.` };
   const options = { colorSpaceConversion: "none", premultiplyAlpha: "none" }; // the numbers as the file has them
   const bitmap = await createImageBitmap(file, options).catch(() => null);
   if (!bitmap) return { error: UNREADABLE };

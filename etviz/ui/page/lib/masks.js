@@ -60,7 +60,10 @@ const uniform = (draw) => (draw() & 0xffffff) / 2 ** 24; // the 24 bits that tor
 
 export function randomMask(count, share, seed) {
   const draw = createTwister(seed);
-  return smallest(Array.from({ length: count }, () => uniform(draw)), share);
+  return smallest(
+    Array.from({ length: count }, () => uniform(draw)),
+    share,
+  );
 }
 
 /** A compact block: the patches nearest, in square rings, to a random one; the last ring drawn at random. */

@@ -12,7 +12,11 @@ const REFUSALS = {
 /** A button and the dialog that it opens, or null where the browser has no camera to offer. `onFile(file)` when taken. */
 export function createCamera({ onFile, onProblem }) {
   if (!navigator.mediaDevices?.getUserMedia) return null;
-  const video = h("video", { autoplay: true, playsinline: true, "aria-label": "What the camera sees: all of this square is used" });
+  const video = h("video", {
+    autoplay: true,
+    playsinline: true,
+    "aria-label": "What the camera sees: all of this square is used",
+  });
   const dialog = h(
     "dialog",
     { class: "etviz-camera", "aria-label": "Take a picture", close: stop },
@@ -24,7 +28,11 @@ export function createCamera({ onFile, onProblem }) {
       h("button", { type: "button", click: () => dialog.close() }, "Cancel"),
     ),
   );
-  const button = h("button", { type: "button", title: "Take a picture with this device's camera", click: open }, "Camera…");
+  const button = h(
+    "button",
+    { type: "button", title: "Take a picture with this device's camera", click: open },
+    "Camera…",
+  );
   video.muted = true;
 
   async function open() {

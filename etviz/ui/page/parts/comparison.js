@@ -1,8 +1,8 @@
 /** This image's metrics at one step beside those of two fills that have learned nothing. */
 
 import { METRIC_INFO } from "../lib/metrics.js";
-import { createTerm } from "./term.js";
 import { fixed, h } from "../lib/tools.js";
+import { createTerm } from "./term.js";
 
 const METRICS = [
   {
@@ -30,13 +30,18 @@ const METRICS = [
 const COLUMNS = {
   now: ["Step", "The reconstruction at the step on screen, its visible pixels as given."],
   mean_fill: ["Mean fill", "Every hidden pixel is the mean of the visible ones, in each channel: no learning at all."],
-  navier_stokes: ["Navier–Stokes", "Navier–Stokes inpainting (Bertalmio et al. 2001), as OpenCV has it: carries edges on into the gaps. No learning at all."],
+  navier_stokes: [
+    "Navier–Stokes",
+    "Navier–Stokes inpainting (Bertalmio et al. 2001), as OpenCV has it: carries edges on into the gaps. No learning at all.",
+  ],
 };
 
 /** A table whose best value in each row is marked. */
 export function createComparison() {
   const terms = Object.fromEntries(Object.entries(COLUMNS).map(([key, words]) => [key, createTerm(...words)]));
-  const cells = METRICS.map(() => Object.fromEntries(Object.keys(COLUMNS).map((key) => [key, h("td", { "data-column": key })])));
+  const cells = METRICS.map(() =>
+    Object.fromEntries(Object.keys(COLUMNS).map((key) => [key, h("td", { "data-column": key })])),
+  );
   const node = h(
     "table",
     { class: "etviz-comparison" },
@@ -53,7 +58,9 @@ export function createComparison() {
 
   function showRow({ key, decimals, better }, row, values) {
     const words = (value) => (Number.isFinite(value) ? fixed(value, decimals) : "–");
-    const known = Object.values(values).map((value) => value[key]).filter(Number.isFinite);
+    const known = Object.values(values)
+      .map((value) => value[key])
+      .filter(Number.isFinite);
     const best = known.length > 1 ? words(better(...known)) : null; // nothing is best alone
     for (const [column, cell] of Object.entries(row)) {
       const text = words(values[column][key]);

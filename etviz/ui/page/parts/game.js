@@ -40,7 +40,11 @@ export function createGame(app, onPlaying) {
     "article",
     { class: "etviz-lesson is-game" },
     h("h2", {}, "Predict, then reveal"),
-    h("p", {}, "For a class: say what a hidden picture shows, then reveal the descent step by step or at once, and at last the original. The page keeps the score."),
+    h(
+      "p",
+      {},
+      "For a class: say what a hidden picture shows, then reveal the descent step by step or at once, and at last the original. The page keeps the score.",
+    ),
     button("Start the game →", () => begin()),
   );
   const readChoices = createReader(app, "choices", showChoices);
@@ -55,7 +59,12 @@ export function createGame(app, onPlaying) {
   function createBoard(title) {
     const canvas = h("canvas", { role: "img", "aria-label": title });
     const value = h("span");
-    const figure = h("figure", { class: "etviz-tile is-holed" }, h("figcaption", {}, h("span", {}, title), value), h("div", { class: "etviz-canvas" }, canvas));
+    const figure = h(
+      "figure",
+      { class: "etviz-tile is-holed" },
+      h("figcaption", {}, h("span", {}, title), value),
+      h("div", { class: "etviz-canvas" }, canvas),
+    );
     return { node: figure, canvas, value };
   }
 
@@ -102,8 +111,12 @@ export function createGame(app, onPlaying) {
       [...choices.children].forEach((choice) => choice.setAttribute("aria-pressed", choice.textContent === name));
       lockChoices();
     };
-    const named = known.choices.map((name) => h("button", { type: "button", "aria-pressed": "false", click: choose(name) }, name));
-    choices.replaceChildren(...(named.length ? named : [h("p", { class: "etviz-hint" }, "Have a guess, and say it aloud.")]));
+    const named = known.choices.map((name) =>
+      h("button", { type: "button", "aria-pressed": "false", click: choose(name) }, name),
+    );
+    choices.replaceChildren(
+      ...(named.length ? named : [h("p", { class: "etviz-hint" }, "Have a guess, and say it aloud.")]),
+    );
   }
 
   function reveal(step) {

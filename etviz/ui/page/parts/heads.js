@@ -28,7 +28,12 @@ export function createHeads({ onHead }) {
     const bits = h("span");
     const spark = svg(
       "svg",
-      { class: "etviz-spark", viewBox: `0 0 ${SPARK.width} ${SPARK.height}`, preserveAspectRatio: "none", "aria-hidden": "true" },
+      {
+        class: "etviz-spark",
+        viewBox: `0 0 ${SPARK.width} ${SPARK.height}`,
+        preserveAspectRatio: "none",
+        "aria-hidden": "true",
+      },
       ...[0, SPARK.height].map((y) => svg("line", { class: "etviz-rule", x1: 0, x2: SPARK.width, y1: y, y2: y })),
       now,
       course,

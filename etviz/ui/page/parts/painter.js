@@ -9,7 +9,11 @@ import { clamp, h } from "../lib/tools.js";
  */
 export function createPainter({ onPaint, onStroke }) {
   const canvas = h("canvas", { "aria-hidden": "true" });
-  const grid = h("div", { class: "etviz-grid", role: "grid", "aria-label": "Patches: arrow keys move, space hides or shows" });
+  const grid = h("div", {
+    class: "etviz-grid",
+    role: "grid",
+    "aria-label": "Patches: arrow keys move, space hides or shows",
+  });
   const node = h("div", { class: "etviz-canvas etviz-paint" }, canvas, grid);
   let mask = new Uint8Array(0);
   let cells = [];

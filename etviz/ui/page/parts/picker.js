@@ -18,7 +18,11 @@ export function createPicker(start, { onPicture, onProblem, ask, extra = [] }) {
   let thumbs = [];
 
   const option = (value, text) => h("option", { value }, text);
-  const datasets = h("select", { "aria-label": "Dataset" }, ...(start.datasets ?? []).map(({ name, title }) => option(name, title)));
+  const datasets = h(
+    "select",
+    { "aria-label": "Dataset" },
+    ...(start.datasets ?? []).map(({ name, title }) => option(name, title)),
+  );
   datasets.addEventListener("change", async () => {
     const turned = await turn({ dataset: datasets.value, label: null, page: 0 });
     if (turned) pick(page.thumbs[0].index);
@@ -26,14 +30,28 @@ export function createPicker(start, { onPicture, onProblem, ask, extra = [] }) {
   const classes = h("select", { class: "etviz-classes", "aria-label": "Class" });
   classes.addEventListener("change", () => turn({ label: classes.value === ALL ? null : classes.value, page: 0 }));
   const arrow = (text, name, by) =>
-    h("button", { type: "button", class: "etviz-icon", title: name, "aria-label": name, click: () => turn({ page: clamp(asked.page + by, 0, page.pages - 1) }) }, text);
+    h(
+      "button",
+      {
+        type: "button",
+        class: "etviz-icon",
+        title: name,
+        "aria-label": name,
+        click: () => turn({ page: clamp(asked.page + by, 0, page.pages - 1) }),
+      },
+      text,
+    );
   const [back, on] = [arrow("‹", "Earlier pictures", -1), arrow("›", "More pictures", 1)];
   const strip = h("div", { class: "etviz-thumbs" });
   const number = h("input", { type: "number", min: 0, step: 1, "aria-label": "Picture number", inputmode: "numeric" });
   number.addEventListener("change", () => {
     if (number.value !== "") pick(clamp(Math.round(Number(number.value)), 0, page.total - 1));
   });
-  const random = h("button", { type: "button", "aria-label": "Random picture", title: "Any picture of the chosen class", click: pickAny }, "Random");
+  const random = h(
+    "button",
+    { type: "button", "aria-label": "Random picture", title: "Any picture of the chosen class", click: pickAny },
+    "Random",
+  );
   const node = h(
     "section",
     { class: "etviz-pick", "aria-label": "Choose a picture" },
@@ -68,7 +86,11 @@ export function createPicker(start, { onPicture, onProblem, ask, extra = [] }) {
       const canvas = h("canvas", { "aria-hidden": "true" });
       const pixels = bytes(image);
       draw(canvas, Math.sqrt(pixels.length / 3), rgb(pixels));
-      return h("button", { type: "button", class: "etviz-thumb", title: caption, "aria-label": caption, click: () => pick(index) }, canvas);
+      return h(
+        "button",
+        { type: "button", class: "etviz-thumb", title: caption, "aria-label": caption, click: () => pick(index) },
+        canvas,
+      );
     });
     strip.replaceChildren(...thumbs);
     classes.replaceChildren(option(ALL, "All classes"), ...page.classes.map((name) => option(name, name)));
@@ -105,7 +127,11 @@ export function createModelMenu(start, onModel) {
   const models = start.models ?? [];
   if (!models.length) return null;
   const facts = h("span", { class: "etviz-facts" });
-  const menu = h("select", { "aria-label": "Model" }, ...models.map((model) => h("option", { value: model.name }, model.name)));
+  const menu = h(
+    "select",
+    { "aria-label": "Model" },
+    ...models.map((model) => h("option", { value: model.name }, model.name)),
+  );
   menu.addEventListener("change", () => onModel(menu.value));
   const name = models.length > 1 ? menu : h("b", {}, models[0].name);
   return {

@@ -2,8 +2,8 @@
 
 import { energies, LINES } from "../charts/chart.js";
 import { METRIC_INFO } from "../lib/metrics.js";
-import { createTerm } from "./term.js";
 import { format, h, steps } from "../lib/tools.js";
+import { createTerm } from "./term.js";
 
 const EXPLAINED = {
   energy: "Energy of the whole state: attention and Hopfield together. Any sign, no unit. The descent lowers it.",
@@ -43,7 +43,12 @@ export const MEASURES = {
 export function createReadout(keys) {
   const cells = Object.fromEntries([...LINES.map((line) => line.key), ...keys].map((key) => [key, h("dd")]));
   const item = (name, cell, text, mark = "") =>
-    h("div", { class: mark && `is-${mark}` }, h("dt", {}, mark ? h("i", { class: "etviz-key" }) : null, createTerm(name, text)), cell);
+    h(
+      "div",
+      { class: mark && `is-${mark}` },
+      h("dt", {}, mark ? h("i", { class: "etviz-key" }) : null, createTerm(name, text)),
+      cell,
+    );
   const node = h(
     "dl",
     { class: "etviz-readout" },
@@ -67,7 +72,9 @@ export function createBadge() {
     show({ rises }) {
       const listed = rises.length > 6 ? [...rises.slice(0, 6), "…"] : rises;
       node.textContent = rises.length ? `${steps(listed)} went up` : "every step went down";
-      node.title = rises.length ? `${rises.length} of the steps raised the energy: ${rises.join(", ")}` : "No step raised the energy";
+      node.title = rises.length
+        ? `${rises.length} of the steps raised the energy: ${rises.join(", ")}`
+        : "No step raised the energy";
       node.classList.toggle("is-up", rises.length > 0);
     },
   };
@@ -85,7 +92,12 @@ export function createScaleSwitch(names, onScale) {
     onScale(names[chosen]);
     buttons.forEach((button, i) => button.setAttribute("aria-pressed", i === chosen));
   };
-  const button = ({ text, title, name }, i) => h("button", { type: "button", title, "aria-label": name ?? null, "aria-pressed": String(i === 0), click: choose(i) }, text);
+  const button = ({ text, title, name }, i) =>
+    h(
+      "button",
+      { type: "button", title, "aria-label": name ?? null, "aria-pressed": String(i === 0), click: choose(i) },
+      text,
+    );
   const buttons = names.map((name, i) => button(SCALES[name], i));
   return h("div", { class: "etviz-switch", role: "group", "aria-label": "Energy axis" }, ...buttons);
 }

@@ -3,7 +3,11 @@
 import { clamp, h } from "../lib/tools.js";
 
 const DECADES = 2; // of step size and beta that the sliders reach on both sides of the model's own
-const TOLD = { steps: (value) => `${value} steps`, step_size: (value) => `step size ${rounded(value)}`, beta: (value) => `β ${rounded(value)}` };
+const TOLD = {
+  steps: (value) => `${value} steps`,
+  step_size: (value) => `step size ${rounded(value)}`,
+  beta: (value) => `β ${rounded(value)}`,
+};
 
 const rounded = (value) => Number(value.toPrecision(3));
 const isOwn = (value, own) => Math.abs(value - own) <= 1e-6 * own;
@@ -19,8 +23,21 @@ export function differences(settings) {
 /** A note that the settings are not the model's own, with the way back; hidden where they are. */
 export function createSettingsChip({ onReset }) {
   const words = h("span");
-  const reset = h("button", { type: "button", "aria-label": "Reset to the model's own settings", click: onReset }, "Reset");
-  const node = h("div", { class: "etviz-chip", hidden: true, title: "The descent on screen does not use the settings the model was trained with" }, words, reset);
+  const reset = h(
+    "button",
+    { type: "button", "aria-label": "Reset to the model's own settings", click: onReset },
+    "Reset",
+  );
+  const node = h(
+    "div",
+    {
+      class: "etviz-chip",
+      hidden: true,
+      title: "The descent on screen does not use the settings the model was trained with",
+    },
+    words,
+    reset,
+  );
   return {
     node,
     show(settings) {
@@ -82,8 +99,16 @@ export function createSettings(app) {
       onChange: (value, passing) => apply({ [key]: value }, passing),
     });
   const numbers = {
-    step_size: logarithmic("step_size", "Step size α", "How far each step goes along minus the gradient: x ← x − α ∂E/∂g"),
-    beta: logarithmic("beta", "Beta β", "Inverse temperature of the attention, how sharp it is: changing it changes the energy itself"),
+    step_size: logarithmic(
+      "step_size",
+      "Step size α",
+      "How far each step goes along minus the gradient: x ← x − α ∂E/∂g",
+    ),
+    beta: logarithmic(
+      "beta",
+      "Beta β",
+      "Inverse temperature of the attention, how sharp it is: changing it changes the energy itself",
+    ),
     steps: createNumberSetting({
       name: "Steps",
       title: "Number of descent steps",
@@ -98,7 +123,11 @@ export function createSettings(app) {
   const backtracking = toggle(() => apply({ rule: backtracking.checked ? "backtracking" : "fixed" }));
   const settle = toggle(() => apply({ settle: settle.checked }));
   const check = (input, text, title) => h("label", { class: "etviz-check", title }, input, text);
-  const reset = h("button", { type: "button", click: () => ask({}, { ...now, ...now.own, rule: "fixed", settle: false }) }, "Model’s own");
+  const reset = h(
+    "button",
+    { type: "button", click: () => ask({}, { ...now, ...now.own, rule: "fixed", settle: false }) },
+    "Model’s own",
+  );
   const node = h(
     "section",
     { class: "etviz-settings", "aria-label": "Settings of the descent" },
@@ -110,7 +139,11 @@ export function createSettings(app) {
       check(backtracking, "Backtracking", "Halve a step until the energy does not rise"),
       check(settle, "Run until it settles", "Until a step changes the energy by less than 0.01%, at most 200 steps"),
     ),
-    h("p", { class: "etviz-hint" }, "Another β is another energy: its curves do not compare with those of the model’s own."),
+    h(
+      "p",
+      { class: "etviz-hint" },
+      "Another β is another energy: its curves do not compare with those of the model’s own.",
+    ),
   );
 
   /** While `passing`, it is not remembered as a place to go back to. */

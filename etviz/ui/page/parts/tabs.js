@@ -6,7 +6,11 @@ import { h } from "../lib/tools.js";
 export function createTabs(views, onOpen) {
   const entries = views.map((view) => {
     const [tabId, panelId] = [`etviz-tab-${view.name}`, `etviz-panel-${view.name}`];
-    const tab = h("button", { type: "button", role: "tab", id: tabId, "aria-controls": panelId, click: () => onOpen(view.name) }, view.title);
+    const tab = h(
+      "button",
+      { type: "button", role: "tab", id: tabId, "aria-controls": panelId, click: () => onOpen(view.name) },
+      view.title,
+    );
     const panel = h(
       "section",
       { role: "tabpanel", id: panelId, "aria-labelledby": tabId, class: `etviz-panel is-${view.name}`, hidden: true },
@@ -15,7 +19,11 @@ export function createTabs(views, onOpen) {
     );
     return { name: view.name, tab, panel };
   });
-  const list = h("div", { class: "etviz-tabs", role: "tablist", "aria-label": "Views" }, ...entries.map((entry) => entry.tab));
+  const list = h(
+    "div",
+    { class: "etviz-tabs", role: "tablist", "aria-label": "Views" },
+    ...entries.map((entry) => entry.tab),
+  );
 
   list.addEventListener("keydown", (event) => {
     const now = entries.findIndex((entry) => entry.tab === document.activeElement);

@@ -55,7 +55,12 @@ export function createToolbar({ mask, seed, patchSize, onMask, onSeed, onBrush, 
 
   const button = (key) => {
     const [name, title, make] = presets[key];
-    const attributes = { type: "button", title: `${title} (${key})`, "aria-keyshortcuts": key, click: () => onMask(make()) };
+    const attributes = {
+      type: "button",
+      title: `${title} (${key})`,
+      "aria-keyshortcuts": key,
+      click: () => onMask(make()),
+    };
     if (name === "Random") attributes["aria-label"] = "Random mask"; // pictures have a Random too
     return h("button", attributes, name);
   };
@@ -76,12 +81,24 @@ export function createToolbar({ mask, seed, patchSize, onMask, onSeed, onBrush, 
       brushes.forEach((other) => other.setAttribute("aria-pressed", other === chosen));
       onBrush(name);
     };
-    const attributes = { title: BRUSH_TITLES[name], "aria-label": BRUSH_TITLES[name], "aria-pressed": String(name === "one") };
+    const attributes = {
+      title: BRUSH_TITLES[name],
+      "aria-label": BRUSH_TITLES[name],
+      "aria-pressed": String(name === "one"),
+    };
     const chosen = h("button", { type: "button", ...attributes, click: choose }, BRUSH_NAMES[name]);
     return chosen;
   });
 
-  const seedField = h("input", { type: "number", min: 0, max: MAX_SEED, step: 1, value: 0, class: "etviz-seed", "aria-label": "Seed of random masks" });
+  const seedField = h("input", {
+    type: "number",
+    min: 0,
+    max: MAX_SEED,
+    step: 1,
+    value: 0,
+    class: "etviz-seed",
+    "aria-label": "Seed of random masks",
+  });
   seedField.addEventListener("change", () => {
     const value = Number(seedField.value);
     if (seedField.value === "" || !isSeed(value)) return onProblem(`A seed is a whole number from 0 to ${MAX_SEED}.`);
@@ -89,7 +106,13 @@ export function createToolbar({ mask, seed, patchSize, onMask, onSeed, onBrush, 
     return onMask(drawn(size(), share(), value));
   });
 
-  const hex = h("input", { type: "text", class: "etviz-hex", spellcheck: "false", autocomplete: "off", "aria-label": "Mask in hexadecimal" });
+  const hex = h("input", {
+    type: "text",
+    class: "etviz-hex",
+    spellcheck: "false",
+    autocomplete: "off",
+    "aria-label": "Mask in hexadecimal",
+  });
   hex.addEventListener("focus", () => hex.select());
   hex.addEventListener("change", () => {
     const text = hex.value.trim();
@@ -97,7 +120,13 @@ export function createToolbar({ mask, seed, patchSize, onMask, onSeed, onBrush, 
     return onProblem(`A mask of ${size()} patches is ${size() / 4} hexadecimal digits, not “${text.slice(0, 40)}”.`);
   });
 
-  const file = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp", class: "etviz-file is-mask", tabindex: "-1", "aria-hidden": "true" });
+  const file = h("input", {
+    type: "file",
+    accept: "image/png,image/jpeg,image/webp",
+    class: "etviz-file is-mask",
+    tabindex: "-1",
+    "aria-hidden": "true",
+  });
   file.addEventListener("change", async () => {
     const { mask: read, error } = await readMask(file.files[0], size(), LIMIT);
     file.value = ""; // so that the same file can be chosen again
@@ -106,11 +135,30 @@ export function createToolbar({ mask, seed, patchSize, onMask, onSeed, onBrush, 
   });
   const download = () => downloadMask(mask(), patchSize());
   const picture = [
-    h("button", { type: "button", "aria-label": "Download the mask", title: "A PNG of the picture's size: white is hidden", click: download }, "Download"),
-    h("button", { type: "button", "aria-label": "Upload a mask", title: "A picture of any size: white or transparent is hidden", click: () => file.click() }, "Upload…"),
+    h(
+      "button",
+      {
+        type: "button",
+        "aria-label": "Download the mask",
+        title: "A PNG of the picture's size: white is hidden",
+        click: download,
+      },
+      "Download",
+    ),
+    h(
+      "button",
+      {
+        type: "button",
+        "aria-label": "Upload a mask",
+        title: "A picture of any size: white or transparent is hidden",
+        click: () => file.click(),
+      },
+      "Upload…",
+    ),
   ];
 
-  const group = (name, ...children) => h("div", { class: "etviz-group", role: "group", "aria-label": name }, h("span", {}, name), ...children);
+  const group = (name, ...children) =>
+    h("div", { class: "etviz-group", role: "group", "aria-label": name }, h("span", {}, name), ...children);
   const field = (name, input, words = null) => h("label", { class: "etviz-group" }, h("span", {}, name), input, words);
   const more = h(
     "details",

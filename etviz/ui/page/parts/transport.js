@@ -20,12 +20,28 @@ export function createTransport({ onStep, onSteps, most }) {
   const slider = h("input", { type: "range", min: 0, max: 12, step: 1, value: 12, "aria-label": "Descent step" });
   const ticks = h("div", { class: "etviz-ticks", "aria-hidden": "true" });
   const single = (path, title, key, by) => {
-    const attributes = { type: "button", class: "etviz-single", title: `${title} (${key})`, "aria-label": title, "aria-keyshortcuts": key };
+    const attributes = {
+      type: "button",
+      class: "etviz-single",
+      title: `${title} (${key})`,
+      "aria-label": title,
+      "aria-keyshortcuts": key,
+    };
     return h("button", { ...attributes, click: () => move(by) }, drawing(path));
   };
   const [back, on] = [single(BACK, "Step back", ",", -1), single(ON, "Step on", ".", 1)];
   const speeds = Object.entries(SPEEDS).map(([name, [title, factor]]) => {
-    const chosen = h("button", { type: "button", title, "aria-label": title, "aria-pressed": String(factor === 1), click: () => setSpeed(chosen, factor) }, name);
+    const chosen = h(
+      "button",
+      {
+        type: "button",
+        title,
+        "aria-label": title,
+        "aria-pressed": String(factor === 1),
+        click: () => setSpeed(chosen, factor),
+      },
+      name,
+    );
     return chosen;
   });
   const longer = h("button", { type: "button", class: "etviz-longer" });
@@ -34,7 +50,14 @@ export function createTransport({ onStep, onSteps, most }) {
     { class: "etviz-transport", role: "group", "aria-label": "Steps of the descent" },
     play,
     h("div", { class: "etviz-track" }, slider, ticks),
-    h("div", { class: "etviz-motion" }, back, on, h("div", { class: "etviz-switch", role: "group", "aria-label": "Speed" }, ...speeds), longer),
+    h(
+      "div",
+      { class: "etviz-motion" },
+      back,
+      on,
+      h("div", { class: "etviz-switch", role: "group", "aria-label": "Speed" }, ...speeds),
+      longer,
+    ),
   );
   let timer = null;
   let speed = 1;

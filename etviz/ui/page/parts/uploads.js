@@ -1,8 +1,8 @@
 /** Pictures of the reader's own: from a file, by dropping one on the page, or from the camera. */
 
+import { h } from "../lib/tools.js";
 import { createCamera } from "./camera.js";
 import { createCropNote } from "./crop.js";
-import { h } from "../lib/tools.js";
 
 const UNSENT = "The picture did not reach the server: is the app still running?";
 
@@ -13,7 +13,13 @@ const UNSENT = "The picture did not reach the server: is the app still running?"
 export function createUploads({ limit, readFile, onPicture, onBusy, onProblem }) {
   const megabytes = limit.bytes / 2 ** 20;
   const note = createCropNote();
-  const file = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp", class: "etviz-file", tabindex: "-1", "aria-hidden": "true" });
+  const file = h("input", {
+    type: "file",
+    accept: "image/png,image/jpeg,image/webp",
+    class: "etviz-file",
+    tabindex: "-1",
+    "aria-hidden": "true",
+  });
   file.addEventListener("change", () => {
     if (file.files.length) take(file.files[0]);
     file.value = ""; // so that the same file can be chosen again
@@ -23,7 +29,8 @@ export function createUploads({ limit, readFile, onPicture, onBusy, onProblem })
   const camera = createCamera({ onFile: (shot) => take(shot, { shown: false }), onProblem }); // its dialog showed the crop
 
   async function take(chosen, { shown = true } = {}) {
-    if (chosen.size > limit.bytes) return onProblem(`${chosen.name} is larger than ${megabytes} MB: choose a smaller picture.`);
+    if (chosen.size > limit.bytes)
+      return onProblem(`${chosen.name} is larger than ${megabytes} MB: choose a smaller picture.`);
     onBusy(true);
     const answer = await readFile(chosen).catch(() => ({ error: UNSENT }));
     onBusy(false);

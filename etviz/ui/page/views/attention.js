@@ -1,17 +1,19 @@
 /** Attention: where one patch looks and who looks at it, at the present step, by all heads and by each. */
 
-import { createReader } from "../lib/asker.js";
-import { createHeads } from "../parts/heads.js";
-import { maskFromHex } from "../lib/masks.js";
 import { patchName } from "../charts/patchmap.js";
-import { draw, viridis } from "../lib/pixels.js";
 import { createScale, createTokenMap, patchInView } from "../charts/tokenmap.js";
+import { createReader } from "../lib/asker.js";
+import { maskFromHex } from "../lib/masks.js";
+import { draw, viridis } from "../lib/pixels.js";
 import { clamp, floats, h } from "../lib/tools.js";
+import { createHeads } from "../parts/heads.js";
 
 const ROLE_TITLES = ["As a query", "As a key"];
 const ROLE_LABELS = ["Where the patch looks; choose another", "Who looks at the patch; choose another"];
-const WEIGHT_SCALE = "Attention weight, which has no unit. The colours follow its square root, the same at all steps and in both roles; all heads share a scale, their mean has its own";
-const NO_EXPLANATION = "Attention is not an explanation: a weight says what is mixed, not why the picture comes out as it does.";
+const WEIGHT_SCALE =
+  "Attention weight, which has no unit. The colours follow its square root, the same at all steps and in both roles; all heads share a scale, their mean has its own";
+const NO_EXPLANATION =
+  "Attention is not an explanation: a weight says what is mixed, not why the picture comes out as it does.";
 const STRONGEST_TOKENS = 3; // tokens named beside the maps
 const rootColour = (share) => viridis(Math.sqrt(clamp(share, 0, 1))); // most weights are small: a square root shows them
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
@@ -22,7 +24,8 @@ function unpackAttention(reading) {
   const weights = [floats(reading.as_query), floats(reading.as_key)];
   const entropy = floats(reading.entropy);
   const of = (role, step, head) => {
-    if (head !== null) return weights[role].subarray((step * heads + head) * tokens, (step * heads + head + 1) * tokens);
+    if (head !== null)
+      return weights[role].subarray((step * heads + head) * tokens, (step * heads + head + 1) * tokens);
     const all = Array.from({ length: heads }, (_, one) => of(role, step, one));
     return Float32Array.from({ length: tokens }, (_, i) => all.reduce((sum, list) => sum + list[i], 0) / heads);
   };
@@ -51,11 +54,19 @@ export function createAttentionView(app) {
   const even = () => 1 / shown.tokens;
   const tell = (weight) => `${weight.toFixed(4)}, ${(weight / even()).toFixed(1)} times an even share`;
   const brief = (weight) => weight.toFixed(3);
-  const maps = ROLE_TITLES.map((title, role) => createTokenMap({ title, label: ROLE_LABELS[role], onPick: app.choosePatch, tell, brief }));
+  const maps = ROLE_TITLES.map((title, role) =>
+    createTokenMap({ title, label: ROLE_LABELS[role], onPick: app.choosePatch, tell, brief }),
+  );
   const heads = createHeads({ onHead: chooseHead });
   const scale = createScale();
   const picture = h("canvas");
-  const [name, whose, strongest, most, whichPart] = [h("h2"), h("span", { class: "etviz-hint" }), h("div", { class: "etviz-strongest" }), h("span"), h("p", { class: "etviz-hint", hidden: true })];
+  const [name, whose, strongest, most, whichPart] = [
+    h("h2"),
+    h("span", { class: "etviz-hint" }),
+    h("div", { class: "etviz-strongest" }),
+    h("span"),
+    h("p", { class: "etviz-hint", hidden: true }),
+  ];
   const node = h(
     "div",
     { class: "etviz-attention" },
@@ -72,7 +83,17 @@ export function createAttentionView(app) {
     h(
       "div",
       { class: "etviz-every" },
-      h("div", { class: "etviz-head" }, h("h2", {}, "Choose a head"), h("span", { class: "etviz-hint" }, "above as a query, below as a key; the line: entropy in bits over the steps, ", most)),
+      h(
+        "div",
+        { class: "etviz-head" },
+        h("h2", {}, "Choose a head"),
+        h(
+          "span",
+          { class: "etviz-hint" },
+          "above as a query, below as a key; the line: entropy in bits over the steps, ",
+          most,
+        ),
+      ),
       heads.node,
     ),
   );
@@ -126,13 +147,22 @@ export function createAttentionView(app) {
     name.textContent = capital(patchName(shown.patch, side));
     whose.textContent = `${hidden ? "hidden" : "visible"}, ${head === null ? `mean of ${shown.heads} heads` : `head ${head}`}`;
     scale.show(["0", brief(highOf(head) / 4), brief(highOf(head))], WEIGHT_SCALE);
-    strongest.replaceChildren(...["Looks most at", "Is most looked at by"].map((words, role) => list(words, shown.of(role, at, head), side)));
+    strongest.replaceChildren(
+      ...["Looks most at", "Is most looked at by"].map((words, role) => list(words, shown.of(role, at, head), side)),
+    );
   }
 
   function list(words, weights, side) {
-    const order = Array.from(weights.keys()).sort((a, b) => weights[b] - weights[a]).slice(0, STRONGEST_TOKENS);
+    const order = Array.from(weights.keys())
+      .sort((a, b) => weights[b] - weights[a])
+      .slice(0, STRONGEST_TOKENS);
     const token = (i) => (i ? patchName(i - 1, side) : "CLS");
-    return h("dl", {}, h("dt", {}, words), ...order.map((i) => h("dd", {}, h("span", {}, token(i)), h("b", {}, brief(weights[i])))));
+    return h(
+      "dl",
+      {},
+      h("dt", {}, words),
+      ...order.map((i) => h("dd", {}, h("span", {}, token(i)), h("b", {}, brief(weights[i])))),
+    );
   }
 
   return {

@@ -1,9 +1,20 @@
 /** Compare: up to four models, epochs or ways to descend on the same picture and mask, in lockstep. */
 
+import { createLines } from "../charts/lines.js";
 import { createAsker } from "../lib/asker.js";
 import { createCatalogue, epochOptions } from "../lib/catalogue.js";
-import { byEpoch, byModel, byStepSize, column, columnsFromText, columnsToText, columnText, LETTERS, sameEnergy, stepSizesOf } from "../lib/columns.js";
-import { createLines } from "../charts/lines.js";
+import {
+  byEpoch,
+  byModel,
+  byStepSize,
+  column,
+  columnsFromText,
+  columnsToText,
+  columnText,
+  LETTERS,
+  sameEnergy,
+  stepSizesOf,
+} from "../lib/columns.js";
 import { maskFromHex, maskToHex, resizedMask } from "../lib/masks.js";
 import { METRIC_INFO } from "../lib/metrics.js";
 import { draw, patchTable, rgb, viridis } from "../lib/pixels.js";
@@ -16,11 +27,30 @@ const MARKS = ["total", "attention", "hopfield", "fourth"]; // colours and dashe
 
 const COMPARED = [
   { key: "mse", name: "Hidden MSE", best: Math.min, tell: (v) => v.toFixed(4), title: METRIC_INFO.masked_mse.text },
-  { key: "psnr", name: "Hidden PSNR", best: Math.max, tell: (v) => `${v.toFixed(2)} dB`, title: METRIC_INFO.masked_psnr.text },
+  {
+    key: "psnr",
+    name: "Hidden PSNR",
+    best: Math.max,
+    tell: (v) => `${v.toFixed(2)} dB`,
+    title: METRIC_INFO.masked_psnr.text,
+  },
   { key: "ssim", name: "SSIM", best: Math.max, tell: (v) => v.toFixed(3), title: METRIC_INFO.completed_ssim.text },
-  { key: "end", name: "End energy", best: Math.min, tell: (v) => format(v, 6), title: "Energy after the last step. Marked only where all columns descend on one energy: those of different models, epochs or betas are not comparable" },
+  {
+    key: "end",
+    name: "End energy",
+    best: Math.min,
+    tell: (v) => format(v, 6),
+    title:
+      "Energy after the last step. Marked only where all columns descend on one energy: those of different models, epochs or betas are not comparable",
+  },
   { key: "rose", name: "Rises", best: Math.min, tell: String, title: "Steps that raised the energy: fewer is better" },
-  { key: "milliseconds", name: "Time", best: Math.min, tell: (v) => `${v.toFixed(0)} ms`, title: "On the server, for the pictures and energies of all steps: lower is better" },
+  {
+    key: "milliseconds",
+    name: "Time",
+    best: Math.min,
+    tell: (v) => `${v.toFixed(0)} ms`,
+    title: "On the server, for the pictures and energies of all steps: lower is better",
+  },
 ];
 
 export function createCompareView(app) {
@@ -32,11 +62,25 @@ export function createCompareView(app) {
   let descent = null; // what `known` belongs to
   let against = "first"; // what differences are to
 
-  const cards = LETTERS.map((_, i) => createColumnCard(i, { onChange: (entry) => replace(i, entry), onRemove: () => choose(columns.filter((_, j) => j !== i)) }));
-  const add = h("button", { type: "button", click: () => choose([...columns, { ...columns[columns.length - 1] }]) }, "Add a column");
+  const cards = LETTERS.map((_, i) =>
+    createColumnCard(i, {
+      onChange: (entry) => replace(i, entry),
+      onRemove: () => choose(columns.filter((_, j) => j !== i)),
+    }),
+  );
+  const add = h(
+    "button",
+    { type: "button", click: () => choose([...columns, { ...columns[columns.length - 1] }]) },
+    "Add a column",
+  );
   const presets = h("div", { class: "etviz-group", role: "group", "aria-label": "What to compare" });
   const rows = h("tbody");
-  const lines = createLines({ label: "Energy, change since step 0 in units of |E₀|", axis: "Step", tell: (value) => `${fixed(value, 3)} |E₀|`, onPick: app.setStep });
+  const lines = createLines({
+    label: "Energy, change since step 0 in units of |E₀|",
+    axis: "Step",
+    tell: (value) => `${fixed(value, 3)} |E₀|`,
+    onPick: app.setStep,
+  });
   const note = h("p", { class: "etviz-hint" });
   const node = h(
     "div",
@@ -47,7 +91,20 @@ export function createCompareView(app) {
       "div",
       { class: "etviz-compare-foot" },
       h("div", { class: "etviz-table", tabindex: 0, role: "region", "aria-label": "Metrics" }, table(), note),
-      h("div", {}, h("p", { class: "etviz-axis", title: "Each curve is (E − E₀) / |E₀|: energies of different models, epochs or betas have different scales and zeros, so their values are not comparable" }, "Energy: change since step 0, in |E₀|"), lines.node),
+      h(
+        "div",
+        {},
+        h(
+          "p",
+          {
+            class: "etviz-axis",
+            title:
+              "Each curve is (E − E₀) / |E₀|: energies of different models, epochs or betas have different scales and zeros, so their values are not comparable",
+          },
+          "Energy: change since step 0, in |E₀|",
+        ),
+        lines.node,
+      ),
     ),
   );
 
@@ -59,10 +116,23 @@ export function createCompareView(app) {
       drawPictures();
     };
     const nodes = Object.fromEntries(
-      Object.entries(buttons).map(([name, text]) => [name, h("button", { type: "button", "aria-pressed": String(name === against), click: pick(name) }, text)]),
+      Object.entries(buttons).map(([name, text]) => [
+        name,
+        h("button", { type: "button", "aria-pressed": String(name === against), click: pick(name) }, text),
+      ]),
     );
-    const bar = createColourBar("0", `≥ ${DIFFERENCE_CEILING}`, "Absolute difference |a − b|, mean of the three channels, of values in 0..1");
-    return h("div", { class: "etviz-against" }, bar, h("span", {}, "Difference to"), h("div", { class: "etviz-switch", role: "group", "aria-label": "Difference to" }, ...Object.values(nodes)));
+    const bar = createColourBar(
+      "0",
+      `≥ ${DIFFERENCE_CEILING}`,
+      "Absolute difference |a − b|, mean of the three channels, of values in 0..1",
+    );
+    return h(
+      "div",
+      { class: "etviz-against" },
+      bar,
+      h("span", {}, "Difference to"),
+      h("div", { class: "etviz-switch", role: "group", "aria-label": "Difference to" }, ...Object.values(nodes)),
+    );
   }
 
   function table() {
@@ -119,7 +189,9 @@ export function createCompareView(app) {
 
   /** A column as a question: the mask as painted for the page's model, on the grid of the column's own. */
   function asked({ model, snapshot, step_size, beta, rule }) {
-    const mask = maskToHex(resizedMask(maskFromHex(app.answer.mask), runOf({ model })?.patches ?? 4 * app.answer.mask.length));
+    const mask = maskToHex(
+      resizedMask(maskFromHex(app.answer.mask), runOf({ model })?.patches ?? 4 * app.answer.mask.length),
+    );
     const settings = { steps: Math.min(app.answer.energy.length - 1, MOST_STEPS), step_size, beta, rule };
     return { model, snapshot, mask, settings };
   }
@@ -162,12 +234,14 @@ export function createCompareView(app) {
       cards[i].picture(found.size, completed(found), stepText(found));
       const other = against === "original" ? rgb(found.original) : first?.size === found.size ? completed(first) : null;
       if (i === 0 && against === "first") cards[i].reference(found.size, rgb(found.original));
-      else if (other) cards[i].difference(found.size, completed(found), other, against === "original" ? "the original" : "A");
+      else if (other)
+        cards[i].difference(found.size, completed(found), other, against === "original" ? "the original" : "A");
       else cards[i].noDifference(first ? "A is of another size" : "A has no picture yet");
     });
   }
 
-  const stepText = (reading) => (reading.energy ? `step ${frameAt(reading)} of ${reading.frames.length - 1}` : "at once, no energy");
+  const stepText = (reading) =>
+    reading.energy ? `step ${frameAt(reading)} of ${reading.frames.length - 1}` : "at once, no energy";
 
   const valueOf = (reading, { key }) => (Array.isArray(reading[key]) ? reading[key][frameAt(reading)] : reading[key]);
 
@@ -177,16 +251,31 @@ export function createCompareView(app) {
     const bests = COMPARED.map((metric) => (metric.key === "end" && !comparable ? null : bestOf(all, metric)));
     rows.replaceChildren(
       ...columns.map((entry, i) =>
-        h("tr", {}, h("th", { scope: "row", class: `is-${MARKS[i]}`, title: columnText(entry, runOf(entry)) }, h("i", { class: "etviz-key" }), LETTERS[i]), ...COMPARED.map((metric, k) => cell(all[i], metric, bests[k]))),
+        h(
+          "tr",
+          {},
+          h(
+            "th",
+            { scope: "row", class: `is-${MARKS[i]}`, title: columnText(entry, runOf(entry)) },
+            h("i", { class: "etviz-key" }),
+            LETTERS[i],
+          ),
+          ...COMPARED.map((metric, k) => cell(all[i], metric, bests[k])),
+        ),
       ),
     );
-    const energy = comparable ? "All columns descend on one energy." : "Energies of different models, epochs or betas are not comparable: none is marked.";
+    const energy = comparable
+      ? "All columns descend on one energy."
+      : "Energies of different models, epochs or betas are not comparable: none is marked.";
     note.textContent = `Best values are shaded. ${energy}`;
   }
 
   /** The best value as shown, or null where there is nothing to choose between. */
   function bestOf(all, metric) {
-    const values = all.filter(Boolean).map((reading) => valueOf(reading, metric)).filter((value) => value !== null);
+    const values = all
+      .filter(Boolean)
+      .map((reading) => valueOf(reading, metric))
+      .filter((value) => value !== null);
     const best = values.length > 1 ? metric.tell(metric.best(...values)) : null;
     return values.every((value) => metric.tell(value) === best) ? null : best;
   }
@@ -196,11 +285,18 @@ export function createCompareView(app) {
     if (value === null) return h("td", { title: reading ? "Not defined here" : null }, "–");
     const text = metric.tell(value);
     const title = metric.key === "rose" && value ? `${steps(reading.rises)} went up` : null;
-    return h("td", { title, class: text === best ? "is-best" : null }, text, text === best ? h("span", { class: "etviz-spoken" }, " (best)") : null);
+    return h(
+      "td",
+      { title, class: text === best ? "is-best" : null },
+      text,
+      text === best ? h("span", { class: "etviz-spoken" }, " (best)") : null,
+    );
   }
 
   function drawLines() {
-    const entries = readings().map((reading, i) => [usable(reading), i]).filter(([reading]) => reading?.energy && reading.energy[0]);
+    const entries = readings()
+      .map((reading, i) => [usable(reading), i])
+      .filter(([reading]) => reading?.energy && reading.energy[0]);
     lines.show(
       entries.map(([{ energy }, i]) => ({
         name: LETTERS[i],
@@ -221,7 +317,8 @@ export function createCompareView(app) {
 
   async function show(answer) {
     const now = JSON.stringify([answer.picture, answer.mask, answer.energy.length]);
-    if (now !== descent) [stale, known] = [new Map(columns.map((entry) => [keyOf(entry), readingOf(entry)])), new Map()];
+    if (now !== descent)
+      [stale, known] = [new Map(columns.map((entry) => [keyOf(entry), readingOf(entry)])), new Map()];
     descent = now;
     const runs = await catalogue.list();
     if (app.answer !== answer) return; // a newer descent has come
@@ -255,18 +352,34 @@ export function createCompareView(app) {
 function createColumnCard(index, { onChange, onRemove }) {
   const letter = LETTERS[index];
   const named = (name) => `${name} of column ${letter}`;
-  const model = h("select", { "aria-label": named("Model"), change: () => onChange(column(model.value, { step_size: number(stepSize), beta: number(beta), rule: rule.value || null })) });
+  const model = h("select", {
+    "aria-label": named("Model"),
+    change: () =>
+      onChange(column(model.value, { step_size: number(stepSize), beta: number(beta), rule: rule.value || null })),
+  });
   const epoch = h("select", { "aria-label": named("Epoch"), change: send });
-  const field = (name, title) => h("input", { type: "number", step: "any", min: 0, "aria-label": named(name), title, change: send });
+  const field = (name, title) =>
+    h("input", { type: "number", step: "any", min: 0, "aria-label": named(name), title, change: send });
   const stepSize = field("Step size", "Step size α of x ← x − α ∂E/∂g. Empty: the model's own");
-  const beta = field("Beta", "Inverse temperature β of the attention: another β is another energy. Empty: the model's own");
+  const beta = field(
+    "Beta",
+    "Inverse temperature β of the attention: another β is another energy. Empty: the model's own",
+  );
   const rule = h(
     "select",
-    { "aria-label": named("Step rule"), title: "Backtracking halves a step until the energy does not rise", change: send },
+    {
+      "aria-label": named("Step rule"),
+      title: "Backtracking halves a step until the energy does not rise",
+      change: send,
+    },
     h("option", { value: "" }, "fixed"),
     h("option", { value: "backtracking" }, "backtracking"),
   );
-  const remove = h("button", { type: "button", class: "etviz-icon", "aria-label": `Remove column ${letter}`, click: onRemove }, "×");
+  const remove = h(
+    "button",
+    { type: "button", class: "etviz-icon", "aria-label": `Remove column ${letter}`, click: onRemove },
+    "×",
+  );
   const [picture, other] = ["Completed picture", "Difference"].map((name) => createTile(name));
   const sentence = h("p", { class: "etviz-hint", hidden: true });
   const node = h(
@@ -289,12 +402,21 @@ function createColumnCard(index, { onChange, onRemove }) {
   }
 
   function send() {
-    onChange(column(model.value, { snapshot: epoch.value || null, step_size: number(stepSize), beta: number(beta), rule: rule.value || null }));
+    onChange(
+      column(model.value, {
+        snapshot: epoch.value || null,
+        step_size: number(stepSize),
+        beta: number(beta),
+        rule: rule.value || null,
+      }),
+    );
   }
 
   function fillMenus(entry, catalogue, runs) {
     const names = runs.some((run) => run.name === entry.model) ? runs : [...runs, { name: entry.model }];
-    model.replaceChildren(...names.map((run) => h("option", { value: run.name, disabled: Boolean(run.problem) }, run.name)));
+    model.replaceChildren(
+      ...names.map((run) => h("option", { value: run.name, disabled: Boolean(run.problem) }, run.name)),
+    );
     model.value = entry.model;
     const run = catalogue.get(entry.model);
     epoch.replaceChildren(...epochOptions(run));
@@ -340,7 +462,8 @@ function createColumnCard(index, { onChange, onRemove }) {
       let total = 0;
       draw(other.canvas, size, (i) => {
         const [left, right] = [a(i), b(i)];
-        const apart = (Math.abs(left[0] - right[0]) + Math.abs(left[1] - right[1]) + Math.abs(left[2] - right[2])) / (3 * 255);
+        const apart =
+          (Math.abs(left[0] - right[0]) + Math.abs(left[1] - right[1]) + Math.abs(left[2] - right[2])) / (3 * 255);
         total += apart;
         return viridis(apart / DIFFERENCE_CEILING);
       });

@@ -1,18 +1,22 @@
 /** The energy: its curves before those of other pictures, each token's share of it, and how to descend. */
 
-import { createReader } from "../lib/asker.js";
 import { createChart } from "../charts/chart.js";
 import { createPatchMap } from "../charts/patchmap.js";
+import { createReader } from "../lib/asker.js";
 import { viridis } from "../lib/pixels.js";
+import { floats, format, h } from "../lib/tools.js";
 import { createBadge, createReadout, createScaleSwitch, MEASURES } from "../parts/readout.js";
 import { createSettings } from "../parts/settings.js";
-import { floats, format, h } from "../lib/tools.js";
 import { createColourBar } from "./explore.js";
 
 const BAND_REST_MS = 500; // after the last change, before the band is asked for
 const AGAIN_MS = 3000; // where others' bands came first
 const TERMS = [
-  { key: "attention", name: "Attention energy", title: "−(1/β) Σ over heads of log Σ over keys exp(β K·Q), for each query token" },
+  {
+    key: "attention",
+    name: "Attention energy",
+    title: "−(1/β) Σ over heads of log Σ over keys exp(β K·Q), for each query token",
+  },
   { key: "hopfield", name: "Hopfield energy", title: "−½ Σ over memories of relu(ξ·g)², for each token" },
 ];
 
@@ -74,8 +78,13 @@ function createEnergyMap(app, { key, name, title }) {
       energy = encoded && floats(encoded);
       if (!energy) return;
       const finite = energy.filter(Number.isFinite);
-      range = { low: finite.reduce((a, b) => Math.min(a, b), Infinity), high: finite.reduce((a, b) => Math.max(a, b), -Infinity) };
-      bar.replaceChildren(createColourBar(format(range.low, 3), format(range.high, 3), "Over all tokens and steps of this descent"));
+      range = {
+        low: finite.reduce((a, b) => Math.min(a, b), Infinity),
+        high: finite.reduce((a, b) => Math.max(a, b), -Infinity),
+      };
+      bar.replaceChildren(
+        createColourBar(format(range.low, 3), format(range.high, 3), "Over all tokens and steps of this descent"),
+      );
     },
   };
 }
@@ -96,7 +105,10 @@ export function createEnergyView(app) {
   const chart = createChart({ onStep: app.setStep });
   const readout = createReadout(["gradient_norm", "mse", "step_size"]);
   const second = createSecondAxis(showSecond);
-  const legend = h("span", { class: "etviz-band-legend", title: "Of the gallery shown, under this mask and these settings" });
+  const legend = h("span", {
+    class: "etviz-band-legend",
+    title: "Of the gallery shown, under this mask and these settings",
+  });
   const remark = h("span");
   const readTokens = createReader(app, "token_energies", showTokens);
   const readBand = createReader(app, "energy_band", showBand);
@@ -104,9 +116,24 @@ export function createEnergyView(app) {
     "div",
     { class: "etviz-energy" },
     h("div", { class: "etviz-energy-top" }, settings.node, ...maps.map((map) => map.node)),
-    h("div", { class: "etviz-head" }, h("h2", {}, "Energy"), badge.node, second.node, createScaleSwitch(["change", "value", "median"], chart.scale)),
+    h(
+      "div",
+      { class: "etviz-head" },
+      h("h2", {}, "Energy"),
+      badge.node,
+      second.node,
+      createScaleSwitch(["change", "value", "median"], chart.scale),
+    ),
     readout.node,
-    h("div", { class: "etviz-hint etviz-remarks", title: "Lower energy need not be a better picture: set hidden MSE on the right axis" }, legend, remark),
+    h(
+      "div",
+      {
+        class: "etviz-hint etviz-remarks",
+        title: "Lower energy need not be a better picture: set hidden MSE on the right axis",
+      },
+      legend,
+      remark,
+    ),
     chart.node,
   );
   let bandKey = null; // what the band on screen belongs to
@@ -180,7 +207,12 @@ export function createEnergyView(app) {
 /** What else to draw, on an axis on the right. */
 function createSecondAxis(onChange) {
   const options = Object.entries(MEASURES).map(([key, { name }]) => h("option", { value: key }, name));
-  const menu = h("select", { "aria-label": "On the right axis", change: onChange }, h("option", { value: "" }, "nothing"), ...options);
+  const menu = h(
+    "select",
+    { "aria-label": "On the right axis", change: onChange },
+    h("option", { value: "" }, "nothing"),
+    ...options,
+  );
   return { node: h("label", { class: "etviz-second" }, "Right axis", menu), key: () => menu.value };
 }
 

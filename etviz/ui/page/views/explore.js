@@ -1,12 +1,12 @@
 /** The first view: original, masked input, reconstruction and error side by side, how good it is, and the energy. */
 
-import { createReader } from "../lib/asker.js";
 import { createChart } from "../charts/chart.js";
-import { createComparison } from "../parts/comparison.js";
+import { createReader } from "../lib/asker.js";
 import { maskFromHex } from "../lib/masks.js";
-import { draw, rgb, viridis, VIRIDIS } from "../lib/pixels.js";
-import { createBadge, createReadout, createScaleSwitch } from "../parts/readout.js";
+import { draw, rgb, VIRIDIS, viridis } from "../lib/pixels.js";
 import { clamp, h } from "../lib/tools.js";
+import { createComparison } from "../parts/comparison.js";
+import { createBadge, createReadout, createScaleSwitch } from "../parts/readout.js";
 
 const ERROR_CEILING = 0.5; // absolute error drawn in the brightest colour
 const REST_MS = 120; // without a new descent, before the reading of quality is asked for
@@ -54,7 +54,13 @@ export function createExploreView(app) {
       h(
         "div",
         { class: "etviz-energies" },
-        h("div", { class: "etviz-head" }, h("h2", {}, "Energy"), badge.node, createScaleSwitch(["change", "value"], chart.scale)),
+        h(
+          "div",
+          { class: "etviz-head" },
+          h("h2", {}, "Energy"),
+          badge.node,
+          createScaleSwitch(["change", "value"], chart.scale),
+        ),
         readout.node,
       ),
       app.host.ask ? comparison.node : null,
@@ -67,7 +73,9 @@ export function createExploreView(app) {
     const canvas = h("canvas", { role: "img", "aria-label": title });
     canvas.addEventListener("pointermove", ({ offsetX, offsetY }) => {
       const { size } = app.answer;
-      const [column, row] = [offsetX / canvas.clientWidth, offsetY / canvas.clientHeight].map((share) => clamp(Math.floor(share * size), 0, size - 1));
+      const [column, row] = [offsetX / canvas.clientWidth, offsetY / canvas.clientHeight].map((share) =>
+        clamp(Math.floor(share * size), 0, size - 1),
+      );
       canvas.title = `Pixel in row ${row + 1}, column ${column + 1}: ${tellPixel(title, row * size + column)}`;
     });
     const value = h("span");
@@ -98,7 +106,11 @@ export function createExploreView(app) {
   function compare(step) {
     const { mse, psnr } = app.answer;
     const { ssim, mean_fill = UNKNOWN, navier_stokes = UNKNOWN } = measured.quality ?? {};
-    comparison.show(step, { now: { mse: mse[step], psnr: psnr[step], ssim: ssim?.[step] ?? null }, mean_fill, navier_stokes });
+    comparison.show(step, {
+      now: { mse: mse[step], psnr: psnr[step], ssim: ssim?.[step] ?? null },
+      mean_fill,
+      navier_stokes,
+    });
   }
 
   /** What a tile shows at a pixel, in words. */

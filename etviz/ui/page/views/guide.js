@@ -1,10 +1,10 @@
 /** The Guide: five steps drawn from what is on screen, each with a button that leads there, and a game for a class. */
 
 import { createReader } from "../lib/asker.js";
-import { createGame } from "../parts/game.js";
 import { gridMask, halfMask, maskFromHex, randomMask } from "../lib/masks.js";
 import { draw, drawTiles, rgb } from "../lib/pixels.js";
 import { bytes, clamp, format, h, svg } from "../lib/tools.js";
+import { createGame } from "../parts/game.js";
 
 const STRIP = [0, 1 / 12, 1 / 4, 1]; // which share of the way the frames of the strip show
 const CURVE = { width: 200, height: 92, edge: 7 };
@@ -18,14 +18,31 @@ export function createGuideView(app) {
     memories: [createPicture("Memories, decoded as patches")],
   };
   const curve = svg("svg", { class: "etviz-guide-curve", role: "img", viewBox: `0 0 ${CURVE.width} ${CURVE.height}` });
-  const words = Object.fromEntries(["masking", "patches", "energy", "descent", "memories"].map((name) => [name, h("p")]));
+  const words = Object.fromEntries(
+    ["masking", "patches", "energy", "descent", "memories"].map((name) => [name, h("p")]),
+  );
   const count = () => app.mask.length;
   const cards = [
-    card("masking", "1. Masking", pictures.masking, "Hide 85% at random", () => ({ tab: "explore", mask: randomMask(count(), 0.85), step: 0 })),
-    card("patches", "2. Patches", pictures.patches, "Hide every second patch", () => ({ tab: "explore", mask: gridMask(count()), step: app.answer.energy.length - 1 })),
+    card("masking", "1. Masking", pictures.masking, "Hide 85% at random", () => ({
+      tab: "explore",
+      mask: randomMask(count(), 0.85),
+      step: 0,
+    })),
+    card("patches", "2. Patches", pictures.patches, "Hide every second patch", () => ({
+      tab: "explore",
+      mask: gridMask(count()),
+      step: app.answer.energy.length - 1,
+    })),
     card("energy", "3. Energy", [curve], "Follow the energy", () => ({ tab: "energy", step: 0 })),
-    card("descent", "4. Descent", pictures.descent, "Walk down from step 0", () => ({ tab: "landscape", mask: halfMask(count(), "right"), step: 0 })),
-    card("memories", "5. Memories", pictures.memories, "Look at the memories", () => ({ tab: "memories", step: app.answer.energy.length - 1 })),
+    card("descent", "4. Descent", pictures.descent, "Walk down from step 0", () => ({
+      tab: "landscape",
+      mask: halfMask(count(), "right"),
+      step: 0,
+    })),
+    card("memories", "5. Memories", pictures.memories, "Look at the memories", () => ({
+      tab: "memories",
+      step: app.answer.energy.length - 1,
+    })),
   ];
   const game = createGame(app, (playing) => (steps.hidden = playing));
   const steps = h("div", { class: "etviz-guide-steps" }, ...cards, game.invitation);
@@ -62,7 +79,10 @@ export function createGuideView(app) {
     const patch = size / side;
     const pixel = rgb(app.original);
     drawTiles(pictures.patches[0], side, patch, (tile, i) => {
-      const [row, column] = [Math.floor(tile / side) * patch + Math.floor(i / patch), (tile % side) * patch + (i % patch)];
+      const [row, column] = [
+        Math.floor(tile / side) * patch + Math.floor(i / patch),
+        (tile % side) * patch + (i % patch),
+      ];
       return pixel(row * size + column);
     });
     words.patches.textContent = `${side} by ${side} patches of ${patch} by ${patch} pixels. Each becomes a token: a list of numbers for the model to change.`;

@@ -1,9 +1,9 @@
 /** The energy around the descent: along the next step, on the plane of the path, and from disturbed starts. */
 
-import { createReader } from "../lib/asker.js";
 import { createGradientChart } from "../charts/gradientchart.js";
-import { draw, rgb } from "../lib/pixels.js";
 import { createPlaneChart } from "../charts/planechart.js";
+import { createReader } from "../lib/asker.js";
+import { draw, rgb } from "../lib/pixels.js";
 import { bytes, format, h } from "../lib/tools.js";
 import { createColourBar } from "./explore.js";
 
@@ -14,9 +14,24 @@ const percent = (share) => `${(100 * share).toFixed(2)}%`;
 
 /** Descents from disturbed starts; `onRuns(list)` with their paths. */
 function createRuns(app, onRuns) {
-  const noise = h("input", { type: "range", min: NOISE.least, max: NOISE.most, step: NOISE.gap, value: NOISE.first, "aria-label": "Noise on the start", input: disturb });
+  const noise = h("input", {
+    type: "range",
+    min: NOISE.least,
+    max: NOISE.most,
+    step: NOISE.gap,
+    value: NOISE.first,
+    "aria-label": "Noise on the start",
+    input: disturb,
+  });
   const strength = h("output", { class: "etviz-percent" });
-  const seed = h("input", { type: "number", min: 0, max: LARGEST_SEED, step: 1, "aria-label": "Seed of the noise", change: () => reseed(Number(seed.value)) });
+  const seed = h("input", {
+    type: "number",
+    min: 0,
+    max: LARGEST_SEED,
+    step: 1,
+    "aria-label": "Seed of the noise",
+    change: () => reseed(Number(seed.value)),
+  });
   const again = h("button", { type: "button", click: () => reseed((app.seed + 1) % (LARGEST_SEED + 1)) }, "Draw again");
   const verdict = h("p", { class: "etviz-verdict", role: "status" });
   const criterion = h("p", { class: "etviz-hint" });
@@ -28,7 +43,16 @@ function createRuns(app, onRuns) {
       "div",
       { class: "etviz-head" },
       h("h2", {}, "Disturb the start"),
-      h("label", { class: "etviz-slide", title: "Standard deviation of the noise, as a share of each start token's root mean square" }, "Noise", noise, strength),
+      h(
+        "label",
+        {
+          class: "etviz-slide",
+          title: "Standard deviation of the noise, as a share of each start token's root mean square",
+        },
+        "Noise",
+        noise,
+        strength,
+      ),
       h("label", { class: "etviz-number" }, "Seed", seed),
       again,
       verdict,
@@ -62,7 +86,9 @@ function createRuns(app, onRuns) {
       `${limit} of what the descent without noise lost. More is a barrier, though there may be a way around it.`;
     tiles.replaceChildren(
       tile(reading, "No noise", "", ""),
-      ...runs.map((run, i) => tile(run, `Run ${i + 1}`, run.same_basin ? "same basin" : "another basin", run.same_basin ? "" : "is-up")),
+      ...runs.map((run, i) =>
+        tile(run, `Run ${i + 1}`, run.same_basin ? "same basin" : "another basin", run.same_basin ? "" : "is-up"),
+      ),
     );
     node.classList.remove("is-stale");
     onRuns(runs);
@@ -80,10 +106,18 @@ function createRuns(app, onRuns) {
       h(
         "dl",
         {},
-        item("MSE", end.mse === null ? "–" : end.mse.toFixed(4), "Mean squared error over the hidden pixels, of values in 0..1: lower is better"),
+        item(
+          "MSE",
+          end.mse === null ? "–" : end.mse.toFixed(4),
+          "Mean squared error over the hidden pixels, of values in 0..1: lower is better",
+        ),
         item("Energy", format(end.energy, 6), "At the end of the descent (no unit)"),
         "barrier" in end
-          ? item("Barrier", end.barrier === null ? "–" : percent(end.barrier), "How far the energy rises between the two ends, as a share of what the descent without noise lost")
+          ? item(
+              "Barrier",
+              end.barrier === null ? "–" : percent(end.barrier),
+              "How far the energy rises between the two ends, as a share of what the descent without noise lost",
+            )
           : null,
       ),
     );
@@ -113,7 +147,12 @@ export function createLandscapeView(app) {
     h("div", { class: "etviz-plane-frame" }, second, plane.node, first),
     scale,
   );
-  const node = h("div", { class: "etviz-landscape" }, h("div", { class: "etviz-scenes" }, alongLine, onPlane), runs.node);
+  const node = h(
+    "div",
+    { class: "etviz-landscape" },
+    h("div", { class: "etviz-scenes" }, alongLine, onPlane),
+    runs.node,
+  );
 
   function showLines(reading) {
     line.show(reading);

@@ -1,17 +1,19 @@
 /** Memories: all of them by use, what they carry of the energy, which act on one patch, and where one of them fires. */
 
-import { createReader } from "../lib/asker.js";
 import { createCurve, cumulated } from "../charts/curve.js";
 import { createMemoryGrid } from "../charts/memorygrid.js";
 import { patchName } from "../charts/patchmap.js";
-import { draw } from "../lib/pixels.js";
 import { createScale, createTokenMap, patchInView } from "../charts/tokenmap.js";
+import { createReader } from "../lib/asker.js";
+import { draw } from "../lib/pixels.js";
 import { bytes, clamp, floats, format, h } from "../lib/tools.js";
 
 const TOP_MEMORIES = 8; // memories of the chosen patch
 const USES = { step: "At this step", descent: "Over the descent" };
-const ENERGY_SCALE = "Energy that this memory carries in a token, which has no unit; the colours are the same at all steps";
-const MEMORY_PICTURE = "A memory is a direction among tokens. It is drawn as the patch that the decoder makes of the token that it pulls towards: stronger than any picture holds it";
+const ENERGY_SCALE =
+  "Energy that this memory carries in a token, which has no unit; the colours are the same at all steps";
+const MEMORY_PICTURE =
+  "A memory is a direction among tokens. It is drawn as the patch that the decoder makes of the token that it pulls towards: stronger than any picture holds it";
 const energyWords = (value) => (value ? format(value, 4) : "0");
 const shareWords = (part, whole) => (whole ? `${(100 * (part / whole)).toFixed(1)} %` : "–");
 const sumOf = (values) => values.reduce((sum, value) => sum + value, 0);
@@ -24,21 +26,33 @@ export function createMemoriesView(app) {
   const readPlaces = createReader(app, "memory_places", acceptPlaces);
   const grid = createMemoryGrid({ onPick: chooseMemory, tell: tellMemory });
   const curve = createCurve({ label: "The first memories", onNumber: chooseNumber });
-  const map = createTokenMap({ label: "Where the memory fires; choose a patch", onPick: app.choosePatch, tell: (value) => `energy ${energyWords(value)}`, brief: energyWords });
+  const map = createTokenMap({
+    label: "Where the memory fires; choose a patch",
+    onPick: app.choosePatch,
+    tell: (value) => `energy ${energyWords(value)}`,
+    brief: energyWords,
+  });
   const scale = createScale();
   const [count, name, facts, whose] = [h("h2"), h("h2"), h("p", { class: "etviz-hint" }), h("h2")];
   const [carried, whichPart] = [h("p", { class: "etviz-carried" }), h("p", { class: "etviz-hint", hidden: true })];
   const portrait = h("canvas", { class: "etviz-portrait", title: MEMORY_PICTURE });
   const cards = Array.from({ length: TOP_MEMORIES }, createCard);
   let by = "step";
-  const switches = Object.entries(USES).map(([key, words]) => h("button", { type: "button", "aria-pressed": String(key === by), click: () => chooseBy(key) }, words));
+  const switches = Object.entries(USES).map(([key, words]) =>
+    h("button", { type: "button", "aria-pressed": String(key === by), click: () => chooseBy(key) }, words),
+  );
   const node = h(
     "div",
     { class: "etviz-memories" },
     h(
       "div",
       { class: "etviz-aside" },
-      h("div", { class: "etviz-head" }, count, h("div", { class: "etviz-switch", role: "group", "aria-label": "Use" }, ...switches)),
+      h(
+        "div",
+        { class: "etviz-head" },
+        count,
+        h("div", { class: "etviz-switch", role: "group", "aria-label": "Use" }, ...switches),
+      ),
       grid.node,
       h("h2", {}, "How much of the Hopfield energy they carry"),
       carried,
@@ -137,7 +151,10 @@ export function createMemoriesView(app) {
   /** The mean over those states whose energy has the same memories as this one's. */
   function energyOver(at) {
     const states = all.blocks.flatMap((block, state) => (block === all.blocks[at] ? [energyAt(state)] : []));
-    return Float32Array.from({ length: all.count }, (_, i) => states.reduce((sum, energy) => sum + energy[i], 0) / states.length);
+    return Float32Array.from(
+      { length: all.count },
+      (_, i) => states.reduce((sum, energy) => sum + energy[i], 0) / states.length,
+    );
   }
 
   const energyByUse = (at) => (by === "step" ? energyAt(at) : energyOver(at));
@@ -201,7 +218,12 @@ export function createMemoriesView(app) {
       { mark: "patch", shares: cumulated(token) },
     ];
     const key = ({ mark, shares }) =>
-      h("span", { class: `is-${mark}` }, h("i", { class: "etviz-key" }), h("b", {}, `${(100 * shares[number]).toFixed(0)} %`));
+      h(
+        "span",
+        { class: `is-${mark}` },
+        h("i", { class: "etviz-key" }),
+        h("b", {}, `${(100 * shares[number]).toFixed(0)} %`),
+      );
     const energies = [`${by === "step" ? "" : "mean "}${energyWords(sumOf(energy))}`, energyWords(sumOf(token))];
     carried.replaceChildren(
       `The first ${number} of ${all.count} memories carry `,

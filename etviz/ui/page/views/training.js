@@ -1,8 +1,8 @@
 /** Training: how a run's curves went, and the same picture and mask through its epochs. */
 
+import { createLines } from "../charts/lines.js";
 import { createAsker } from "../lib/asker.js";
 import { createCatalogue, epochText } from "../lib/catalogue.js";
-import { createLines } from "../charts/lines.js";
 import { maskFromHex, maskToHex, resizedMask } from "../lib/masks.js";
 import { METRIC_INFO } from "../lib/metrics.js";
 import { draw, patchTable, rgb } from "../lib/pixels.js";
@@ -12,10 +12,25 @@ const LOOK_MS = 5000; // between two looks at a run that is not finished
 const TICK_MS = 1000;
 
 const CURVES = [
-  { key: "train_loss", label: "Training loss", tell: (v) => v.toFixed(4), title: "Mean squared error over hidden patches, in normalised units, averaged since the last validation" },
-  { key: "masked_psnr", label: "Validation PSNR, dB", tell: (v) => `${v.toFixed(2)} dB`, title: `Of the images held out of training. ${METRIC_INFO.masked_psnr.text}` },
+  {
+    key: "train_loss",
+    label: "Training loss",
+    tell: (v) => v.toFixed(4),
+    title: "Mean squared error over hidden patches, in normalised units, averaged since the last validation",
+  },
+  {
+    key: "masked_psnr",
+    label: "Validation PSNR, dB",
+    tell: (v) => `${v.toFixed(2)} dB`,
+    title: `Of the images held out of training. ${METRIC_INFO.masked_psnr.text}`,
+  },
   { key: "lr", label: "Learning rate", tell: (v) => v.toExponential(2), title: "Of AdamW, at the end of the epoch" },
-  { key: "images_per_second", label: "Images/s", tell: (v) => fixed(v, 0), title: "Images trained on each second, validations left out" },
+  {
+    key: "images_per_second",
+    label: "Images/s",
+    tell: (v) => fixed(v, 0),
+    title: "Images trained on each second, validations left out",
+  },
 ];
 
 export function createTrainingView(app) {
@@ -33,12 +48,23 @@ export function createTrainingView(app) {
   const badge = h("span", { class: "etviz-state", role: "status" });
   const facts = h("p", { class: "etviz-hint" });
   const problem = h("p", { class: "etviz-hint", hidden: true });
-  const charts = CURVES.map((curve) => ({ ...curve, lines: createLines({ label: curve.label, axis: "Epoch", tell: curve.tell, onPick: pickNear }) }));
+  const charts = CURVES.map((curve) => ({
+    ...curve,
+    lines: createLines({ label: curve.label, axis: "Epoch", tell: curve.tell, onPick: pickNear }),
+  }));
   const canvas = h("canvas", { role: "img", "aria-label": "Completed picture at this epoch" });
   const original = h("canvas", { role: "img", "aria-label": "Original picture" });
   const title = h("b");
   const score = h("span", { title: "Peak signal-to-noise ratio over the hidden pixels of this picture" });
-  const slider = h("input", { type: "range", min: 0, max: 0, step: 1, value: 0, "aria-label": "Training epoch", input: () => choose(Number(slider.value)) });
+  const slider = h("input", {
+    type: "range",
+    min: 0,
+    max: 0,
+    step: 1,
+    value: 0,
+    "aria-label": "Training epoch",
+    input: () => choose(Number(slider.value)),
+  });
   const strip = h("div", { class: "etviz-snapshots" });
   const everywhere = h("button", { type: "button", click: openEverywhere }, "Open this epoch everywhere");
   const node = h(
@@ -49,14 +75,23 @@ export function createTrainingView(app) {
     h(
       "div",
       { class: "etviz-curves" },
-      ...charts.map(({ label, title, lines }) => h("div", {}, h("p", { class: "etviz-axis", title }, label), lines.node)),
+      ...charts.map(({ label, title, lines }) =>
+        h("div", {}, h("p", { class: "etviz-axis", title }, label), lines.node),
+      ),
     ),
     h(
       "section",
       { class: "etviz-film", "aria-label": "Epochs" },
       h("figure", {}, h("div", { class: "etviz-canvas" }, canvas), h("figcaption", {}, title, score)),
       h("figure", {}, h("div", { class: "etviz-canvas" }, original), h("figcaption", {}, "Original")),
-      h("div", { class: "etviz-epochs" }, h("p", { class: "etviz-axis" }, "Training epoch, and PSNR over the hidden pixels in dB"), strip, slider, h("div", { class: "etviz-group" }, everywhere)),
+      h(
+        "div",
+        { class: "etviz-epochs" },
+        h("p", { class: "etviz-axis" }, "Training epoch, and PSNR over the hidden pixels in dB"),
+        strip,
+        slider,
+        h("div", { class: "etviz-group" }, everywhere),
+      ),
     ),
   );
 
@@ -116,7 +151,8 @@ export function createTrainingView(app) {
   function fillMenu(runs, name) {
     const names = runs.map((entry) => entry.name);
     const shown = [...menu.options].map((option) => option.value);
-    if (names.join() !== shown.join()) menu.replaceChildren(...names.map((entry) => h("option", { value: entry }, entry)));
+    if (names.join() !== shown.join())
+      menu.replaceChildren(...names.map((entry) => h("option", { value: entry }, entry)));
     menu.value = name;
   }
 
@@ -133,7 +169,10 @@ export function createTrainingView(app) {
   function showState() {
     const { state, written } = reading;
     const ago = written + (performance.now() - looked) / 1000;
-    const words = { running: `running, last written ${duration(ago)} ago`, stopped: `stopped, last written ${duration(ago)} ago` };
+    const words = {
+      running: `running, last written ${duration(ago)} ago`,
+      stopped: `stopped, last written ${duration(ago)} ago`,
+    };
     badge.textContent = words[state] ?? state;
     badge.classList.toggle("is-running", state === "running");
   }
@@ -141,7 +180,13 @@ export function createTrainingView(app) {
   function showFilm(answer) {
     const before = film?.epochs[chosen];
     const atEnd = !film || chosen === film.epochs.length - 1 || film.run !== answer?.run;
-    film = answer && { ...answer, epochs: answer.epochs.map((epoch) => ({ ...epoch, frames: split(epoch.frames, answer.size) })), original: bytes(answer.image), hidden: maskFromHex(answer.mask), patches: patchTable(answer.size, Math.sqrt(4 * answer.mask.length)) };
+    film = answer && {
+      ...answer,
+      epochs: answer.epochs.map((epoch) => ({ ...epoch, frames: split(epoch.frames, answer.size) })),
+      original: bytes(answer.image),
+      hidden: maskFromHex(answer.mask),
+      patches: patchTable(answer.size, Math.sqrt(4 * answer.mask.length)),
+    };
     strip.parentElement.parentElement.hidden = !film;
     if (!film) return;
     const linked = app.linked("epoch");
@@ -170,9 +215,17 @@ export function createTrainingView(app) {
 
   const nameOf = ({ file, epoch }) => (file === null ? "final" : epochText(epoch));
   const scoreOf = (epoch) => epoch.psnr[stepOf(epoch)]?.toFixed(2) ?? "–";
-  const words = (epoch) => `${epoch.file === null ? "Final weights" : `Epoch ${epochText(epoch.epoch)}`}, ${scoreOf(epoch)} dB`;
+  const words = (epoch) =>
+    `${epoch.file === null ? "Final weights" : `Epoch ${epochText(epoch.epoch)}`}, ${scoreOf(epoch)} dB`;
 
-  const frameButton = (_, index) => h("button", { type: "button", click: () => choose(index) }, h("canvas", { "aria-hidden": "true" }), h("span"), h("i"));
+  const frameButton = (_, index) =>
+    h(
+      "button",
+      { type: "button", click: () => choose(index) },
+      h("canvas", { "aria-hidden": "true" }),
+      h("span"),
+      h("i"),
+    );
 
   function drawStrip() {
     film.epochs.forEach((epoch, i) => {
@@ -220,7 +273,9 @@ export function createTrainingView(app) {
     const isOpen = app.answer.model === run.name && app.answer.snapshot === file;
     everywhere.disabled = !run.energy || isOpen;
     everywhere.textContent = isOpen ? "This epoch is open everywhere" : "Open this epoch everywhere";
-    everywhere.title = run.energy ? "Every tab then shows this epoch's weights" : "Its model has no energy: the other tabs cannot show it";
+    everywhere.title = run.energy
+      ? "Every tab then shows this epoch's weights"
+      : "Its model has no energy: the other tabs cannot show it";
   }
 
   function openEverywhere() {
@@ -257,7 +312,9 @@ function factsText(card) {
   const parts = [
     card.model && card.dataset ? `${card.model} on ${card.dataset}` : null,
     card.parameters ? `${count(card.parameters)} parameters` : null,
-    card.epochs ? `weights of epoch ${epochText(card.epochs)}${card.planned_epochs ? ` of ${card.planned_epochs}` : ""}` : null,
+    card.epochs
+      ? `weights of epoch ${epochText(card.epochs)}${card.planned_epochs ? ` of ${card.planned_epochs}` : ""}`
+      : null,
     card.images_seen ? `${count(card.images_seen)} images in ${duration(card.seconds ?? 0)}` : null,
     card.device ?? null,
     card.validation ? `validation ${card.validation.toFixed(2)} dB` : null,
