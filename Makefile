@@ -19,9 +19,12 @@ notebooks: $(VENV)/.dev
 execute: $(VENV)/.dev
 	$(VENV)/bin/python -m tests.execute_notebooks $(ARGS)
 
-lint: $(VENV)/.dev
+lint: $(VENV)/.dev node_modules/.stamp
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	node_modules/.bin/biome check
+	node_modules/.bin/tsc
+#	node_modules/.bin/pyright
 
 screenshots: $(VENV)/.dev
 	$(VENV)/bin/python -m tests.browser.screenshots $(ARGS)
@@ -38,7 +41,11 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/pip
 	$(VENV)/bin/pip install -e '.[dev]'
 	touch $@
 
+node_modules/.stamp: package.json package-lock.json
+	npm ci --no-audit --no-fund
+	touch $@
+
 # Leaves data/, outputs/ and checkpoints/ alone.
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) node_modules build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
