@@ -22,7 +22,7 @@ execute: $(VENV)/.dev
 lint: $(VENV)/.dev node_modules/.stamp
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	node_modules/.bin/biome check
+	node_modules/.bin/biome check --error-on-warnings
 	node_modules/.bin/tsc
 #	node_modules/.bin/pyright
 

@@ -1,6 +1,6 @@
 /** Axes of charts: round numbers on them, and lines through points. */
 
-import { clamp, fixed, svg } from "../lib/tools.js";
+import { fixed, svg } from "../lib/tools.js";
 
 /** About `count` round numbers that cover the finite ones among `values`. */
 export function niceTicks(values, count) {
@@ -15,16 +15,29 @@ export function niceTicks(values, count) {
   return ticks;
 }
 
-export function tickLabel(tick, ticks) {
-  const gap = Math.abs(ticks[1] - ticks[0]);
-  if (gap >= 2e5) return tick === 0 ? "0" : `${fixed(tick / 1e6, 2)} M`; // seven digits have no room
-  return fixed(tick, clamp(Math.ceil(-Math.log10(gap) + 0.001), 0, 6));
+const WIDE = 2e5; // a gap from which on seven digits would have no room
+
+/**
+ * A text for each tick: all with the decimals that the finest of them needs, and millions as M. `narrow` charts write
+ * thousands as k as well.
+ */
+export function tickLabels(ticks, { narrow = false } = {}) {
+  const [unit, sign] = unitOf(ticks, narrow);
+  const rest = (value) => Math.abs(value - Math.round(value));
+  const enough = (decimals) => ticks.every((tick) => rest((tick / unit) * 10 ** decimals) < 1e-6);
+  const decimals = [0, 1, 2, 3, 4, 5].find(enough) ?? 6;
+  return ticks.map((tick) => `${fixed(tick / unit, decimals)}${tick ? sign : ""}`);
+}
+
+function unitOf(ticks, narrow) {
+  if (ticks.length > 1 && Math.abs(ticks[1] - ticks[0]) >= WIDE) return [1e6, " M"];
+  return narrow && Math.max(...ticks.map(Math.abs)) >= 10000 ? [1000, " k"] : [1, ""];
 }
 
 /** A function from a value between the outermost ticks to a place between `from` and `to`. */
 export function linearScale(ticks, from, to) {
   const [low, high] = [ticks[0], ticks[ticks.length - 1]];
-  return (value) => from + ((value - low) / (high - low)) * (to - from);
+  return (value) => from + ((value - low) / (high - low || 1)) * (to - from);
 }
 
 /** A path through the values, with a gap where there is none; `x(i)` and `y(value)` place them. */
@@ -45,3 +58,18 @@ export function bandPath(low, high, x, y) {
 export function chartText(name, x, y, text, anchor = "end") {
   return svg("text", { class: name, x, y, "text-anchor": anchor }, text);
 }
+
+/** A horizontal line of an area {left, right, top, bottom}. */
+export const acrossLine = (name, y, { left, right }) => svg("line", { class: name, x1: left, x2: right, y1: y, y2: y });
+
+/** A vertical line of an area. */
+export const uprightLine = (name, x, { top, bottom }) =>
+  svg("line", { class: name, x1: x, x2: x, y1: top, y2: bottom });
+
+/** What is left of width x height pixels inside margins {top, right, bottom, left}. */
+export const areaWithin = ({ top, right, bottom, left }, width, height) => ({
+  left,
+  right: width - right,
+  top,
+  bottom: height - bottom,
+});

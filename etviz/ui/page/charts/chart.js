@@ -1,7 +1,18 @@
 /** The energy over the steps of a descent, as inline SVG. */
 
 import { clamp, decimalsFor, fixed, format, h, svg } from "../lib/tools.js";
-import { bandPath, chartText, linearScale, linePath, niceTicks, tickLabel } from "./axes.js";
+import {
+  acrossLine,
+  areaWithin,
+  bandPath,
+  chartText,
+  linearScale,
+  linePath,
+  niceTicks,
+  tickLabels,
+  uprightLine,
+} from "./axes.js";
+import { createTooltip } from "./tooltip.js";
 
 export const LINES = [
   { key: "energy", name: "Total", mark: "total" },
@@ -10,7 +21,7 @@ export const LINES = [
 ];
 // Left and right as in .etviz-transport: the slider runs under the axis.
 const MARGIN = { top: 10, right: 14, bottom: 6, left: 74 };
-const SECOND = { top: 24, right: 70 }; // with an axis on the right
+const SECOND = { ...MARGIN, top: 24, right: 70 }; // with an axis on the right
 const DOT_PX = 9; // a dot a state where they lie further apart than this
 
 /** The energies of one step, all with as many decimals as suit the largest; `tell` puts others beside them in words. */
@@ -36,8 +47,8 @@ export function createChart({ onStep }) {
   const still = svg("g"); // what scrubbing leaves alone
   const moving = svg("g");
   const picture = svg("svg", { role: "img", class: "etviz-plot" }, still, moving);
-  const tip = h("div", { class: "etviz-tip", hidden: true });
-  const node = h("div", { class: "etviz-chart" }, picture, tip);
+  const tip = createTooltip();
+  const node = h("div", { class: "etviz-chart" }, picture, tip.node);
   const shown = { answer: null, scale: "change", band: null, second: null, step: 0 };
   let hover = null;
   let area = null; // {x, y, y2, last, left, right, top, bottom}: where things lie
@@ -59,7 +70,6 @@ export function createChart({ onStep }) {
   function drawAll() {
     const [width, height] = [node.clientWidth, node.clientHeight];
     if (!shown.answer || width < 60) return;
-    const { top, right } = shown.second ? SECOND : MARGIN;
     const last = shown.answer.energy.length - 1;
     const count = height < 200 ? 3 : 5;
     const ticks = niceTicks(
@@ -67,7 +77,7 @@ export function createChart({ onStep }) {
       count,
     );
     const secondTicks = shown.second ? niceTicks(shown.second.values, count) : [];
-    area = { last, left: MARGIN.left, right: width - right, top, bottom: height - MARGIN.bottom };
+    area = { last, ...areaWithin(shown.second ? SECOND : MARGIN, width, height) };
     area.x = linearScale([0, last], area.left, area.right);
     area.y = linearScale(ticks, area.bottom, area.top);
     area.y2 = linearScale(secondTicks, area.bottom, area.top);
@@ -75,7 +85,7 @@ export function createChart({ onStep }) {
     picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
     picture.setAttribute("aria-label", describe());
     still.replaceChildren(
-      ...ticks.flatMap((tick) => drawTick(tick, ticks)),
+      ...drawAxis(ticks),
       ...drawSecondAxis(secondTicks, width),
       ...LINES.flatMap(drawBand).reverse(),
       ...(shown.second ? [drawLine({ mark: "second" }, shown.second.values, area.y2)] : []),
@@ -87,21 +97,24 @@ export function createChart({ onStep }) {
     drawMoving();
   }
 
-  const across = (name, y) => svg("line", { class: name, x1: area.left, x2: area.right, y1: y, y2: y });
-  const upright = (name, x) => svg("line", { class: name, x1: x, x2: x, y1: area.top, y2: area.bottom });
+  const upright = (name, x) => uprightLine(name, x, area);
 
-  function drawTick(tick, ticks) {
-    const y = area.y(tick);
-    return [
-      across(tick === 0 ? "etviz-zero" : "etviz-rule", y),
-      chartText("etviz-tick", area.left - 10, y + 4, tickLabel(tick, ticks)),
-    ];
+  function drawAxis(ticks) {
+    const labels = tickLabels(ticks);
+    return ticks.flatMap((tick, i) => {
+      const y = area.y(tick);
+      return [
+        acrossLine(tick === 0 ? "etviz-zero" : "etviz-rule", y, area),
+        chartText("etviz-tick", area.left - 10, y + 4, labels[i]),
+      ];
+    });
   }
 
   function drawSecondAxis(ticks, width) {
     if (!shown.second) return [];
-    const marks = ticks.map((tick) =>
-      chartText("etviz-tick is-second", area.right + 10, area.y2(tick) + 4, tickLabel(tick, ticks), "start"),
+    const labels = tickLabels(ticks);
+    const marks = ticks.map((tick, i) =>
+      chartText("etviz-tick is-second", area.right + 10, area.y2(tick) + 4, labels[i], "start"),
     );
     return [
       ...marks,
@@ -214,17 +227,14 @@ export function createChart({ onStep }) {
     if (!area) return;
     hover = stepAt(event);
     if (event.buttons & 1) onStep(hover);
-    tip.hidden = false;
-    tip.replaceChildren(...tipRows());
-    const x = area.x(hover);
-    tip.style.left = `${clamp(x + 12, 0, Math.max(0, node.clientWidth - tip.offsetWidth - 4))}px`;
-    if (x + 12 + tip.offsetWidth > node.clientWidth) tip.style.left = `${Math.max(0, x - tip.offsetWidth - 12)}px`;
+    tip.show(...tipRows());
+    tip.beside(area.x(hover), node.clientWidth);
     drawMoving();
   }
 
   function leave() {
     hover = null;
-    tip.hidden = true;
+    tip.hide();
     drawMoving();
   }
 

@@ -1,17 +1,18 @@
 /** How much of a whole its largest parts carry together: curves over their number, read at one number. */
 
 import { clamp, h, svg } from "../lib/tools.js";
+import { acrossLine, areaWithin, chartText, linearScale, uprightLine } from "./axes.js";
 
 const CURVE_MARGIN = { top: 8, right: 14, bottom: 20, left: 44 };
-
 const MOST_POINTS = 200; // of a curve as drawn
 
 /** Shares of the sum that the n largest of `values` carry, n = 0 to all of them; from 0 to 1. */
 export function cumulated(values) {
   const sorted = Float64Array.from(values, Math.abs).sort().reverse();
-  const total = sorted.reduce((sum, value) => sum + value, 0);
-  let sum = 0;
-  return [0, ...Array.from(sorted, (value) => (sum += value) / (total || 1))];
+  const sums = [0];
+  for (const value of sorted) sums.push(sums[sums.length - 1] + value);
+  const total = sums[sums.length - 1] || 1;
+  return sums.map((sum) => sum / total);
 }
 
 /**
@@ -37,29 +38,20 @@ export function createCurve({ label, onNumber }) {
   function drawAll() {
     if (!curves.length || width < 60) return;
     const all = curves[0].shares.length - 1;
-    const x = (n) => CURVE_MARGIN.left + (n / all) * (width - CURVE_MARGIN.left - CURVE_MARGIN.right);
-    const y = (share) => CURVE_MARGIN.top + (1 - share) * (height - CURVE_MARGIN.top - CURVE_MARGIN.bottom);
+    const area = areaWithin(CURVE_MARGIN, width, height);
+    const x = linearScale([0, all], area.left, area.right);
+    const y = linearScale([0, 1], area.bottom, area.top);
     picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
     picture.replaceChildren(
       ...[0, 0.5, 1].flatMap((share) => [
-        svg("line", { class: share ? "etviz-rule" : "etviz-zero", x1: x(0), x2: x(all), y1: y(share), y2: y(share) }),
-        svg("text", { class: "etviz-tick", x: x(0) - 8, y: y(share) + 4, "text-anchor": "end" }, `${100 * share} %`),
+        acrossLine(share ? "etviz-rule" : "etviz-zero", y(share), area),
+        chartText("etviz-tick", area.left - 8, y(share) + 4, `${100 * share} %`),
       ]),
       ...[0, 0.25, 0.5, 0.75, 1].map((part) =>
-        svg(
-          "text",
-          { class: "etviz-tick", x: x(part * all), y: height - 4, "text-anchor": "middle" },
-          String(Math.round(part * all)),
-        ),
+        chartText("etviz-tick", x(part * all), height - 4, String(Math.round(part * all)), "middle"),
       ),
       svg("line", { class: "etviz-ghost", x1: x(0), x2: x(all), y1: y(0), y2: y(1) }), // all alike
-      svg("line", {
-        class: "etviz-now",
-        x1: x(number),
-        x2: x(number),
-        y1: CURVE_MARGIN.top,
-        y2: height - CURVE_MARGIN.bottom,
-      }),
+      uprightLine("etviz-now", x(number), area),
       ...curves.map(({ mark, shares }) => drawCurve(mark, shares, x, y)),
       ...curves.map(({ mark, shares }) =>
         svg("circle", { class: `etviz-dot is-${mark}`, cx: x(number), cy: y(shares[number]) || 0, r: 4 }),

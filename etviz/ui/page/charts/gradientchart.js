@@ -1,16 +1,22 @@
 /** The energy along minus the gradient from one state, as inline SVG. */
 
-import { clamp, fixed, format, h, svg } from "../lib/tools.js";
-import { niceTicks } from "./axes.js";
+import { format, h, svg } from "../lib/tools.js";
+import {
+  acrossLine,
+  areaWithin,
+  chartText,
+  linearScale,
+  linePath,
+  niceTicks,
+  tickLabels,
+  uprightLine,
+} from "./axes.js";
+import { createTooltip } from "./tooltip.js";
 
 const ROOM = { top: 12, right: 14, bottom: 40, left: 78 };
 
 const finitePoints = ({ sizes, energy, step_size }) =>
   sizes.map((size, i) => [size / step_size, energy[i]]).filter(([, value]) => value !== null);
-
-/** A tick's number with as many decimals as tell it from its neighbours. */
-const tickText = (tick, ticks) =>
-  fixed(tick, clamp(Math.ceil(-Math.log10(Math.abs(ticks[1] - ticks[0])) + 0.001), 0, 6));
 
 /**
  *   show(reading)   see read_gradient_lines in etviz/ui/readings
@@ -18,14 +24,14 @@ const tickText = (tick, ticks) =>
  */
 export function createGradientChart() {
   const picture = svg("svg", { role: "img", class: "etviz-plot" });
-  const tip = h("div", { class: "etviz-tip", hidden: true });
-  const plot = h("div", { class: "etviz-field" }, picture, tip);
+  const tip = createTooltip();
+  const plot = h("div", { class: "etviz-field" }, picture, tip.node);
   const said = h("p", { class: "etviz-hint etviz-line-words" });
   const node = h("div", { class: "etviz-plotted" }, plot, said);
   let reading = null;
   let step = 0;
   let hover = null; // index of a point
-  let [x, y] = [Number, Number];
+  let area = null; // where things lie, and the scales x and y
 
   const line = () => reading.lines[Math.min(Math.floor(step / reading.every), reading.lines.length - 1)];
 
@@ -36,38 +42,30 @@ export function createGradientChart() {
     if (!points.length) return picture.replaceChildren();
     const energies = points.map(([, value]) => value);
     const ticks = niceTicks(energies, 4);
-    const [low, high] = [ticks[0], ticks[ticks.length - 1]];
-    const [first, last] = [points[0][0], points[points.length - 1][0]];
-    x = (size) => ROOM.left + ((size - first) / (last - first || 1)) * (width - ROOM.left - ROOM.right);
-    y = (value) => ROOM.top + ((high - value) / (high - low || 1)) * (height - ROOM.top - ROOM.bottom);
+    const ends = [points[0][0], points[points.length - 1][0]];
+    area = areaWithin(ROOM, width, height);
+    area.x = linearScale(ends, area.left, area.right);
+    area.y = linearScale(ticks, area.bottom, area.top);
     picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
     picture.replaceChildren(
-      ...ticks.flatMap((tick) => [
-        svg("line", { class: "etviz-rule", x1: x(first), x2: x(last), y1: y(tick), y2: y(tick) }),
-        svg(
-          "text",
-          { class: "etviz-tick", x: x(first) - 8, y: y(tick) + 4, "text-anchor": "end" },
-          tickText(tick, ticks),
-        ),
+      ...drawAxes(ticks, ends, height),
+      svg("path", { class: "etviz-line is-total", d: linePath(energies, (i) => area.x(points[i][0]), area.y) }),
+      ...marks(),
+    );
+  }
+
+  function drawAxes(ticks, [first, last], height) {
+    const labels = tickLabels(ticks);
+    return [
+      ...ticks.flatMap((tick, i) => [
+        acrossLine("etviz-rule", area.y(tick), area),
+        chartText("etviz-tick", area.left - 8, area.y(tick) + 4, labels[i]),
       ]),
       ...wholeNumbers(first, last).map((size) =>
-        svg(
-          "text",
-          { class: "etviz-tick", x: x(size), y: height - ROOM.bottom + 17, "text-anchor": "middle" },
-          format(size, 1),
-        ),
+        chartText("etviz-tick", area.x(size), area.bottom + 17, format(size, 1), "middle"),
       ),
-      svg(
-        "text",
-        { class: "etviz-tick", x: (x(first) + x(last)) / 2, y: height - 4, "text-anchor": "middle" },
-        "step sizes along −∂E/∂g",
-      ),
-      svg("path", {
-        class: "etviz-line is-total",
-        d: points.map(([a, value], i) => `${i ? "L" : "M"}${x(a)} ${y(value)}`).join(""),
-      }),
-      ...marks(height),
-    );
+      chartText("etviz-tick", (area.left + area.right) / 2, height - 4, "step sizes along −∂E/∂g", "middle"),
+    ];
   }
 
   const wholeNumbers = (first, last) => {
@@ -76,13 +74,12 @@ export function createGradientChart() {
   };
 
   /** Where the state is, where its step led, and what the pointer is on. */
-  function marks(height) {
+  function marks() {
+    const { x, y } = area;
     const { energy_here: here, energy_next: next, moved } = line();
-    const upright = (size, name) =>
-      svg("line", { class: name, x1: x(size), x2: x(size), y1: ROOM.top, y2: height - ROOM.bottom });
     const pointed = hover === null ? null : finitePoints(line())[hover];
     return [
-      upright(0, "etviz-now"),
+      uprightLine("etviz-now", x(0), area),
       moved && next !== null ? svg("circle", { class: "etviz-went", cx: x(1), cy: y(next), r: 6 }) : null,
       here !== null ? svg("circle", { class: "etviz-here", cx: x(0), cy: y(here), r: 6 }) : null,
       pointed ? svg("circle", { class: "etviz-dot is-total", cx: x(pointed[0]), cy: y(pointed[1]), r: 4 }) : null,
@@ -104,26 +101,24 @@ export function createGradientChart() {
   }
 
   function point(event) {
-    if (!reading) return;
+    if (!reading || !area) return;
     const points = finitePoints(line());
     const at = event.clientX - plot.getBoundingClientRect().left;
-    const far = points.map(([a]) => Math.abs(x(a) - at));
+    const far = points.map(([a]) => Math.abs(area.x(a) - at));
     hover = far.length ? far.indexOf(Math.min(...far)) : null;
     if (hover === null) return;
     const [a, value] = points[hover];
-    tip.hidden = false;
-    tip.replaceChildren(
+    tip.show(
       h("b", {}, `${format(a, 3)} step sizes`),
       h("span", { class: "is-total" }, "Energy", h("i", {}, format(value, 6))),
     );
-    const left = x(a) + 12;
-    tip.style.left = `${left + tip.offsetWidth > plot.clientWidth ? x(a) - tip.offsetWidth - 12 : left}px`;
+    tip.beside(area.x(a), plot.clientWidth);
     drawAll();
   }
 
   function leave() {
     hover = null;
-    tip.hidden = true;
+    tip.hide();
     drawAll();
   }
 

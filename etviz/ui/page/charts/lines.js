@@ -1,19 +1,20 @@
 /** Curves over one axis as inline SVG, read by hovering over them or with the arrow keys. */
 
 import { clamp, decimalsFor, fixed, h, svg } from "../lib/tools.js";
-import { niceTicks } from "./axes.js";
+import {
+  acrossLine,
+  areaWithin,
+  chartText,
+  linearScale,
+  linePath,
+  niceTicks,
+  tickLabels,
+  uprightLine,
+} from "./axes.js";
+import { createTooltip } from "./tooltip.js";
 
 const EDGE = { top: 8, right: 12, bottom: 22, left: 52 };
 const NUMBER_GAP = 28; // pixels between two numbers under the axis, at least
-
-/** How to write ticks: all with the decimals that the finest of them needs, thousands as k. */
-function tickTexts(ticks) {
-  const unit = Math.max(...ticks.map(Math.abs)) >= 10000 ? 1000 : 1;
-  const rest = (value) => Math.abs(value - Math.round(value));
-  const whole = (decimals) => ticks.every((tick) => rest((tick / unit) * 10 ** decimals) < 1e-6);
-  const decimals = [0, 1, 2, 3, 4, 5].find(whole) ?? 6;
-  return ticks.map((tick) => `${fixed(tick / unit, decimals)}${unit > 1 && tick ? " k" : ""}`);
-}
 
 /**
  * `label` names what is drawn; `axis` what it is drawn over ("Step"); `tell(value)` says a value in words. `onPick(x)` when
@@ -24,7 +25,7 @@ function tickTexts(ticks) {
  */
 export function createLines({ label, axis, tell, onPick = null }) {
   const picture = svg("svg", { role: "img", class: "etviz-plot", "aria-label": label });
-  const tip = h("div", { class: "etviz-tip", hidden: true });
+  const tip = createTooltip();
   const node = h(
     "div",
     {
@@ -34,13 +35,13 @@ export function createLines({ label, axis, tell, onPick = null }) {
       "aria-label": `${label}: arrow keys read its values`,
     },
     picture,
-    tip,
+    tip.node,
   );
   let series = [];
   let places = []; // every x that has a value, in order
   let now = null;
   let hover = null; // index into places
-  let x = (value) => value;
+  let area = null; // where things lie, and the scales x and y
 
   const extent = (values) => [Math.min(...values), Math.max(...values)];
 
@@ -49,49 +50,44 @@ export function createLines({ label, axis, tell, onPick = null }) {
     const all = series.flatMap(({ points }) => points.map(([, value]) => value)).filter((value) => value !== null);
     if (width < 60 || !all.length) return picture.replaceChildren();
     const ticks = niceTicks(extent(all), height < 150 ? 2 : 4);
-    const [low, high] = extent(ticks);
-    const [first, last] = extent([0, ...places]);
-    x = (value) => EDGE.left + ((value - first) / (last - first || 1)) * (width - EDGE.left - EDGE.right);
-    const y = (value) => EDGE.top + ((high - value) / (high - low || 1)) * (height - EDGE.top - EDGE.bottom);
-    const across = { x1: EDGE.left, x2: width - EDGE.right };
-    const upright = (at, name) =>
-      svg("line", { class: name, x1: x(at), x2: x(at), y1: EDGE.top, y2: height - EDGE.bottom });
-    const texts = tickTexts(ticks);
+    const ends = extent([0, ...places]);
+    area = areaWithin(EDGE, width, height);
+    area.x = linearScale(ends, area.left, area.right);
+    area.y = linearScale(ticks, area.bottom, area.top);
     picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
     picture.replaceChildren(
-      ...ticks.flatMap((tick, i) => [
-        svg("line", { class: tick === 0 ? "etviz-zero" : "etviz-rule", ...across, y1: y(tick), y2: y(tick) }),
-        svg("text", { class: "etviz-tick", x: EDGE.left - 8, y: y(tick) + 4, "text-anchor": "end" }, texts[i]),
-      ]),
-      ...numbersBelow(first, last, width, height),
-      ...(hover === null ? [] : [upright(places[hover], "etviz-ghost")]),
-      ...(now === null || now > last ? [] : [upright(now, "etviz-now")]),
-      ...series.flatMap((line) => drawLine(line, y)),
+      ...numbersAtLeft(ticks),
+      ...numbersBelow(ends, height),
+      ...(hover === null ? [] : [uprightLine("etviz-ghost", area.x(places[hover]), area)]),
+      ...(now === null || now > ends[1] ? [] : [uprightLine("etviz-now", area.x(now), area)]),
+      ...series.flatMap(drawLine),
     );
   }
 
-  function numbersBelow(first, last, width, height) {
-    const room = Math.max(2, Math.floor((width - EDGE.left - EDGE.right) / NUMBER_GAP));
+  function numbersAtLeft(ticks) {
+    const labels = tickLabels(ticks, { narrow: true });
+    return ticks.flatMap((tick, i) => [
+      acrossLine(tick === 0 ? "etviz-zero" : "etviz-rule", area.y(tick), area),
+      chartText("etviz-tick", area.left - 8, area.y(tick) + 4, labels[i]),
+    ]);
+  }
+
+  function numbersBelow([first, last], height) {
+    const room = Math.max(2, Math.floor((area.right - area.left) / NUMBER_GAP));
     const inside = niceTicks([first, last], Math.min(room, 8)).filter((tick) => tick >= first && tick <= last);
-    const texts = tickTexts(inside);
-    return inside.map((tick, i) =>
-      svg("text", { class: "etviz-tick", x: x(tick), y: height - 5, "text-anchor": "middle" }, texts[i]),
-    );
+    const labels = tickLabels(inside, { narrow: true });
+    return inside.map((tick, i) => chartText("etviz-tick", area.x(tick), height - 5, labels[i], "middle"));
   }
 
   /** One path, broken where there is no value, and a dot for each value. */
-  function drawLine({ mark, points }, y) {
-    let pen = "M";
-    const path = points.map(([at, value]) => {
-      const part = value === null ? "" : `${pen}${x(at).toFixed(1)} ${y(value).toFixed(1)}`;
-      pen = value === null ? "M" : "L";
-      return part;
-    });
+  function drawLine({ mark, points }) {
+    const values = points.map(([, value]) => value);
+    const path = linePath(values, (i) => area.x(points[i][0]), area.y);
     const dots = points.filter(([, value]) => value !== null);
     return [
-      svg("path", { class: `etviz-line is-${mark}`, d: path.join(""), "data-curve": mark }),
+      svg("path", { class: `etviz-line is-${mark}`, d: path, "data-curve": mark }),
       ...dots.map(([at, value]) =>
-        svg("circle", { class: `etviz-dot is-${mark}`, cx: x(at), cy: y(value), r: at === now ? 4.5 : 2 }),
+        svg("circle", { class: `etviz-dot is-${mark}`, cx: area.x(at), cy: area.y(value), r: at === now ? 4.5 : 2 }),
       ),
     ];
   }
@@ -100,8 +96,7 @@ export function createLines({ label, axis, tell, onPick = null }) {
     hover = index;
     const at = places[index];
     const valueAt = ({ points }) => points.find(([place]) => place === at)?.[1] ?? null;
-    tip.hidden = false;
-    tip.replaceChildren(
+    tip.show(
       h("b", {}, `${axis} ${fixed(at, Math.min(decimalsFor(at, 3), Number.isInteger(at) ? 0 : 2))}`),
       ...series.map((line) =>
         h(
@@ -112,31 +107,31 @@ export function createLines({ label, axis, tell, onPick = null }) {
         ),
       ),
     );
-    const left = x(at) + 12;
-    tip.style.left = `${left + tip.offsetWidth > node.clientWidth ? Math.max(0, x(at) - tip.offsetWidth - 12) : left}px`;
+    tip.beside(area.x(at), node.clientWidth);
     drawAll();
   }
 
   function leave() {
     hover = null;
-    tip.hidden = true;
+    tip.hide();
     drawAll();
   }
 
   function nearest(event) {
     const at = event.clientX - node.getBoundingClientRect().left;
-    return places.reduce((best, place, i) => (Math.abs(x(place) - at) < Math.abs(x(places[best]) - at) ? i : best), 0);
+    const far = places.map((place) => Math.abs(area.x(place) - at));
+    return far.indexOf(Math.min(...far));
   }
 
-  node.addEventListener("pointermove", (event) => places.length && point(nearest(event)));
+  node.addEventListener("pointermove", (event) => area && places.length && point(nearest(event)));
   node.addEventListener("pointerleave", leave);
   node.addEventListener("blur", leave);
-  node.addEventListener("click", (event) => places.length && onPick?.(places[nearest(event)]));
+  node.addEventListener("click", (event) => area && places.length && onPick?.(places[nearest(event)]));
   node.addEventListener("keydown", (event) => {
     const last = places.length - 1;
     const moves = { ArrowLeft: (hover ?? last + 1) - 1, ArrowRight: (hover ?? -1) + 1, Home: 0, End: last };
     if (event.key === "Enter" && hover !== null) onPick?.(places[hover]);
-    if (last < 0 || !(event.key in moves)) return;
+    if (!area || last < 0 || !(event.key in moves)) return;
     event.preventDefault();
     point(clamp(moves[event.key], 0, last));
   });

@@ -1,6 +1,7 @@
 /** All memories as small pictures on one canvas, strongest first: one is chosen by pointer or keyboard. */
 
 import { clamp, h } from "../lib/tools.js";
+import { createTooltip } from "./tooltip.js";
 
 const PICTURE_GAP = 3; // between pictures, in CSS pixels like all sizes here
 const PICTURE_SIDES = [16, 12, 8]; // the largest whose grid is low enough is taken
@@ -21,8 +22,8 @@ export function createMemoryGrid({ onPick, tell }) {
     "aria-valuemin": 1,
   });
   const outline = h("div", { class: "etviz-memory-outline", hidden: true });
-  const tip = h("div", { class: "etviz-tip etviz-map-tip", hidden: true });
-  const node = h("div", { class: "etviz-memory-grid" }, canvas, outline, tip);
+  const tip = createTooltip("etviz-map-tip");
+  const node = h("div", { class: "etviz-memory-grid" }, canvas, outline, tip.node);
   let now = { order: [], pictures: null, energy: [], side: 4 };
   let chosen = null;
   let layout = { columns: 1, scale: 1, cell: 1 };
@@ -90,14 +91,11 @@ export function createMemoryGrid({ onPick, tell }) {
   }
 
   function say() {
-    tip.hidden = hovered === null;
-    if (hovered === null) return;
+    if (hovered === null) return tip.hide();
     const { columns, cell } = layout;
     const [row, column] = [Math.floor(hovered / columns), hovered % columns];
-    tip.textContent = tell(now.order[hovered], hovered);
-    tip.style.left = column < columns / 2 ? `${(column + 1) * cell}px` : "auto";
-    tip.style.right = column < columns / 2 ? "auto" : `${room - column * cell}px`;
-    tip.style.top = `${row * cell}px`;
+    tip.show(tell(now.order[hovered], hovered));
+    tip.besideCell({ left: column * cell, right: (column + 1) * cell, top: row * cell }, room);
   }
 
   function hover(rank) {

@@ -2,6 +2,7 @@
 
 import { draw, viridis } from "../lib/pixels.js";
 import { clamp, h } from "../lib/tools.js";
+import { createTooltip } from "./tooltip.js";
 
 export const COVER = 0.72; // how much of the picture a colour laid over it hides
 
@@ -22,8 +23,8 @@ export function createPatchMap({ label, onPick = null, tell = String }) {
     role: onPick ? "listbox" : null,
     "aria-label": onPick ? label : null,
   });
-  const tip = h("div", { class: "etviz-tip etviz-map-tip", hidden: true });
-  const node = h("div", { class: `etviz-canvas etviz-map ${onPick ? "is-choosing" : ""}` }, canvas, grid, tip);
+  const tip = createTooltip("etviz-map-tip");
+  const node = h("div", { class: `etviz-canvas etviz-map ${onPick ? "is-choosing" : ""}` }, canvas, grid, tip.node);
   let side = 0;
   let cells = [];
   let numbers = null;
@@ -32,7 +33,7 @@ export function createPatchMap({ label, onPick = null, tell = String }) {
 
   function build(count) {
     side = count;
-    const cell = (_, i) =>
+    const cell = () =>
       h("div", { class: "etviz-map-cell", role: onPick ? "option" : null, tabindex: onPick ? -1 : null });
     cells = Array.from({ length: side * side }, cell);
     grid.replaceChildren(...cells);
@@ -44,7 +45,7 @@ export function createPatchMap({ label, onPick = null, tell = String }) {
   const words = (i) => (numbers ? `${patchName(i, side)}: ${tell(numbers[i])}` : patchName(i, side));
 
   function nameCells() {
-    if (hovered >= 0) tip.textContent = words(hovered);
+    if (hovered >= 0) tip.show(words(hovered));
     if (onPick) cells.forEach((cell, i) => cell.setAttribute("aria-label", words(i)));
   }
 
@@ -69,19 +70,17 @@ export function createPatchMap({ label, onPick = null, tell = String }) {
   function hover(event) {
     const i = cells.indexOf(event.target);
     hovered = i;
-    tip.hidden = i < 0;
-    if (i < 0) return;
-    tip.textContent = words(i);
+    if (i < 0) return tip.hide();
+    tip.show(words(i));
     const [row, column] = [Math.floor(i / side), i % side];
-    tip.style.left = column < side / 2 ? `${((column + 1) / side) * 100}%` : "auto";
-    tip.style.right = column < side / 2 ? "auto" : `${((side - column) / side) * 100}%`;
-    tip.style.top = `${(row / side) * 100}%`;
+    const cell = grid.clientWidth / side;
+    tip.besideCell({ left: column * cell, right: (column + 1) * cell, top: row * cell }, grid.clientWidth);
   }
 
   grid.addEventListener("pointermove", hover);
   grid.addEventListener("pointerleave", () => {
     hovered = -1;
-    tip.hidden = true;
+    tip.hide();
   });
   if (onPick) {
     grid.addEventListener("click", (event) => cells.includes(event.target) && onPick(cells.indexOf(event.target)));

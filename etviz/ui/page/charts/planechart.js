@@ -2,6 +2,7 @@
 
 import { viridis } from "../lib/pixels.js";
 import { bytes, clamp, format, h, svg } from "../lib/tools.js";
+import { createTooltip } from "./tooltip.js";
 
 const LEVELS = 12; // contours
 const NEAR = 12; // pixels from a state that count as on it
@@ -58,8 +59,8 @@ export function contour({ first, second, grid }, level) {
 export function createPlaneChart({ onStep }) {
   const canvas = h("canvas", { "aria-hidden": "true" });
   const picture = svg("svg", { role: "img", class: "etviz-plot" });
-  const tip = h("div", { class: "etviz-tip", hidden: true });
-  const node = h("div", { class: "etviz-field etviz-plane" }, canvas, picture, tip);
+  const tip = createTooltip();
+  const node = h("div", { class: "etviz-field etviz-plane" }, canvas, picture, tip.node);
   let plane = null; // the reading, with its energy as numbers under `grid`, and its range
   let runs = [];
   let step = 0;
@@ -202,20 +203,19 @@ export function createPlaneChart({ onStep }) {
     node.classList.toggle("is-on-state", state >= 0);
     if (event.type === "pointerdown" && state >= 0) onStep(plane.steps[state]);
     const row = (name, number) => h("span", {}, name, h("i", {}, number));
-    tip.hidden = false;
-    tip.replaceChildren(
+    tip.show(
       h("b", {}, state >= 0 ? `State ${plane.steps[state]}` : "On the plane"),
       ...(state >= 0 ? [row("Its own energy", format(plane.path_energy[state], 6))] : []),
       row("Energy on the plane", value === null ? "not computed here" : format(value, 6)),
       row("Coordinates", place.map((n) => format(n, 3)).join(", ")),
     );
-    tip.style.left = `${left + 14 + tip.offsetWidth > box.width ? Math.max(left - tip.offsetWidth - 14, 0) : left + 14}px`;
-    tip.style.top = `${clamp(top - tip.offsetHeight / 2, 4, Math.max(box.height - tip.offsetHeight - 4, 4))}px`;
+    tip.beside(left, box.width);
+    tip.centreOn(top, box.height);
   }
 
   node.addEventListener("pointermove", point);
   node.addEventListener("pointerdown", point);
-  node.addEventListener("pointerleave", () => (tip.hidden = true));
+  node.addEventListener("pointerleave", tip.hide);
   new ResizeObserver(drawAll).observe(node);
 
   return {

@@ -1,7 +1,7 @@
 /** A picture with a number for every token: the patches laid over it, the CLS token beside its title. */
 
 import { maskFromHex, middlePatch } from "../lib/masks.js";
-import { VIRIDIS, viridis } from "../lib/pixels.js";
+import { viridis } from "../lib/pixels.js";
 import { h } from "../lib/tools.js";
 import { createPatchMap } from "./patchmap.js";
 
@@ -45,21 +45,6 @@ export function createTokenMap({ title = null, label, onPick = null, tell, brief
         .map(Math.round)
         .join(" ")})`;
       number.textContent = brief(tokens[0]);
-    },
-  };
-}
-
-/** The colours of a map over what they stand for at their left, middle and right. */
-export function createScale() {
-  const bar = h("i");
-  bar.style.background = `linear-gradient(to right, ${VIRIDIS.map((colour) => `rgb(${colour.join(" ")})`).join(", ")})`;
-  const numbers = [0, 1, 2].map(() => h("span"));
-  const node = h("div", { class: "etviz-scale" }, bar, h("div", {}, ...numbers));
-  return {
-    node,
-    show(texts, title) {
-      numbers.forEach((cell, i) => (cell.textContent = texts[i]));
-      node.title = title;
     },
   };
 }

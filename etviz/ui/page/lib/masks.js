@@ -16,6 +16,10 @@ export function maskToHex(mask) {
   return hex;
 }
 
+/** How many patches a mask in hexadecimal covers, and how many to a side. */
+export const countPatches = (hex) => 4 * hex.length;
+export const sideOf = (hex) => Math.sqrt(countPatches(hex));
+
 /** Whether a text is a mask of so many patches. */
 export const isMaskHex = (text, count) => text.length === count / 4 && /^[0-9a-f]+$/i.test(text);
 
@@ -92,10 +96,10 @@ export function centerMask(count) {
 }
 
 const HALVES = {
-  right: (row, column, side) => column >= Math.floor(side / 2),
-  bottom: (row, column, side) => row >= Math.floor(side / 2),
-  left: (row, column, side) => column < Math.floor(side / 2),
-  top: (row, column, side) => row < Math.floor(side / 2),
+  right: (_row, column, side) => column >= Math.floor(side / 2),
+  bottom: (row, _column, side) => row >= Math.floor(side / 2),
+  left: (_row, column, side) => column < Math.floor(side / 2),
+  top: (row, _column, side) => row < Math.floor(side / 2),
 };
 
 export const halfMask = (count, which) => byPlace(count, HALVES[which]);
@@ -130,8 +134,8 @@ export const BRUSHES = {
     const first = Math.min(row, side - 2) * side + Math.min(column, side - 2);
     return [first, first + 1, first + side, first + side + 1];
   },
-  row: (row, column, side) => Array.from({ length: side }, (_, i) => row * side + i),
-  column: (row, column, side) => Array.from({ length: side }, (_, i) => i * side + column),
+  row: (row, _column, side) => Array.from({ length: side }, (_, i) => row * side + i),
+  column: (_row, column, side) => Array.from({ length: side }, (_, i) => i * side + column),
 };
 
 /** A picture of a mask as ImageData, so many pixels a patch: white = hidden, black = visible, as etviz.mask_to_image. */

@@ -1,6 +1,6 @@
 /** Pictures on canvases, and the colours for numbers. */
 
-import { clamp } from "./tools.js";
+import { bytes, clamp } from "./tools.js";
 
 // Viridis (van der Walt and Smith, 2015) at nine points: even in lightness, and safe for colour-blind readers.
 export const VIRIDIS = ["440154", "482878", "3e4a89", "31688e", "26828e", "1f9e89", "35b779", "6ece58", "fde725"].map(
@@ -11,6 +11,22 @@ export function viridis(share) {
   const place = clamp(share || 0, 0, 1) * (VIRIDIS.length - 1); // what is no number is drawn as nothing
   const i = Math.min(Math.floor(place), VIRIDIS.length - 2);
   return VIRIDIS[i].map((low, channel) => low + (place - i) * (VIRIDIS[i + 1][channel] - low));
+}
+
+/** A function from a pixel's number to its colour, over bytes in the order row, column, channel. */
+export const rgb = (pixels) => (i) => pixels.subarray(3 * i, 3 * i + 3);
+
+/** Pixels as `draw` takes them, with a hole for every hidden patch. */
+export const holed = (pixel, mask, patches) => (i) => (mask[patches[i]] ? null : pixel(i));
+
+/** The predicted pixels where the mask hides, the given ones elsewhere. */
+export const completed = (predicted, given, mask, patches) => (i) => (mask[patches[i]] ? predicted(i) : given(i));
+
+/** The frames of a film in base64, size x size pixels each, as bytes. */
+export function splitFrames(base64, size) {
+  const all = bytes(base64);
+  const area = 3 * size ** 2;
+  return Array.from({ length: all.length / area }, (_, i) => all.subarray(i * area, (i + 1) * area));
 }
 
 /** Draw size x size pixels; `pixel(i)` gives the i-th, row by row, as [red, green, blue], or null for a hole. */
@@ -42,8 +58,6 @@ export function drawTiles(canvas, side, size, pixel) {
     return pixel(Math.floor(row / (size + 1)) * side + Math.floor(column / (size + 1)), down * size + across);
   });
 }
-
-export const rgb = (pixels) => (i) => pixels.subarray(3 * i, 3 * i + 3);
 
 /** Which patch a pixel belongs to, as a table over the pixels of a size x size image cut into side x side patches. */
 export function patchTable(size, side) {

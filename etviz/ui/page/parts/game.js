@@ -2,7 +2,7 @@
 
 import { createReader } from "../lib/asker.js";
 import { countHidden, maskFromHex, randomMask } from "../lib/masks.js";
-import { draw, rgb } from "../lib/pixels.js";
+import { draw, holed, rgb } from "../lib/pixels.js";
 import { h } from "../lib/tools.js";
 
 const ENOUGH = 0.25; // a mask that hides less gives the picture away
@@ -166,8 +166,7 @@ export function createGame(app, onPlaying) {
     if (phase === "idle") return;
     const mask = maskFromHex(app.answer.mask);
     const given = rgb(app.original);
-    const holed = (i) => (mask[app.patches[i]] ? null : given(i));
-    draw(original.canvas, app.answer.size, phase === "done" ? given : holed);
+    draw(original.canvas, app.answer.size, phase === "done" ? given : holed(given, mask, app.patches));
     original.value.textContent = phase === "done" ? "" : "not shown yet";
     step(app.step);
   }
@@ -177,7 +176,7 @@ export function createGame(app, onPlaying) {
     const mask = maskFromHex(app.answer.mask);
     const given = rgb(app.original);
     const veiled = phase === "guess";
-    draw(rebuilt.canvas, app.answer.size, veiled ? (i) => (mask[app.patches[i]] ? null : given(i)) : app.pixel(now));
+    draw(rebuilt.canvas, app.answer.size, veiled ? holed(given, mask, app.patches) : app.pixel(now));
     rebuilt.value.textContent = veiled ? "not shown yet" : `step ${now}`;
     next.disabled = phase === "done" || (phase === "reveal" && now === lastStep());
   }

@@ -6,7 +6,8 @@ let terms = 0;
 
 /** `name` as a quiet button that shows `text` while it is pointed at or has the focus. */
 export function createTerm(name, text) {
-  const id = `etviz-term-${(terms += 1)}`;
+  terms += 1;
+  const id = `etviz-term-${terms}`;
   return h(
     "span",
     { class: "etviz-term" },

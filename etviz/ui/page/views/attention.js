@@ -1,7 +1,8 @@
 /** Attention: where one patch looks and who looks at it, at the present step, by all heads and by each. */
 
+import { createScale } from "../charts/colourbar.js";
 import { patchName } from "../charts/patchmap.js";
-import { createScale, createTokenMap, patchInView } from "../charts/tokenmap.js";
+import { createTokenMap, patchInView } from "../charts/tokenmap.js";
 import { createReader } from "../lib/asker.js";
 import { maskFromHex } from "../lib/masks.js";
 import { draw, viridis } from "../lib/pixels.js";

@@ -1,5 +1,6 @@
 /** Compare: up to four models, epochs or ways to descend on the same picture and mask, in lockstep. */
 
+import { createColourBar } from "../charts/colourbar.js";
 import { createLines } from "../charts/lines.js";
 import { createAsker } from "../lib/asker.js";
 import { createCatalogue, epochOptions } from "../lib/catalogue.js";
@@ -15,11 +16,10 @@ import {
   sameEnergy,
   stepSizesOf,
 } from "../lib/columns.js";
-import { maskFromHex, maskToHex, resizedMask } from "../lib/masks.js";
+import { countPatches, maskFromHex, maskToHex, resizedMask, sideOf } from "../lib/masks.js";
 import { METRIC_INFO } from "../lib/metrics.js";
-import { draw, patchTable, rgb, viridis } from "../lib/pixels.js";
+import { completed, draw, patchTable, rgb, splitFrames, viridis } from "../lib/pixels.js";
 import { bytes, fixed, format, h, steps } from "../lib/tools.js";
-import { createColourBar } from "./explore.js";
 
 const DIFFERENCE_CEILING = 0.3; // absolute difference drawn in the brightest colour
 const MOST_STEPS = 60; // that a column takes; a page that settles may take more
@@ -190,22 +190,20 @@ export function createCompareView(app) {
   /** A column as a question: the mask as painted for the page's model, on the grid of the column's own. */
   function asked({ model, snapshot, step_size, beta, rule }) {
     const mask = maskToHex(
-      resizedMask(maskFromHex(app.answer.mask), runOf({ model })?.patches ?? 4 * app.answer.mask.length),
+      resizedMask(maskFromHex(app.answer.mask), runOf({ model })?.patches ?? countPatches(app.answer.mask)),
     );
     const settings = { steps: Math.min(app.answer.energy.length - 1, MOST_STEPS), step_size, beta, rule };
     return { model, snapshot, mask, settings };
   }
 
   function unpacked(given) {
-    const frames = bytes(given.frames);
-    const area = 3 * given.size ** 2;
     const energy = given.energy;
     return {
       ...given,
       original: bytes(given.image),
-      frames: Array.from({ length: frames.length / area }, (_, i) => frames.subarray(i * area, (i + 1) * area)),
+      frames: splitFrames(given.frames, given.size),
       mask: maskFromHex(given.mask),
-      patches: patchTable(given.size, Math.sqrt(4 * given.mask.length)),
+      patches: patchTable(given.size, sideOf(given.mask)),
       end: energy ? energy[energy.length - 1] : null,
       rose: given.rises ? given.rises.length : null,
     };
@@ -219,9 +217,9 @@ export function createCompareView(app) {
   const frameAt = (reading) => Math.min(app.step, reading.frames.length - 1); // fewer steps: the last one stays
 
   /** The completed picture of a column at the present step, see `draw`. */
-  function completed(reading) {
-    const [predicted, given] = [rgb(reading.frames[frameAt(reading)]), rgb(reading.original)];
-    return (i) => (reading.mask[reading.patches[i]] ? predicted(i) : given(i));
+  function pictureOf(reading) {
+    const { frames, original, mask, patches } = reading;
+    return completed(rgb(frames[frameAt(reading)]), rgb(original), mask, patches);
   }
 
   function drawPictures() {
@@ -231,11 +229,11 @@ export function createCompareView(app) {
       const found = usable(reading);
       cards[i].say(reading ? (reading.error ?? "") : "Descending …");
       if (!found) return cards[i].clear();
-      cards[i].picture(found.size, completed(found), stepText(found));
-      const other = against === "original" ? rgb(found.original) : first?.size === found.size ? completed(first) : null;
+      cards[i].picture(found.size, pictureOf(found), stepText(found));
+      const other = against === "original" ? rgb(found.original) : first?.size === found.size ? pictureOf(first) : null;
       if (i === 0 && against === "first") cards[i].reference(found.size, rgb(found.original));
       else if (other)
-        cards[i].difference(found.size, completed(found), other, against === "original" ? "the original" : "A");
+        cards[i].difference(found.size, pictureOf(found), other, against === "original" ? "the original" : "A");
       else cards[i].noDifference(first ? "A is of another size" : "A has no picture yet");
     });
   }
@@ -243,7 +241,8 @@ export function createCompareView(app) {
   const stepText = (reading) =>
     reading.energy ? `step ${frameAt(reading)} of ${reading.frames.length - 1}` : "at once, no energy";
 
-  const valueOf = (reading, { key }) => (Array.isArray(reading[key]) ? reading[key][frameAt(reading)] : reading[key]);
+  const shownValue = (reading, { key }) =>
+    Array.isArray(reading[key]) ? reading[key][frameAt(reading)] : reading[key];
 
   function drawTable() {
     const all = readings().map(usable);
@@ -274,14 +273,14 @@ export function createCompareView(app) {
   function bestOf(all, metric) {
     const values = all
       .filter(Boolean)
-      .map((reading) => valueOf(reading, metric))
+      .map((reading) => shownValue(reading, metric))
       .filter((value) => value !== null);
     const best = values.length > 1 ? metric.tell(metric.best(...values)) : null;
     return values.every((value) => metric.tell(value) === best) ? null : best;
   }
 
   function cell(reading, metric, best) {
-    const value = reading ? valueOf(reading, metric) : null;
+    const value = reading ? shownValue(reading, metric) : null;
     if (value === null) return h("td", { title: reading ? "Not defined here" : null }, "–");
     const text = metric.tell(value);
     const title = metric.key === "rose" && value ? `${steps(reading.rises)} went up` : null;
@@ -296,7 +295,7 @@ export function createCompareView(app) {
   function drawLines() {
     const entries = readings()
       .map((reading, i) => [usable(reading), i])
-      .filter(([reading]) => reading?.energy && reading.energy[0]);
+      .filter(([reading]) => reading?.energy?.[0]);
     lines.show(
       entries.map(([{ energy }, i]) => ({
         name: LETTERS[i],

@@ -1,13 +1,14 @@
 /** The energy: its curves before those of other pictures, each token's share of it, and how to descend. */
 
 import { createChart } from "../charts/chart.js";
+import { createColourBar } from "../charts/colourbar.js";
 import { createPatchMap } from "../charts/patchmap.js";
 import { createReader } from "../lib/asker.js";
+import { sideOf } from "../lib/masks.js";
 import { viridis } from "../lib/pixels.js";
 import { floats, format, h } from "../lib/tools.js";
 import { createBadge, createReadout, createScaleSwitch, MEASURES } from "../parts/readout.js";
 import { createSettings } from "../parts/settings.js";
-import { createColourBar } from "./explore.js";
 
 const BAND_REST_MS = 500; // after the last change, before the band is asked for
 const AGAIN_MS = 3000; // where others' bands came first
@@ -60,7 +61,7 @@ function createEnergyMap(app, { key, name, title }) {
     const { size, mask } = app.answer;
     const pixel = app.pixel(now);
     const tokens = energy ? tokensAt(now) : [];
-    map.show(size, Math.sqrt(4 * mask.length), (i) => grey(pixel(i)));
+    map.show(size, sideOf(mask), (i) => grey(pixel(i)));
     map.values(energy && [...tokens.subarray(1)], range);
     cls.show("CLS", tokens[0], range);
     chosen.show(`Patch ${app.patch}`, app.patch === null ? NaN : tokens[1 + app.patch], range);

@@ -1,9 +1,9 @@
 /** The first view: original, masked input, reconstruction and error side by side, how good it is, and the energy. */
 
 import { createChart } from "../charts/chart.js";
+import { createColourBar } from "../charts/colourbar.js";
 import { createReader } from "../lib/asker.js";
-import { maskFromHex } from "../lib/masks.js";
-import { draw, rgb, VIRIDIS, viridis } from "../lib/pixels.js";
+import { draw, holed, rgb, viridis } from "../lib/pixels.js";
 import { clamp, h } from "../lib/tools.js";
 import { createComparison } from "../parts/comparison.js";
 import { createBadge, createReadout, createScaleSwitch } from "../parts/readout.js";
@@ -11,13 +11,6 @@ import { createBadge, createReadout, createScaleSwitch } from "../parts/readout.
 const ERROR_CEILING = 0.5; // absolute error drawn in the brightest colour
 const REST_MS = 120; // without a new descent, before the reading of quality is asked for
 const UNKNOWN = { mse: null, psnr: null, ssim: null };
-
-/** A bar of the viridis colours between two ends in words. */
-export function createColourBar(low, high, title, before = null) {
-  const bar = h("i");
-  bar.style.background = `linear-gradient(to right, ${VIRIDIS.map((colour) => `rgb(${colour.join(" ")})`).join(", ")})`;
-  return h("div", { class: "etviz-bar", title }, before, low, bar, high);
-}
 
 /** The mean over the channels of the absolute difference of two colours, 0 to 1. */
 const errorOf = (a, b) => (Math.abs(a[0] - b[0]) + Math.abs(a[1] - b[1]) + Math.abs(a[2] - b[2])) / (3 * 255);
@@ -136,8 +129,7 @@ export function createExploreView(app) {
   }
 
   function showMask(mask) {
-    const pixel = rgb(app.original);
-    draw(tiles.masked.canvas, app.answer.size, (i) => (mask[app.patches[i]] ? null : pixel(i)));
+    draw(tiles.masked.canvas, app.answer.size, holed(rgb(app.original), mask, app.patches));
   }
 
   return {

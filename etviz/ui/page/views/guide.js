@@ -1,8 +1,9 @@
 /** The Guide: five steps drawn from what is on screen, each with a button that leads there, and a game for a class. */
 
+import { linearScale, linePath } from "../charts/axes.js";
 import { createReader } from "../lib/asker.js";
-import { gridMask, halfMask, maskFromHex, randomMask } from "../lib/masks.js";
-import { draw, drawTiles, rgb } from "../lib/pixels.js";
+import { countHidden, gridMask, halfMask, randomMask, sideOf } from "../lib/masks.js";
+import { draw, drawTiles, holed, rgb } from "../lib/pixels.js";
 import { bytes, clamp, format, h, svg } from "../lib/tools.js";
 import { createGame } from "../parts/game.js";
 
@@ -69,13 +70,13 @@ export function createGuideView(app) {
   function showMasking(mask) {
     const pixel = rgb(app.original);
     draw(pictures.masking[0], app.answer.size, pixel);
-    draw(pictures.masking[1], app.answer.size, (i) => (mask[app.patches[i]] ? null : pixel(i)));
-    const hidden = mask.reduce((sum, bit) => sum + bit, 0);
+    draw(pictures.masking[1], app.answer.size, holed(pixel, mask, app.patches));
+    const hidden = countHidden(mask);
     words.masking.textContent = `${hidden} of ${mask.length} patches are hidden. The model sees the others only, and rebuilds the rest.`;
   }
 
   function showPatches({ size, mask }) {
-    const side = Math.sqrt(maskFromHex(mask).length);
+    const side = sideOf(mask);
     const patch = size / side;
     const pixel = rgb(app.original);
     drawTiles(pictures.patches[0], side, patch, (tile, i) => {
@@ -92,12 +93,11 @@ export function createGuideView(app) {
     const known = energy.filter((value) => Number.isFinite(value));
     const [low, high] = [Math.min(...known), Math.max(...known)];
     const last = energy.length - 1;
-    const x = (i) => CURVE.edge + (i / last) * (CURVE.width - 2 * CURVE.edge);
-    const y = (value) => CURVE.edge + ((high - value) / (high - low || 1)) * (CURVE.height - 2 * CURVE.edge);
-    const path = energy.map((value, i) => `${i ? "L" : "M"}${x(i).toFixed(1)} ${y(value).toFixed(1)}`).join("");
+    const x = linearScale([0, last], CURVE.edge, CURVE.width - CURVE.edge);
+    const y = linearScale([low, high], CURVE.height - CURVE.edge, CURVE.edge);
     curve.setAttribute("aria-label", `Energy from ${format(energy[0])} to ${format(energy[last])}`);
     curve.replaceChildren(
-      svg("path", { class: "etviz-line is-total", d: path }),
+      svg("path", { class: "etviz-line is-total", d: linePath(energy, x, y) }),
       svg("circle", { class: "etviz-here", cx: x(step), cy: y(energy[step]), r: 6 }),
     );
     words.energy.textContent = `How badly all tokens fit together: ${format(energy[step], 6)} at step ${step}. Lower fits better, but need not look better.`;

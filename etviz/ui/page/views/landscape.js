@@ -1,14 +1,14 @@
 /** The energy around the descent: along the next step, on the plane of the path, and from disturbed starts. */
 
+import { createColourBar } from "../charts/colourbar.js";
 import { createGradientChart } from "../charts/gradientchart.js";
 import { createPlaneChart } from "../charts/planechart.js";
 import { createReader } from "../lib/asker.js";
+import { MAX_SEED } from "../lib/masks.js";
 import { draw, rgb } from "../lib/pixels.js";
 import { bytes, format, h } from "../lib/tools.js";
-import { createColourBar } from "./explore.js";
 
 const NOISE = { least: 0, most: 1, gap: 0.01, first: 0.2 };
-const LARGEST_SEED = 2 ** 32 - 1;
 
 const percent = (share) => `${(100 * share).toFixed(2)}%`;
 
@@ -27,12 +27,12 @@ function createRuns(app, onRuns) {
   const seed = h("input", {
     type: "number",
     min: 0,
-    max: LARGEST_SEED,
+    max: MAX_SEED,
     step: 1,
     "aria-label": "Seed of the noise",
     change: () => reseed(Number(seed.value)),
   });
-  const again = h("button", { type: "button", click: () => reseed((app.seed + 1) % (LARGEST_SEED + 1)) }, "Draw again");
+  const again = h("button", { type: "button", click: () => reseed((app.seed + 1) % (MAX_SEED + 1)) }, "Draw again");
   const verdict = h("p", { class: "etviz-verdict", role: "status" });
   const criterion = h("p", { class: "etviz-hint" });
   const tiles = h("div", { class: "etviz-ends" });

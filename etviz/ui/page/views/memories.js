@@ -1,10 +1,12 @@
 /** Memories: all of them by use, what they carry of the energy, which act on one patch, and where one of them fires. */
 
+import { createScale } from "../charts/colourbar.js";
 import { createCurve, cumulated } from "../charts/curve.js";
 import { createMemoryGrid } from "../charts/memorygrid.js";
 import { patchName } from "../charts/patchmap.js";
-import { createScale, createTokenMap, patchInView } from "../charts/tokenmap.js";
+import { createTokenMap, patchInView } from "../charts/tokenmap.js";
 import { createReader } from "../lib/asker.js";
+import { sideOf } from "../lib/masks.js";
 import { draw } from "../lib/pixels.js";
 import { bytes, clamp, floats, format, h } from "../lib/tools.js";
 
@@ -198,7 +200,7 @@ export function createMemoriesView(app) {
 
   function drawCards(at, token) {
     const [order, whole] = [byUse(token), sumOf(token)];
-    whose.textContent = `Strongest at ${patchName(ofPatch.patch, Math.sqrt(4 * app.answer.mask.length))}`;
+    whose.textContent = `Strongest at ${patchName(ofPatch.patch, sideOf(app.answer.mask))}`;
     cards.forEach((card, rank) => {
       card.node.hidden = rank >= order.length;
       if (card.node.hidden) return;

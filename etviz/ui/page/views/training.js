@@ -3,9 +3,9 @@
 import { createLines } from "../charts/lines.js";
 import { createAsker } from "../lib/asker.js";
 import { createCatalogue, epochText } from "../lib/catalogue.js";
-import { maskFromHex, maskToHex, resizedMask } from "../lib/masks.js";
+import { maskFromHex, maskToHex, resizedMask, sideOf } from "../lib/masks.js";
 import { METRIC_INFO } from "../lib/metrics.js";
-import { draw, patchTable, rgb } from "../lib/pixels.js";
+import { completed, draw, patchTable, rgb, splitFrames } from "../lib/pixels.js";
 import { bytes, clamp, fixed, h } from "../lib/tools.js";
 
 const LOOK_MS = 5000; // between two looks at a run that is not finished
@@ -182,10 +182,10 @@ export function createTrainingView(app) {
     const atEnd = !film || chosen === film.epochs.length - 1 || film.run !== answer?.run;
     film = answer && {
       ...answer,
-      epochs: answer.epochs.map((epoch) => ({ ...epoch, frames: split(epoch.frames, answer.size) })),
+      epochs: answer.epochs.map((epoch) => ({ ...epoch, frames: splitFrames(epoch.frames, answer.size) })),
       original: bytes(answer.image),
       hidden: maskFromHex(answer.mask),
-      patches: patchTable(answer.size, Math.sqrt(4 * answer.mask.length)),
+      patches: patchTable(answer.size, sideOf(answer.mask)),
     };
     strip.parentElement.parentElement.hidden = !film;
     if (!film) return;
@@ -200,17 +200,11 @@ export function createTrainingView(app) {
     mark(at < 0 ? last : at);
   }
 
-  function split(frames, size) {
-    const [all, area] = [bytes(frames), 3 * size ** 2];
-    return Array.from({ length: all.length / area }, (_, i) => all.subarray(i * area, (i + 1) * area));
-  }
-
   const stepOf = ({ frames }) => Math.min(app.step, frames.length - 1); // fewer steps: the last one stays
 
   /** The picture of one epoch at the page's step, the visible pixels as given; see `draw`. */
-  function completed(epoch) {
-    const [predicted, given] = [rgb(epoch.frames[stepOf(epoch)]), rgb(film.original)];
-    return (i) => (film.hidden[film.patches[i]] ? predicted(i) : given(i));
+  function pictureOf(epoch) {
+    return completed(rgb(epoch.frames[stepOf(epoch)]), rgb(film.original), film.hidden, film.patches);
   }
 
   const nameOf = ({ file, epoch }) => (file === null ? "final" : epochText(epoch));
@@ -230,7 +224,7 @@ export function createTrainingView(app) {
   function drawStrip() {
     film.epochs.forEach((epoch, i) => {
       const [small, name, score] = strip.children[i].children;
-      draw(small, film.size, completed(epoch));
+      draw(small, film.size, pictureOf(epoch));
       name.textContent = nameOf(epoch);
       score.textContent = scoreOf(epoch);
       strip.children[i].setAttribute("aria-label", words(epoch));
@@ -254,7 +248,7 @@ export function createTrainingView(app) {
 
   function drawChosen() {
     const epoch = film.epochs[chosen];
-    draw(canvas, film.size, completed(epoch));
+    draw(canvas, film.size, pictureOf(epoch));
     title.textContent = epoch.file === null ? "Final weights" : `Epoch ${epochText(epoch.epoch)}`;
     score.textContent = `${scoreOf(epoch)} dB`;
     score.parentElement.title = `Step ${stepOf(epoch)} of ${epoch.frames.length - 1}`;
