@@ -29,7 +29,7 @@ from etviz.ui.kept import Kept
 from etviz.ui.payload import decode_pixels, encode_pixels
 from etviz.ui.readings import READINGS
 from etviz.ui.runs import list_runs
-from etviz.ui.scene import MAX_STEPS, Scene, Settings, a_dict
+from etviz.ui.scene import MAX_STEPS, SETTLED, SETTLING_STEPS, Scene, Settings, a_dict
 from etviz.ui.uploads import MAX_BYTES, MAX_SIDE, read_upload
 
 MAX_WAITING = 32  # questions at once; more are turned away with a sentence
@@ -186,8 +186,13 @@ class Service:
             "datasets": [{"name": name, "title": title(name)} for name in self.galleries],
             "gallery": gallery,
             "note": self.note,
-            "most_steps": MAX_STEPS,
-            "uploads": {"bytes": MAX_BYTES, "side": MAX_SIDE},
+            "limits": {
+                "steps": MAX_STEPS,
+                "settling_steps": SETTLING_STEPS,
+                "settled": SETTLED,
+                "file": {"bytes": MAX_BYTES, "side": MAX_SIDE},
+            },
+            "uploads": True,
             "answer": READINGS["trace"](self, question),
         }
 

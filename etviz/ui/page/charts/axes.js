@@ -2,7 +2,11 @@
 
 import { fixed, svg } from "../lib/tools.js";
 
-/** About `count` round numbers that cover the finite ones among `values`. */
+/**
+ * About `count` round numbers that cover the finite ones among `values`.
+ *
+ * @param {(number | null)[]} values @param {number} count
+ */
 export function niceTicks(values, count) {
   const finite = values.filter(Number.isFinite);
   const [low, high] = finite.length ? [Math.min(...finite), Math.max(...finite)] : [0, 1];
@@ -20,6 +24,8 @@ const WIDE = 2e5; // a gap from which on seven digits would have no room
 /**
  * A text for each tick: all with the decimals that the finest of them needs, and millions as M. `narrow` charts write
  * thousands as k as well.
+ *
+ * @param {number[]} ticks
  */
 export function tickLabels(ticks, { narrow = false } = {}) {
   const [unit, sign] = unitOf(ticks, narrow);
@@ -29,6 +35,7 @@ export function tickLabels(ticks, { narrow = false } = {}) {
   return ticks.map((tick) => `${fixed(tick / unit, decimals)}${tick ? sign : ""}`);
 }
 
+/** What ticks are told in, and its sign. @returns {[number, string]} */
 function unitOf(ticks, narrow) {
   if (ticks.length > 1 && Math.abs(ticks[1] - ticks[0]) >= WIDE) return [1e6, " M"];
   return narrow && Math.max(...ticks.map(Math.abs)) >= 10000 ? [1000, " k"] : [1, ""];

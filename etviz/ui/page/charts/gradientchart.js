@@ -54,6 +54,7 @@ export function createGradientChart() {
     );
   }
 
+  /** @param {number[]} ticks @param {number[]} ends @param {number} height */
   function drawAxes(ticks, [first, last], height) {
     const labels = tickLabels(ticks);
     return [

@@ -72,6 +72,7 @@ export function createLines({ label, axis, tell, onPick = null }) {
     ]);
   }
 
+  /** @param {number[]} ends @param {number} height */
   function numbersBelow([first, last], height) {
     const room = Math.max(2, Math.floor((area.right - area.left) / NUMBER_GAP));
     const inside = niceTicks([first, last], Math.min(room, 8)).filter((tick) => tick >= first && tick <= last);

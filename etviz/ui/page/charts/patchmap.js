@@ -16,7 +16,7 @@ export const patchName = (i, side) => `row ${Math.floor(i / side) + 1}, column $
  *   values(list, scale)       a number for each patch, or null for none; scale {low, high, colour?} says the colours
  *   select(patch)             outline a patch, or null for none
  */
-export function createPatchMap({ label, onPick = null, tell = String }) {
+export function createPatchMap({ label, onPick = null, tell = (value) => String(value) }) {
   const canvas = h("canvas", { role: onPick ? null : "img", "aria-label": onPick ? null : label });
   const grid = h("div", {
     class: "etviz-map-grid",

@@ -8,7 +8,12 @@ const LEVELS = 12; // contours
 const NEAR = 12; // pixels from a state that count as on it
 const SHARPNESS = 2; // pixels of the page for each of the canvas: the energy is smooth
 
-/** Interpolated between the four points of the grid around it; null outside. */
+/**
+ * The energy at a place, interpolated between the four points of the grid around it; null outside.
+ *
+ * @param {{first: number[], second: number[], grid: ArrayLike<number>}} plane its coordinates along both axes, and the
+ *   energy row by row @param {number[]} place
+ */
 export function bilinear({ first, second, grid }, [a, b]) {
   const place = (value, axis) => ((value - axis[0]) / (axis[axis.length - 1] - axis[0])) * (axis.length - 1);
   const [column, row] = [place(a, first), place(b, second)];

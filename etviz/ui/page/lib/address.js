@@ -1,20 +1,27 @@
-/** The page's state in its address, so that a link shows what its sender saw. */
+/**
+ * The page's state in its address, so that a link shows what its sender saw.
+ *
+ * @import { Picture, Settings, Shareable, Travelled } from "./types.d.ts"
+ */
 
 const NUMBERS = ["steps", "step_size", "beta"];
 const LINKED = ["columns", "run", "epoch"]; // texts of views
 
-/** The state as a query string; what is null is left out. */
+/** The state as a query string; what is null is left out. @param {Shareable} state */
 export function toQuery({ picture, model, snapshot, mask, settings, seed, step, tab, patch, linked = {} }) {
   const source = "pixels" in picture ? { dataset: "upload" } : { dataset: picture.dataset, image: picture.index };
   const { steps, step_size, beta, rule, settle } = settings;
   const rules = { rule: rule === "fixed" ? null : rule, settle: settle ? 1 : null };
   const all = { ...source, mask, model, snapshot, steps, step_size, beta, ...rules, seed, step, tab, patch, ...linked };
-  return new URLSearchParams(
-    Object.entries(all).filter(([, value]) => value !== null && value !== undefined),
-  ).toString();
+  const given = Object.entries(all).filter(([, value]) => value !== null && value !== undefined);
+  return new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
 }
 
-/** The state in a query string, only what is there; `known` is the picture to take for "upload". */
+/**
+ * The state in a query string, only what is there; `known` is the picture to take for "upload".
+ *
+ * @param {string} query @param {Picture | null} known @returns {Travelled}
+ */
 export function fromQuery(query, known = null) {
   const given = new URLSearchParams(query);
   const number = (name) => {
@@ -26,6 +33,7 @@ export function fromQuery(query, known = null) {
   Object.assign(state, { seed: number("seed"), step: number("step"), patch: number("patch"), tab: given.get("tab") });
   if (given.get("dataset") === "upload") state.picture = known ?? "lost";
   else if (given.has("image")) state.picture = { dataset: given.get("dataset") ?? undefined, index: number("image") };
+  /** @type {Settings} */
   const settings = Object.fromEntries(NUMBERS.filter((name) => given.has(name)).map((name) => [name, number(name)]));
   if (given.has("rule")) settings.rule = given.get("rule");
   if (given.has("settle")) settings.settle = given.get("settle") === "1";
@@ -38,6 +46,8 @@ export function fromQuery(query, known = null) {
 /**
  * Keeps the address of `page` (a window, or null where the host has no address) in step with the state. `onTravel(state)`
  * when the reader goes back or forward.
+ *
+ * @param {Window | null} page @param {(state: Travelled) => void} onTravel
  */
 export function createAddress(page, onTravel) {
   if (!page) return { read: () => ({}), push() {}, replace() {} };

@@ -1,9 +1,17 @@
-/** Questions to the host of which only the newest matters. */
+/**
+ * Questions to the host of which only the newest matters.
+ *
+ * @import { App, Question } from "./types.d.ts"
+ */
 
 const PATIENCE_MS = 20000; // for an answer
 const SILENCE = { error: "The app, or the notebook's kernel, does not answer: is it busy, or no longer running?" };
 
-/** The promise's answer, or one with an error where there is none in time. */
+/**
+ * The promise's answer, or one with an error where there is none in time.
+ *
+ * @param {Promise<any>} promise
+ */
 export function patiently(promise, patience = PATIENCE_MS) {
   const tooLate = new Promise((resolve) => setTimeout(resolve, patience, SILENCE));
   return Promise.race([
@@ -18,8 +26,10 @@ export function patiently(promise, patience = PATIENCE_MS) {
 /**
  * A function that asks one question at a time: while one is under way, the newest of the next ones waits. It resolves to the
  * answer, or to null where a newer question was put meanwhile. `onBusy(whether)` is told when it starts and ends.
+ *
+ * @param {(question: Question) => Promise<any>} ask @param {(busy: boolean) => void} onBusy
  */
-export function createAsker(ask, onBusy = () => {}) {
+export function createAsker(ask, onBusy = (_busy) => {}) {
   let waiting = null; // {question, resolve}
   let asking = false;
 
@@ -48,6 +58,8 @@ export function createAsker(ask, onBusy = () => {}) {
  * A view's questions about the descent on screen. `read(extra)` asks for a reading of this kind and hands it to `show`
  * unless another descent, or another question of the view's, came meanwhile. The same question twice in a row is asked
  * once, so that a view may ask whenever it is drawn. What is wrong is said on the page, and may be asked again.
+ *
+ * @param {App} app @param {string} kind @param {(reading: any) => void} show
  */
 export function createReader(app, kind, show) {
   const ask = createAsker((question) => app.host.ask(question));

@@ -19,6 +19,7 @@ export async function downloadMask(mask, patchSize) {
 export async function readMask(file, count, limit) {
   if (file.size > limit.bytes)
     return { error: `${file.name} is larger than ${limit.bytes / 2 ** 20} MB: choose a smaller picture.` };
+  /** @type {ImageBitmapOptions} */
   const options = { colorSpaceConversion: "none", premultiplyAlpha: "none" }; // the numbers as the file has them
   const bitmap = await createImageBitmap(file, options).catch(() => null);
   if (!bitmap) return { error: UNREADABLE };

@@ -41,7 +41,7 @@ export function createCamera({ onFile, onProblem }) {
       video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 } } });
       dialog.showModal();
     } catch (error) {
-      onProblem(REFUSALS[error.name] ?? "The camera could not be opened: upload a picture.");
+      onProblem(REFUSALS[/** @type {Error} */ (error).name] ?? "The camera could not be opened: upload a picture.");
     } finally {
       button.disabled = false;
     }

@@ -86,6 +86,8 @@ function createNumberSetting({ name, title, range, field, toPlace, toValue, onCh
 
 /** The controls of the descent's settings. */
 export function createSettings(app) {
+  const { limits } = app.start;
+  const settling = `Until a step changes the energy by less than ${100 * limits.settled}%, at most ${limits.settling_steps} steps`;
   let now = null; // as chosen, perhaps ahead of the descent on screen
   const own = (key) => now.own[key];
   const logarithmic = (key, name, title) =>
@@ -112,8 +114,8 @@ export function createSettings(app) {
     steps: createNumberSetting({
       name: "Steps",
       title: "Number of descent steps",
-      range: { min: 1, max: 60, step: 1 },
-      field: { min: 1, max: 60, step: 1 },
+      range: { min: 1, max: limits.steps, step: 1 },
+      field: { min: 1, max: limits.steps, step: 1 },
       toPlace: (value) => value,
       toValue: (place) => place,
       onChange: (value, passing) => apply({ steps: value }, passing),
@@ -137,7 +139,7 @@ export function createSettings(app) {
       "div",
       { class: "etviz-switches" },
       check(backtracking, "Backtracking", "Halve a step until the energy does not rise"),
-      check(settle, "Run until it settles", "Until a step changes the energy by less than 0.01%, at most 200 steps"),
+      check(settle, "Run until it settles", settling),
     ),
     h(
       "p",

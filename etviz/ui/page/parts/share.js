@@ -3,6 +3,7 @@
 import { createAsker } from "../lib/asker.js";
 import { bytes, h } from "../lib/tools.js";
 
+/** @type {Record<string, [string, string]>} */
 const SAVED_AS = {
   html: ["Page that replays it (HTML)", "One file that replays the descent in any browser, offline"],
   gif: ["Film (GIF)", "Every state in turn"],

@@ -6,7 +6,6 @@ import { h } from "../lib/tools.js";
 
 const BRUSH_NAMES = { one: "1", four: "2×2", row: "Row", column: "Column" };
 const BRUSH_TITLES = { one: "One patch", four: "Two by two patches", row: "A whole row", column: "A whole column" };
-const LIMIT = { bytes: 2 * 2 ** 20, side: 4096 }; // of a mask's picture
 const KEYS = [
   "Mask: 1 random, 2 block, 3 grid, 4 centre, 5 half, 6 invert, 0 clear, Ctrl+Z undo.",
   "Steps: P plays and pauses, comma steps back, full stop steps on.",
@@ -14,10 +13,10 @@ const KEYS = [
 
 /**
  * Two nodes: `bar` for what is always there, `more` for what folds away. `mask()` and `seed()` give the present ones,
- * `patchSize()` its pixels a patch, `onMask(mask)` takes a new one, `onSeed(seed)` too, `onBrush(name)` a brush,
+ * `patchSize()` its pixels a patch, `limit` is what a mask's picture may be, {bytes, side}, `onMask(mask)` takes a new one, `onSeed(seed)` too, `onBrush(name)` a brush,
  * `onProblem(sentence)` what is wrong with what was typed or uploaded.
  */
-export function createToolbar({ mask, seed, patchSize, onMask, onSeed, onBrush, onUndo, onRedo, onProblem }) {
+export function createToolbar({ mask, seed, patchSize, limit, onMask, onSeed, onBrush, onUndo, onRedo, onProblem }) {
   let drawn = randomMask; // what the seed draws: a random mask or a block
   const size = () => mask().length;
   const share = () => Number(slider.value) / 100;
@@ -128,7 +127,7 @@ export function createToolbar({ mask, seed, patchSize, onMask, onSeed, onBrush, 
     "aria-hidden": "true",
   });
   file.addEventListener("change", async () => {
-    const { mask: read, error } = await readMask(file.files[0], size(), LIMIT);
+    const { mask: read, error } = await readMask(file.files[0], size(), limit);
     file.value = ""; // so that the same file can be chosen again
     if (error) onProblem(error);
     else onMask(read);

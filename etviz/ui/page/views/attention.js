@@ -1,4 +1,8 @@
-/** Attention: where one patch looks and who looks at it, at the present step, by all heads and by each. */
+/**
+ * Attention: where one patch looks and who looks at it, at the present step, by all heads and by each.
+ *
+ * @import { App, View } from "../lib/types.d.ts"
+ */
 
 import { createScale } from "../charts/colourbar.js";
 import { patchName } from "../charts/patchmap.js";
@@ -50,6 +54,7 @@ function highest({ states, heads }, of) {
   return { highMean, highHead };
 }
 
+/** @param {App} app @returns {View} */
 export function createAttentionView(app) {
   const read = createReader(app, "attention", accept);
   const even = () => 1 / shown.tokens;

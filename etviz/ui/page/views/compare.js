@@ -1,4 +1,8 @@
-/** Compare: up to four models, epochs or ways to descend on the same picture and mask, in lockstep. */
+/**
+ * Compare: up to four models, epochs or ways to descend on the same picture and mask, in lockstep.
+ *
+ * @import { App, View } from "../lib/types.d.ts"
+ */
 
 import { createColourBar } from "../charts/colourbar.js";
 import { createLines } from "../charts/lines.js";
@@ -22,7 +26,6 @@ import { completed, draw, patchTable, rgb, splitFrames, viridis } from "../lib/p
 import { bytes, fixed, format, h, steps } from "../lib/tools.js";
 
 const DIFFERENCE_CEILING = 0.3; // absolute difference drawn in the brightest colour
-const MOST_STEPS = 60; // that a column takes; a page that settles may take more
 const MARKS = ["total", "attention", "hopfield", "fourth"]; // colours and dashes of the letters
 
 const COMPARED = [
@@ -53,6 +56,7 @@ const COMPARED = [
   },
 ];
 
+/** @param {App} app @returns {View} */
 export function createCompareView(app) {
   const catalogue = createCatalogue(app);
   const ask = createAsker((question) => app.host.ask(question));
@@ -192,7 +196,7 @@ export function createCompareView(app) {
     const mask = maskToHex(
       resizedMask(maskFromHex(app.answer.mask), runOf({ model })?.patches ?? countPatches(app.answer.mask)),
     );
-    const settings = { steps: Math.min(app.answer.energy.length - 1, MOST_STEPS), step_size, beta, rule };
+    const settings = { steps: Math.min(app.answer.energy.length - 1, app.start.limits.steps), step_size, beta, rule };
     return { model, snapshot, mask, settings };
   }
 

@@ -1,4 +1,8 @@
-/** The energy: its curves before those of other pictures, each token's share of it, and how to descend. */
+/**
+ * The energy: its curves before those of other pictures, each token's share of it, and how to descend.
+ *
+ * @import { App, View } from "../lib/types.d.ts"
+ */
 
 import { createChart } from "../charts/chart.js";
 import { createColourBar } from "../charts/colourbar.js";
@@ -99,6 +103,7 @@ function grey([red, green, blue]) {
 /** On which step a list is lowest. */
 const lowest = (list) => list.reduce((best, value, i) => (value !== null && !(value >= list[best]) ? i : best), 0);
 
+/** @param {App} app @returns {View} */
 export function createEnergyView(app) {
   const settings = createSettings(app);
   const maps = TERMS.map((term) => createEnergyMap(app, term));

@@ -1,4 +1,8 @@
-/** The first view: original, masked input, reconstruction and error side by side, how good it is, and the energy. */
+/**
+ * The first view: original, masked input, reconstruction and error side by side, how good it is, and the energy.
+ *
+ * @import { App, View } from "../lib/types.d.ts"
+ */
 
 import { createChart } from "../charts/chart.js";
 import { createColourBar } from "../charts/colourbar.js";
@@ -15,6 +19,7 @@ const UNKNOWN = { mse: null, psnr: null, ssim: null };
 /** The mean over the channels of the absolute difference of two colours, 0 to 1. */
 const errorOf = (a, b) => (Math.abs(a[0] - b[0]) + Math.abs(a[1] - b[1]) + Math.abs(a[2] - b[2])) / (3 * 255);
 
+/** @param {App} app @returns {View} */
 export function createExploreView(app) {
   const tiles = {
     original: createTile("Original"),
@@ -109,7 +114,8 @@ export function createExploreView(app) {
   /** What a tile shows at a pixel, in words. */
   function tellPixel(title, i) {
     const [shown, given] = [app.pixel(app.step, { keep: keep.checked })(i), rgb(app.original)(i)];
-    const told = ([red, green, blue]) => `red ${red}, green ${green}, blue ${blue} of 255`;
+    /** @param {ArrayLike<number>} colour */
+    const told = ({ 0: red, 1: green, 2: blue }) => `red ${red}, green ${green}, blue ${blue} of 255`;
     if (title === "Absolute error") return `${errorOf(shown, given).toFixed(3)}, mean of the channels`;
     if (title === "Reconstruction") return told(shown);
     return title === "Masked input" && app.mask[app.patches[i]] ? "hidden" : told(given);

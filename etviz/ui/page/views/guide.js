@@ -1,4 +1,8 @@
-/** The Guide: five steps drawn from what is on screen, each with a button that leads there, and a game for a class. */
+/**
+ * The Guide: five steps drawn from what is on screen, each with a button that leads there, and a game for a class.
+ *
+ * @import { App, View } from "../lib/types.d.ts"
+ */
 
 import { linearScale, linePath } from "../charts/axes.js";
 import { createReader } from "../lib/asker.js";
@@ -11,6 +15,7 @@ const STRIP = [0, 1 / 12, 1 / 4, 1]; // which share of the way the frames of the
 const CURVE = { width: 200, height: 92, edge: 7 };
 const OWN_SETTINGS = {}; // the model's
 
+/** @param {App} app @returns {View} */
 export function createGuideView(app) {
   const pictures = {
     masking: [createPicture("The picture"), createPicture("The same with its hidden patches left out")],

@@ -1,4 +1,8 @@
-/** The energy around the descent: along the next step, on the plane of the path, and from disturbed starts. */
+/**
+ * The energy around the descent: along the next step, on the plane of the path, and from disturbed starts.
+ *
+ * @import { App, View } from "../lib/types.d.ts"
+ */
 
 import { createColourBar } from "../charts/colourbar.js";
 import { createGradientChart } from "../charts/gradientchart.js";
@@ -126,6 +130,7 @@ function createRuns(app, onRuns) {
   return { node, disturb };
 }
 
+/** @param {App} app @returns {View} */
 export function createLandscapeView(app) {
   const line = createGradientChart();
   const plane = createPlaneChart({ onStep: app.setStep });

@@ -1,4 +1,8 @@
-/** Memories: all of them by use, what they carry of the energy, which act on one patch, and where one of them fires. */
+/**
+ * Memories: all of them by use, what they carry of the energy, which act on one patch, and where one of them fires.
+ *
+ * @import { App, View } from "../lib/types.d.ts"
+ */
 
 import { createScale } from "../charts/colourbar.js";
 import { createCurve, cumulated } from "../charts/curve.js";
@@ -22,6 +26,7 @@ const sumOf = (values) => values.reduce((sum, value) => sum + value, 0);
 /** Memories, the one with the lowest energy first. */
 const byUse = (energy) => Array.from(energy.keys()).sort((a, b) => energy[a] - energy[b] || a - b);
 
+/** @param {App} app @returns {View} */
 export function createMemoriesView(app) {
   const readAll = createReader(app, "memories", acceptAll);
   const readPatch = createReader(app, "memories_of_patch", acceptPatch);

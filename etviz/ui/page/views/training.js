@@ -1,4 +1,8 @@
-/** Training: how a run's curves went, and the same picture and mask through its epochs. */
+/**
+ * Training: how a run's curves went, and the same picture and mask through its epochs.
+ *
+ * @import { App, View } from "../lib/types.d.ts"
+ */
 
 import { createLines } from "../charts/lines.js";
 import { createAsker } from "../lib/asker.js";
@@ -33,6 +37,7 @@ const CURVES = [
   },
 ];
 
+/** @param {App} app @returns {View} */
 export function createTrainingView(app) {
   const catalogue = createCatalogue(app);
   const [askRun, askEpochs] = [0, 1].map(() => createAsker((question) => app.host.ask(question)));

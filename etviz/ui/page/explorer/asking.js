@@ -1,0 +1,80 @@
+/**
+ * Asking for descents: one question at a time, and what an answer or a refusal does to the page.
+ *
+ * @import { Answer, Page, Wanted } from "../lib/types.d.ts"
+ */
+
+import { createAsker, patiently } from "../lib/asker.js";
+import { lastStep, shareable, wantedQuestion } from "./state.js";
+
+/** @param {Page} page */
+export function createAsking(page) {
+  const { state, host, start } = page;
+  const askForDescent = createAsker(host.ask, tellBusy);
+
+  /** @param {boolean} busy */
+  function tellBusy(busy) {
+    page.root.dataset.busy = String(busy);
+  }
+
+  /**
+   * Ask for the descent under the present mask with some of picture, model, snapshot and settings replaced. Unless it is
+   * to be remembered, it makes no entry in the browser's history.
+   *
+   * @param {Partial<Wanted>} part
+   */
+  async function change(part, { remember = true } = {}) {
+    Object.assign(state.wanted, part);
+    state.seq += 1;
+    const answer = await askForDescent(wantedQuestion(state, start));
+    if (answer === null) return; // a newer question is under way
+    if (answer.error) refuse(answer.error);
+    else accept(answer, remember);
+  }
+
+  /** What is on screen stays, and what is painted is kept for the next question. @param {string} sentence */
+  function refuse(sentence) {
+    if (!state.answer) page.drawing.show(start.answer);
+    const { picture, model, snapshot, settings } = state.answer;
+    Object.assign(state.wanted, { picture, model, snapshot, settings });
+    page.parts.models?.show(model);
+    page.parts.picker.show(picture);
+    page.drawing.say(sentence);
+  }
+
+  /** @param {Answer} answer @param {boolean} remember */
+  function accept(answer, remember) {
+    page.drawing.say("");
+    state.wanted.picture = answer.picture; // a link may have left its dataset out
+    page.drawing.show(answer);
+    host.onAnswer?.(answer);
+    if (remember) page.address.push(shareable(state));
+    page.drawing.announce();
+  }
+
+  /** Go on from the step on screen, in a descent of `count` steps. @param {number} count */
+  async function goOn(count) {
+    const from = state.step;
+    await change({ settings: { ...state.wanted.settings, steps: count } });
+    if (lastStep(state) !== count || count <= from) return; // refused, or shorter
+    page.drawing.showStep(from);
+    page.parts.transport.start();
+  }
+
+  /** Add a model that was not in the menu at the start, such as a run in training. */
+  function offer({ name, patches }) {
+    if (start.models && !start.models.some((entry) => entry.name === name)) {
+      start.models.push({ name, patches, facts: "" });
+    }
+  }
+
+  /** Find out about a model that the menu lacks, since a link may name a run. @param {string} name */
+  async function learn(name) {
+    if (!start.models || start.models.some((entry) => entry.name === name)) return;
+    const { runs = [] } = await patiently(host.ask({ kind: "runs" }));
+    const run = runs.find((entry) => entry.name === name && !entry.problem);
+    if (run) offer(run);
+  }
+
+  return { change, goOn, offer, learn, tellBusy };
+}
