@@ -1,5 +1,6 @@
 /** The energy on the plane of a descent's path: colours on a canvas, contours and paths as SVG over it. */
 
+import { bilinear, contour } from "../lib/contours.js";
 import { viridis } from "../lib/pixels.js";
 import { bytes, clamp, format, h, svg } from "../lib/tools.js";
 import { createTooltip } from "./tooltip.js";
@@ -7,52 +8,6 @@ import { createTooltip } from "./tooltip.js";
 const LEVELS = 12; // contours
 const NEAR = 12; // pixels from a state that count as on it
 const SHARPNESS = 2; // pixels of the page for each of the canvas: the energy is smooth
-
-/**
- * The energy at a place, interpolated between the four points of the grid around it; null outside.
- *
- * @param {{first: number[], second: number[], grid: ArrayLike<number>}} plane its coordinates along both axes, and the
- *   energy row by row @param {number[]} place
- */
-export function bilinear({ first, second, grid }, [a, b]) {
-  const place = (value, axis) => ((value - axis[0]) / (axis[axis.length - 1] - axis[0])) * (axis.length - 1);
-  const [column, row] = [place(a, first), place(b, second)];
-  const slack = 1e-6;
-  if (column < -slack || row < -slack || column > first.length - 1 + slack || row > second.length - 1 + slack)
-    return null;
-  const [c, r] = [clamp(Math.floor(column), 0, first.length - 2), clamp(Math.floor(row), 0, second.length - 2)];
-  const at = (down, across) => grid[(r + down) * first.length + c + across];
-  const [u, v] = [column - c, row - r];
-  return (1 - v) * ((1 - u) * at(0, 0) + u * at(0, 1)) + v * ((1 - u) * at(1, 0) + u * at(1, 1));
-}
-
-/** Segments [[a, b], [a, b]] where a grid of values crosses a level: each cell as two triangles, which leaves no doubt. */
-export function contour({ first, second, grid }, level) {
-  const point = (row, column) => [first[column], second[row], grid[row * first.length + column]];
-  const segments = [];
-  const cross = (from, to) => {
-    const share = (level - from[2]) / (to[2] - from[2]);
-    return [from[0] + share * (to[0] - from[0]), from[1] + share * (to[1] - from[1])];
-  };
-  const triangle = (...corners) => {
-    const sides = corners.map((corner, i) => [corner, corners[(i + 1) % 3]]);
-    const crossed = sides.filter(([from, to]) => from[2] < level !== to[2] < level);
-    if (crossed.length === 2) segments.push(crossed.map(([from, to]) => cross(from, to)));
-  };
-  for (let row = 0; row + 1 < second.length; row++) {
-    for (let column = 0; column + 1 < first.length; column++) {
-      const [a, b, c, d] = [
-        point(row, column),
-        point(row, column + 1),
-        point(row + 1, column),
-        point(row + 1, column + 1),
-      ];
-      triangle(a, b, c);
-      triangle(b, d, c);
-    }
-  }
-  return segments;
-}
 
 /**
  * `onStep(step)` when the reader clicks a state of the path.

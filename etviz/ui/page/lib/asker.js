@@ -13,14 +13,15 @@ const SILENCE = { error: "The app, or the notebook's kernel, does not answer: is
  * @param {Promise<any>} promise
  */
 export function patiently(promise, patience = PATIENCE_MS) {
-  const tooLate = new Promise((resolve) => setTimeout(resolve, patience, SILENCE));
-  return Promise.race([
-    promise.then(
-      (answer) => answer ?? SILENCE,
-      () => SILENCE,
-    ),
-    tooLate,
-  ]);
+  let timer = null;
+  const tooLate = new Promise((resolve) => {
+    timer = setTimeout(resolve, patience, SILENCE);
+  });
+  const answered = promise.then(
+    (answer) => answer ?? SILENCE,
+    () => SILENCE,
+  );
+  return Promise.race([answered, tooLate]).finally(() => clearTimeout(timer));
 }
 
 /**

@@ -1,5 +1,6 @@
 /** A picture from the camera. */
 
+import { centredSquare } from "../lib/crop.js";
 import { h } from "../lib/tools.js";
 
 const SIZE = 256; // pixels a side that are sent: more than any model takes
@@ -54,11 +55,10 @@ export function createCamera({ onFile, onProblem }) {
 
   /** What the dialog shows: the square in the middle. */
   async function take() {
-    const side = Math.min(video.videoWidth, video.videoHeight);
+    const { left, top, side } = centredSquare(video.videoWidth, video.videoHeight);
     if (!side) return; // no picture yet
     const canvas = h("canvas", { width: SIZE, height: SIZE });
-    const corner = [(video.videoWidth - side) / 2, (video.videoHeight - side) / 2];
-    canvas.getContext("2d").drawImage(video, ...corner, side, side, 0, 0, SIZE, SIZE);
+    canvas.getContext("2d").drawImage(video, left, top, side, side, 0, 0, SIZE, SIZE);
     dialog.close();
     const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
     onFile(new File([blob], "webcam picture.png", { type: "image/png" }));

@@ -2,7 +2,7 @@
 
 import { h } from "../lib/tools.js";
 import { createCamera } from "./camera.js";
-import { createCropNote } from "./crop.js";
+import { createCropNote } from "./cropnote.js";
 
 const UNSENT = "The picture did not reach the server: is the app still running?";
 

@@ -1,5 +1,6 @@
 /** How an upload was cropped: all of it, with the square that was used. */
 
+import { centredSquare } from "../lib/crop.js";
 import { h } from "../lib/tools.js";
 
 /** A note that shows an uploaded file until it is dismissed. */
@@ -30,10 +31,10 @@ export function createCropNote() {
       image.src = URL.createObjectURL(file);
       await image.decode();
       const [width, height] = [image.naturalWidth, image.naturalHeight];
-      const side = Math.min(width, height);
+      const { left, top, side } = centredSquare(width, height);
       const percent = (part, whole) => `${(100 * part) / whole}%`;
-      square.style.left = percent((width - side) / 2, width);
-      square.style.top = percent((height - side) / 2, height);
+      square.style.left = percent(left, width);
+      square.style.top = percent(top, height);
       square.style.width = percent(side, width);
       square.style.height = percent(side, height);
       const used = width === height ? "All of it" : `The square of ${side}×${side} in the middle`;
