@@ -2,8 +2,8 @@
 
 import { bytes, clamp } from "./tools.js";
 
-// Viridis (van der Walt and Smith, 2015) at nine points: even in lightness, and safe for colour-blind readers.
-export const VIRIDIS = ["440154", "482878", "3e4a89", "31688e", "26828e", "1f9e89", "35b779", "6ece58", "fde725"].map(
+// Viridis (van der Walt and Smith, 2015) at nine even places: even in lightness, and safe for colour-blind readers.
+export const VIRIDIS = ["440154", "472d7b", "3b528b", "2c728e", "21918c", "28ae80", "5ec962", "addc30", "fde725"].map(
   (hex) => [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16)),
 );
 
