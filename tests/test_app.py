@@ -33,7 +33,7 @@ from etviz.examples import (
 )
 from etviz.ui.bundle import PAGE, bundle, imports
 from etviz.ui.payload import decode_pixels, encode_pixels, payload, to_bytes
-from etviz.ui.scene import SETTLED, SETTLING_STEPS
+from etviz.ui.request import SETTLED, SETTLING_STEPS
 from etviz.ui.service import MAX_TRACES, MAX_WAITING, Service
 from etviz.ui.uploads import MAX_BYTES, read_upload
 
@@ -155,8 +155,8 @@ def test_the_last_traces_are_kept_and_no_more(service):
     for index in range(MAX_TRACES + 2):
         service.ask(question(picture={"index": index}))
     assert len(service._traces) == MAX_TRACES
-    scene = service.scene(question(picture={"index": MAX_TRACES + 1}))
-    assert service.trace(scene) is service.trace(service.scene(question(picture={"index": MAX_TRACES + 1})))
+    request = service.read_request(question(picture={"index": MAX_TRACES + 1}))
+    assert service.trace(request) is service.trace(service.read_request(question(picture={"index": MAX_TRACES + 1})))
 
 
 def test_a_snapshot_answers_with_its_own_weights(tiny, tmp_path):

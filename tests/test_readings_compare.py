@@ -172,8 +172,8 @@ def test_weights_that_were_written_anew_are_read_anew(service, models, tmp_path)
     assert before["energy"] != after["energy"]
     trace = models["early"].trace(image_of(service)[None], etviz.mask_from_hex(MASK))
     assert after["energy"] == pytest.approx(trace.energy[0].tolist(), rel=1e-5)
-    scene = {"model": "tiny", "picture": PICTURE, "mask": MASK}
-    assert service.ask(scene)["energy"] == pytest.approx(after["energy"], rel=1e-6)  # nor is a trace kept
+    request = {"model": "tiny", "picture": PICTURE, "mask": MASK}
+    assert service.ask(request)["energy"] == pytest.approx(after["energy"], rel=1e-6)  # nor is a trace kept
 
 
 def test_models_in_memory_are_bounded(service, models, tmp_path):

@@ -16,7 +16,7 @@ from tests.conftest import TINY, TINY_ASYM
 pytest.importorskip("skimage", reason="the app's extra is not installed")
 
 from etviz.examples import CARRIED_GALLERY, Pictures
-from etviz.ui.kept import Kept
+from etviz.ui.cache import Cache
 from etviz.ui.readings import energy
 from etviz.ui.service import Service
 
@@ -159,7 +159,7 @@ def test_a_band_that_has_to_wait_for_others_says_so(service, monkeypatch):
 
 
 def test_kept_results_are_the_newest():
-    kept = Kept(2)
+    kept = Cache(2)
     calls = []
     for key in "abcab":
         assert kept.get(key, lambda key=key: calls.append(key) or key.upper(), 1) == key.upper()

@@ -132,6 +132,6 @@ def test_floors_are_computed_once_whatever_the_settings(service):
     assert quality.floors_of.cache_info().misses == 1
 
 
-def test_a_wrong_scene_is_one_sentence(service):
+def test_a_wrong_request_is_one_sentence(service):
     with pytest.raises(etviz.UsageError, match="hexadecimal"):
         ask_quality(service, mask="xyz")

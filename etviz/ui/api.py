@@ -17,7 +17,7 @@ from etviz.metrics import image_metrics, masked_mse, psnr_of_mse
 from etviz.models import Trace, complete
 from etviz.ui.payload import encode_pixels, finite, payload
 from etviz.ui.readings.export import png_bytes
-from etviz.ui.scene import Scene
+from etviz.ui.request import Request
 from etviz.ui.service import Service
 from etviz.ui.uploads import read_upload
 
@@ -75,11 +75,11 @@ class Endpoints:
             index: number of the picture in its test split.
             model: name of a checkpoint in the app's menu; empty for the first.
         """
-        scene, trace = self._descend(mask, image, dataset, index, model)
+        request, trace = self._descend(mask, image, dataset, index, model)
         frame = trace.frames[:, -1]
-        error = masked_mse(scene.image[None], frame, scene.mask)
+        error = masked_mse(request.image[None], frame, request.mask)
         return {
-            "image": _png(complete(scene.image[None], frame, scene.mask)[0]),
+            "image": _png(complete(request.image[None], frame, request.mask)[0]),
             "prediction": _png(frame[0]),
             "masked_mse": finite(error)[0],
             "masked_psnr": finite(psnr_of_mse(error))[0],
@@ -111,8 +111,8 @@ class Endpoints:
             rule: fixed, or backtracking, which halves a step until the energy does not rise.
         """
         settings = {"steps": steps, "step_size": step_size, "beta": beta, "rule": rule}
-        scene, trace = self._descend(mask, image, dataset, index, model, settings)
-        numbers = payload(trace, scene.image, scene.mask)
+        request, trace = self._descend(mask, image, dataset, index, model, settings)
+        numbers = payload(trace, request.image, request.mask)
         kept = ("energy", "attention_energy", "hopfield_energy", "gradient_norm", "step_sizes", "rises")
         return {
             "frames": [_png(frame) for frame in trace.frames[0]],
@@ -132,12 +132,12 @@ class Endpoints:
             index: number of the picture in its test split.
             model: name of a checkpoint in the app's menu; empty for the first.
         """
-        scene, trace = self._descend(mask, image, dataset, index, model)
-        images = scene.image[None]
-        values = image_metrics(images, trace.frames[:, -1], scene.mask)
-        floor = masked_mse(images, mean_fill(images, scene.mask), scene.mask)
+        request, trace = self._descend(mask, image, dataset, index, model)
+        images = request.image[None]
+        values = image_metrics(images, trace.frames[:, -1], request.mask)
+        floor = masked_mse(images, mean_fill(images, request.mask), request.mask)
         return {
-            "hidden": int(scene.mask.sum()),
+            "hidden": int(request.mask.sum()),
             "masked_mse": finite(values["masked_mse"])[0],
             "masked_psnr": finite(psnr_of_mse(values["masked_mse"]))[0],
             "completed_mse": values["completed_mse"].item(),
@@ -149,7 +149,7 @@ class Endpoints:
 
     def _descend(
         self, mask: str, image: str, dataset: str, index: int, model: str, settings: dict | None = None
-    ) -> tuple[Scene, Trace]:
+    ) -> tuple[Request, Trace]:
         """What is asked about, and its descent."""
         name = model or self.service.first
         try:
@@ -158,8 +158,8 @@ class Endpoints:
                 picture = {"pixels": pixels_of(image, size), "name": "image"}
             else:
                 picture = {"dataset": dataset or self.service.galleries[0], "index": index}
-            scene = self.service.scene({"model": name, "mask": mask, "picture": picture, "settings": settings})
-            return scene, self.service.trace(scene)
+            request = self.service.read_request({"model": name, "mask": mask, "picture": picture, "settings": settings})
+            return request, self.service.trace(request)
         except UsageError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
@@ -172,7 +172,7 @@ def add_endpoints(service: Service) -> None:
 
 
 def pixels_of(image: str, size: int) -> str:
-    """A picture file in base64 as a scene's pixels. Raises `UsageError` where it is none, or too large."""
+    """A picture file in base64 as a request's pixels. Raises `UsageError` where it is none, or too large."""
     try:
         data = base64.b64decode(image, validate=True)
     except (binascii.Error, ValueError) as error:

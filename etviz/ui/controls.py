@@ -6,7 +6,7 @@ import ipywidgets
 import torch
 
 from etviz.masks import random_mask
-from etviz.ui.scene import own_settings
+from etviz.ui.request import own_settings
 
 DECADES = 2.0  # of a slider, to either side of the model's own value
 ROW = {"style": {"description_width": "110px"}, "layout": {"width": "420px"}, "continuous_update": False}

@@ -25,11 +25,11 @@ from etviz.errors import UsageError
 from etviz.examples import Pictures, galleries, load_pictures, title
 from etviz.masks import mask_from_hex, mask_to_hex, random_mask
 from etviz.models import MODELS, MaskedImageModel, Trace, model_options
-from etviz.ui.kept import Kept
+from etviz.ui.cache import Cache
 from etviz.ui.payload import decode_pixels, encode_pixels
 from etviz.ui.readings import READINGS
+from etviz.ui.request import MAX_STEPS, SETTLED, SETTLING_STEPS, Request, Settings, a_dict
 from etviz.ui.runs import list_runs
-from etviz.ui.scene import MAX_STEPS, SETTLED, SETTLING_STEPS, Scene, Settings, a_dict
 from etviz.ui.uploads import MAX_BYTES, MAX_SIDE, read_upload
 
 MAX_WAITING = 32  # questions at once; more are turned away with a sentence
@@ -58,7 +58,7 @@ class Service:
         self._models: OrderedDict[tuple, tuple[int, MaskedImageModel]] = OrderedDict()
         self._pictures: dict[tuple, Pictures] = {}
         self._traces: OrderedDict[tuple, Trace] = OrderedDict()
-        self.bands = Kept(MAX_BANDS)
+        self.bands = Cache(MAX_BANDS)
         self._places = threading.BoundedSemaphore(MAX_WAITING)
         self.first = next(name for name, place in self.checkpoints.items() if place == checkpoint)
         self.galleries, self.note = self.find_galleries(dataset)
@@ -120,7 +120,7 @@ class Service:
                 self._pictures[dataset, size] = load_pictures(dataset, self.root, size)
             return self._pictures[dataset, size]
 
-    def scene(self, question: dict, energy: bool = True) -> Scene:
+    def read_request(self, question: dict, energy: bool = True) -> Request:
         """What a question is about.
 
         Args:
@@ -136,7 +136,7 @@ class Service:
         if model.sees_hidden_patches:
             raise UsageError(f"{question['model']} sees what is hidden: there is nothing for it to fill in.")
         pixels, picture, caption = self._picture(question.get("picture"), model.img_size)
-        scene = Scene(
+        request = Request(
             model=model,
             model_name=question["model"],
             snapshot=question.get("snapshot"),
@@ -146,17 +146,17 @@ class Service:
             mask=mask_from_hex(question.get("mask"), model.num_patches),
             settings=Settings.read(question.get("settings")),
         )
-        if energy and not scene.has_energy:
-            raise UsageError(f"{scene.model_name} has no energy to descend: choose an Energy Transformer.")
-        return scene
+        if energy and not request.has_energy:
+            raise UsageError(f"{request.model_name} has no energy to descend: choose an Energy Transformer.")
+        return request
 
-    def trace(self, scene: Scene, keep_attention: bool = False) -> Trace:
-        """The scene's descent; the last few are kept, so that looking closer costs no second descent."""
-        key = (*scene.key(), keep_attention)
+    def trace(self, request: Request, keep_attention: bool = False) -> Trace:
+        """The request's descent; the last few are kept, so that looking closer costs no second descent."""
+        key = (*request.key(), keep_attention)
         with self.lock:
             if key not in self._traces:
-                arguments = scene.settings.arguments() | {"keep_attention": keep_attention}
-                self._traces[key] = scene.model.trace(scene.image[None], scene.mask, **arguments)
+                arguments = request.settings.arguments() | {"keep_attention": keep_attention}
+                self._traces[key] = request.model.trace(request.image[None], request.mask, **arguments)
             self._traces.move_to_end(key)
             if len(self._traces) > MAX_TRACES:
                 self._traces.popitem(last=False)

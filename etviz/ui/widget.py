@@ -17,10 +17,10 @@ from etviz.models import MaskedImageModel, Trace
 from etviz.plots.film import film_strip
 from etviz.plots.style import figure_bytes
 from etviz.ui.bundle import bundle, styles
-from etviz.ui.held import HeldService
 from etviz.ui.monitor import NotebookProgress, TrainingMonitor
+from etviz.ui.notebook_service import NotebookService
 from etviz.ui.payload import to_bytes
-from etviz.ui.scene import Scene, Settings, own_settings
+from etviz.ui.request import Request, Settings, own_settings
 
 __all__ = ["Explorer", "NotebookProgress", "TrainingMonitor"]
 
@@ -42,8 +42,8 @@ class Explorer(anywidget.AnyWidget):
         labels: B words.
         mask: to begin with, (1, N) bool, True = hidden; 85% at random where None.
         views: names of the page's tabs.
-        settings: steps, step_size, beta, rule and settle as `etviz.ui.scene.Settings.read` takes them; the model's own
-            where left out.
+        settings: steps, step_size, beta, rule and settle as `etviz.ui.request.Settings.read` takes them; the model's
+            own where left out.
 
     Raises:
         UsageError: a model without an energy, images or labels that do not fit it, or as the traits below.
@@ -76,7 +76,7 @@ class Explorer(anywidget.AnyWidget):
         check_model(model)
         pictures = Pictures(as_bytes(images, model.img_size), as_words(labels, len(images)), SOURCE)
         self.model = copy.deepcopy(model).cpu().eval()
-        self.service = HeldService(self.model, pictures)
+        self.service = NotebookService(self.model, pictures)
         if mask is None:
             mask = random_mask(1, num_patches=model.num_patches, generator=torch.Generator().manual_seed(0))
         check_mask(mask, 1, model.num_patches)
@@ -86,7 +86,7 @@ class Explorer(anywidget.AnyWidget):
     @property
     def image(self) -> Tensor:
         """The image descended from, (1, 3, S, S) float in [0, 1]: what `etviz.plots` takes beside ``trace``."""
-        return self._scene().image[None]
+        return self._request().image[None]
 
     def controls(self):
         """Sliders for the step size, beta and the share to hide, for ipywidgets to show: the explorer follows them."""
@@ -114,7 +114,7 @@ class Explorer(anywidget.AnyWidget):
     def _descend(self, _change: dict) -> None:
         if not self.trait_has_value("mask") or not self.settings:
             return  # the first of several that are being set
-        trace = self.service.trace(self._scene(), keep_attention=True)
+        trace = self.service.trace(self._request(), keep_attention=True)
         if not self.trait_has_value("trace") or trace is not self.trace:
             self.set_trait("trace", trace)
 
@@ -123,8 +123,8 @@ class Explorer(anywidget.AnyWidget):
         settings = {"model": self.service.first, "settings": self.settings}
         return {"seq": 0, "picture": picture, "mask": mask_to_hex(self.mask), **settings}
 
-    def _scene(self) -> Scene:
-        return self.service.scene(self._question())
+    def _request(self) -> Request:
+        return self.service.read_request(self._question())
 
     # ---- the page ------------------------------------------------------------------------------------------------
 

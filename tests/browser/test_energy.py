@@ -12,7 +12,7 @@ import etviz
 from etviz.examples import carried_pictures
 from etviz.metrics import masked_mse
 from etviz.ui.payload import decode_pixels
-from etviz.ui.scene import SETTLED
+from etviz.ui.request import SETTLED
 from tests.browser.conftest import Visit
 from tests.browser.contrast import poor_contrast
 from tests.browser.test_address import parameters, resting

@@ -1,4 +1,4 @@
-"""What the page can ask of a scene. One file a view; each reading takes (service, question) and gives plain data."""
+"""What the page can ask of a request. One file a view; each reading takes (service, question) and gives plain data."""
 
 from etviz.ui.readings.attention import read_attention
 from etviz.ui.readings.compare import read_compare

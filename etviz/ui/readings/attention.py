@@ -2,14 +2,14 @@
 
 from etviz.analysis import attention_entropy, attention_roles
 from etviz.ui.payload import encode_floats
-from etviz.ui.scene import a_number
+from etviz.ui.request import a_number
 
 
 def read_attention(service, question: dict) -> dict:
     """What a patch attends to, and who attends to it.
 
     Args:
-        question: as `Service.scene` takes it, and patch: from 0, row by row.
+        question: as `Service.read_request` takes it, and patch: from 0, row by row.
 
     Returns:
         patch; states, heads, tokens: T + 1, H and N; as_query, as_key: base64 of float32 (T+1, H, N), CLS first;
@@ -17,11 +17,11 @@ def read_attention(service, question: dict) -> dict:
         decoder: whether this is the descent of a decoder, after an encoder's.
 
     Raises:
-        UsageError: there is no such patch, or as `Service.scene`.
+        UsageError: there is no such patch, or as `Service.read_request`.
     """
-    scene = service.scene(question)
-    patch = a_number(question.get("patch"), "patch", scene.model.num_patches)
-    trace = service.trace(scene, keep_attention=True)
+    request = service.read_request(question)
+    patch = a_number(question.get("patch"), "patch", request.model.num_patches)
+    trace = service.trace(request, keep_attention=True)
     roles, entropy = attention_roles(trace, patch), attention_entropy(trace)
     states, heads, tokens = roles.as_query.shape
     return {

@@ -11,7 +11,7 @@ from etviz.masks import mask_to_hex
 from etviz.metrics import masked_mse, psnr_of_mse, ssim
 from etviz.models import Trace, complete
 from etviz.ui.payload import encode_pixels, finite, to_bytes
-from etviz.ui.scene import Scene, a_dict
+from etviz.ui.request import Request, a_dict
 
 MAX_COLUMNS = 4
 
@@ -20,7 +20,7 @@ def read_compare(service, question: dict) -> dict:
     """Each column's pictures and numbers, at every step.
 
     Args:
-        question: {picture, columns: one to four of {model, snapshot, mask, settings}}, all as `Service.scene` takes
+        question: {picture, columns: one to four of {model, snapshot, mask, settings}}, as `Service.read_request` takes
             them; a mask for each, since models may cut pictures into other patches.
 
     Returns:
@@ -34,12 +34,12 @@ def read_compare(service, question: dict) -> dict:
 
 def _column_or_sentence(service, picture: object, column: object) -> dict:
     try:
-        return read_column(service, service.scene({**a_dict(column), "picture": picture}, energy=False))
+        return read_column(service, service.read_request({**a_dict(column), "picture": picture}, energy=False))
     except UsageError as error:
         return {"error": str(error)}
 
 
-def read_column(service, scene: Scene) -> dict:
+def read_column(service, request: Request) -> dict:
     """One column. T steps; T = 0 for a model that rebuilds at once and has no energy.
 
     Returns:
@@ -50,14 +50,14 @@ def read_column(service, scene: Scene) -> dict:
     """
     with service.lock:
         start = time.perf_counter()
-        frames, trace = descend(scene)
+        frames, trace = descend(request)
         milliseconds = 1000 * (time.perf_counter() - start)
-    images, masks = scene.image.expand_as(frames), scene.mask.expand(len(frames), -1)
+    images, masks = request.image.expand_as(frames), request.mask.expand(len(frames), -1)
     error = masked_mse(images, frames, masks)  # (T+1,)
     return {
-        "size": scene.image.shape[-1],
-        "mask": mask_to_hex(scene.mask),
-        "image": encode_pixels(to_bytes(scene.image)),
+        "size": request.image.shape[-1],
+        "mask": mask_to_hex(request.mask),
+        "image": encode_pixels(to_bytes(request.image)),
         "frames": encode_pixels(to_bytes(frames)),
         "mse": finite(error),
         "psnr": finite(psnr_of_mse(error)),
@@ -69,16 +69,18 @@ def read_column(service, scene: Scene) -> dict:
 
 
 @torch.no_grad()
-def descend(scene: Scene) -> tuple[Tensor, Trace | None]:
-    """A scene's pictures (T+1, 3, S, S), and its trace where the model has an energy; else its one picture.
+def descend(request: Request) -> tuple[Tensor, Trace | None]:
+    """A request's pictures (T+1, 3, S, S), and its trace where the model has an energy; else its one picture.
 
     Raises:
         UsageError: pixels that are no numbers, as of a descent that ran away.
     """
     trace = None
-    if scene.has_energy:
-        trace = scene.model.trace(scene.image[None], scene.mask, **scene.settings.arguments(), keep_attention=False)
-    frames = trace.frames[0] if trace else scene.model.reconstruct(scene.image[None], scene.mask)
+    if request.has_energy:
+        trace = request.model.trace(
+            request.image[None], request.mask, **request.settings.arguments(), keep_attention=False
+        )
+    frames = trace.frames[0] if trace else request.model.reconstruct(request.image[None], request.mask)
     if not math.isfinite(frames.sum().item()):
         raise UsageError("This descent ran away from all numbers: take a smaller step size.")
     return frames, trace

@@ -7,18 +7,18 @@ def read_descent(service, question: dict) -> dict:
     """One descent.
 
     Args:
-        question: as `Service.scene` takes it, and a seq to find the answer by.
+        question: as `Service.read_request` takes it, and a seq to find the answer by.
 
     Returns:
         `etviz.ui.payload.payload`, and seq, model, snapshot, picture, caption and the settings in effect.
     """
-    scene = service.scene(question)
+    request = service.read_request(question)
     return {
         "seq": question.get("seq"),
-        "model": scene.model_name,
-        "snapshot": scene.snapshot,
-        "picture": scene.picture,
-        "caption": scene.caption,
-        "settings": scene.effective_settings(),
-        **payload(service.trace(scene), scene.image, scene.mask),
+        "model": request.model_name,
+        "snapshot": request.snapshot,
+        "picture": request.picture,
+        "caption": request.caption,
+        "settings": request.effective_settings(),
+        **payload(service.trace(request), request.image, request.mask),
     }

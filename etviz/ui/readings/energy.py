@@ -10,7 +10,7 @@ from etviz.analysis import EnergyBand, band_of, energies_in_chunks
 from etviz.errors import UsageError
 from etviz.masks import mask_to_hex
 from etviz.ui.payload import encode_floats, finite
-from etviz.ui.scene import Scene
+from etviz.ui.request import Request
 
 BAND_PICTURES = 64
 BAND_S = 8.0  # for computing a band; what is there by then is the band
@@ -21,12 +21,12 @@ def read_token_energies(service, question: dict) -> dict:
     """Both energies by token and step.
 
     Args:
-        question: as `Service.scene` takes it.
+        question: as `Service.read_request` takes it.
 
     Returns:
         attention, hopfield: base64 of float32 (T+1, 1+N), CLS first, then the patches row by row.
     """
-    trace = service.trace(service.scene(question))
+    trace = service.trace(service.read_request(question))
     order = trace.patch_index[0].argsort().to(trace.energy.device)  # CLS is -1
     return {
         "attention": encode_floats(trace.attention_energy[0][:, order]),
@@ -41,7 +41,7 @@ def read_energy_band(service, question: dict) -> dict:
     take as many steps as it did.
 
     Args:
-        question: as `Service.scene` takes it.
+        question: as `Service.read_request` takes it.
 
     Returns:
         count: of pictures, as many of `BAND_PICTURES` as `BAND_S` seconds allow, or 0 where others' bands come first:
@@ -52,28 +52,28 @@ def read_energy_band(service, question: dict) -> dict:
     Raises:
         UsageError: anything in the question is not what it should be, or a model of several energies is to settle.
     """
-    scene = service.scene(question)
-    dataset = scene.picture.get("dataset", service.galleries[0])
-    descent = _descent(service, scene)
-    key = scene.model, dataset, mask_to_hex(scene.mask), *descent.values()
-    return service.bands.get(key, lambda: _band(service, scene, dataset, descent), TURN_S) or {"count": 0}
+    request = service.read_request(question)
+    dataset = request.picture.get("dataset", service.galleries[0])
+    descent = _descent(service, request)
+    key = request.model, dataset, mask_to_hex(request.mask), *descent.values()
+    return service.bands.get(key, lambda: _band(service, request, dataset, descent), TURN_S) or {"count": 0}
 
 
-def _descent(service, scene: Scene) -> dict:
-    """The scene's descent as arguments of `energies_in_chunks`, with a number of steps."""
-    settings = scene.effective_settings()
+def _descent(service, request: Request) -> dict:
+    """The request's descent as arguments of `energies_in_chunks`, with a number of steps."""
+    settings = request.effective_settings()
     descent = {name: settings[name] for name in ("steps", "step_size", "beta", "rule")}
     if not settings["settle"]:
         return descent
-    if len(scene.model.descent.blocks) > 1:
+    if len(request.model.descent.blocks) > 1:
         raise UsageError("Several energies settle at different steps: for a band, choose a number of steps.")
-    return descent | {"steps": len(service.trace(scene)) - 1}
+    return descent | {"steps": len(service.trace(request)) - 1}
 
 
-def _band(service, scene: Scene, dataset: str, descent: dict) -> dict:
-    pictures = service.pictures(dataset, scene.model.img_size)
+def _band(service, request: Request, dataset: str, descent: dict) -> dict:
+    pictures = service.pictures(dataset, request.model.img_size)
     images = pictures.images[pictures.arranged()[:BAND_PICTURES]]
-    energies = torch.cat(list(_energies(service, scene, images, descent)), dim=1)  # (3, n, T+1)
+    energies = torch.cat(list(_energies(service, request, images, descent)), dim=1)  # (3, n, T+1)
     return {
         "count": energies.shape[1],
         "source": pictures.source,
@@ -82,10 +82,10 @@ def _band(service, scene: Scene, dataset: str, descent: dict) -> dict:
     }
 
 
-def _energies(service, scene: Scene, images: Tensor, descent: dict) -> Iterator[Tensor]:
+def _energies(service, request: Request, images: Tensor, descent: dict) -> Iterator[Tensor]:
     """(3, 1, T+1) picture by picture, until the time is up; others have the model in between."""
     end = time.monotonic() + BAND_S
-    for chunk in service.in_turns(energies_in_chunks(scene.model, images, scene.mask, chunk=1, **descent)):
+    for chunk in service.in_turns(energies_in_chunks(request.model, images, request.mask, chunk=1, **descent)):
         yield chunk
         if time.monotonic() > end:
             return

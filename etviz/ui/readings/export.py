@@ -17,7 +17,7 @@ from etviz.plots.style import figure_bytes
 from etviz.ui.payload import to_bytes
 from etviz.ui.readings.descent import read_descent
 from etviz.ui.replay import replay_page
-from etviz.ui.scene import Scene
+from etviz.ui.request import Request
 from etviz.version import __version__
 
 ARRAYS = ("energy", "attention_energy", "hopfield_energy", "gradient_norm", "frames", "tokens", "step_sizes", "mask")
@@ -29,50 +29,50 @@ def read_export(service, question: dict) -> dict:
     """A descent as a file.
 
     Args:
-        question: as `Service.scene` takes it, and format: "zip", "gif" or "html".
+        question: as `Service.read_request` takes it, and format: "zip", "gif" or "html".
 
     Returns:
         {name, type, data}: a file name, its media type, and base64 of its bytes.
 
     Raises:
-        UsageError: another format, or as `Service.scene`.
+        UsageError: another format, or as `Service.read_request`.
     """
     makers = {"zip": (make_zip, "application/zip"), "gif": (make_gif, "image/gif"), "html": (make_page, "text/html")}
     kind = question.get("format")
     if not isinstance(kind, str) or kind not in makers:
         raise UsageError(f"A descent is saved as {', '.join(makers)}, not as {str(kind)[:20]!r}.")
     make, media_type = makers[kind]
-    scene = service.scene(question)
-    data = base64.b64encode(make(service, scene, question)).decode()
-    return {"name": f"etviz-{scene.model_name}-{mask_to_hex(scene.mask)}.{kind}", "type": media_type, "data": data}
+    request = service.read_request(question)
+    data = base64.b64encode(make(service, request, question)).decode()
+    return {"name": f"etviz-{request.model_name}-{mask_to_hex(request.mask)}.{kind}", "type": media_type, "data": data}
 
 
-def make_gif(service, scene: Scene, question: dict) -> bytes:
+def make_gif(service, request: Request, question: dict) -> bytes:
     """The film of `etviz.plots.film_bytes`."""
-    return film_bytes(service.trace(scene), scene.image[None], SCALE)
+    return film_bytes(service.trace(request), request.image[None], SCALE)
 
 
-def make_page(service, scene: Scene, question: dict) -> bytes:
+def make_page(service, request: Request, question: dict) -> bytes:
     """`replay_page` of the descent."""
     return replay_page(read_descent(service, question)).encode()
 
 
-def make_zip(service, scene: Scene, question: dict) -> bytes:
+def make_zip(service, request: Request, question: dict) -> bytes:
     """config.json, the mask (mask.txt, mask.png), arrays.npz, the pictures, strip.png and film.gif."""
-    trace = service.trace(scene)
+    trace = service.trace(request)
     arrays = {name: getattr(trace, name)[0].numpy() for name in ARRAYS}
-    completed = complete_frames(trace, scene.image[None])[0, -1]
-    hidden = hide_patches(scene.image[None], scene.mask)[0]
+    completed = complete_frames(trace, request.image[None])[0, -1]
+    hidden = hide_patches(request.image[None], request.mask)[0]
     files = {
-        "config.json": json.dumps(describe(scene), indent=2).encode(),
-        "mask.txt": f"{mask_to_hex(scene.mask)}\n".encode(),
-        "arrays.npz": npz_bytes(image=scene.image.numpy(), **arrays),
-        "mask.png": picture_bytes(mask_to_image(scene.mask, scene.model.patch_size)),
-        "original.png": png_bytes(scene.image),
+        "config.json": json.dumps(describe(request), indent=2).encode(),
+        "mask.txt": f"{mask_to_hex(request.mask)}\n".encode(),
+        "arrays.npz": npz_bytes(image=request.image.numpy(), **arrays),
+        "mask.png": picture_bytes(mask_to_image(request.mask, request.model.patch_size)),
+        "original.png": png_bytes(request.image),
         "masked.png": png_bytes(hidden),
         "reconstruction.png": png_bytes(completed),
-        "strip.png": figure_bytes(film_strip(trace, scene.image[None])),
-        "film.gif": make_gif(service, scene, question),
+        "strip.png": figure_bytes(film_strip(trace, request.image[None])),
+        "film.gif": make_gif(service, request, question),
     }
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
@@ -81,16 +81,16 @@ def make_zip(service, scene: Scene, question: dict) -> bytes:
     return archive.getvalue()
 
 
-def describe(scene: Scene) -> dict:
+def describe(request: Request) -> dict:
     """What made the descent, enough to make it again."""
-    picture = {key: value for key, value in scene.picture.items() if key != "pixels"}
+    picture = {key: value for key, value in request.picture.items() if key != "pixels"}
     return {
         "etviz": __version__,
         "torch": torch.__version__,
-        "model": {"checkpoint": scene.model_name, "snapshot": scene.snapshot, **scene.model.config},
-        "picture": {**picture, "caption": scene.caption},
-        "mask": mask_to_hex(scene.mask),
-        "settings": scene.effective_settings(),
+        "model": {"checkpoint": request.model_name, "snapshot": request.snapshot, **request.model.config},
+        "picture": {**picture, "caption": request.caption},
+        "mask": mask_to_hex(request.mask),
+        "settings": request.effective_settings(),
     }
 
 

@@ -2,7 +2,7 @@
 
 from etviz.errors import UsageError
 from etviz.ui.payload import encode_pixels
-from etviz.ui.scene import a_dict
+from etviz.ui.request import a_dict
 
 PAGE = 12  # thumbnails
 

@@ -19,7 +19,7 @@ from etviz.analysis.perturbations import BARRIER
 from etviz.errors import UsageError
 from etviz.models import Trace
 from etviz.ui.payload import encode_pixels, finite, to_bytes
-from etviz.ui.scene import Scene
+from etviz.ui.request import Request
 
 REACH = 4.0  # step sizes along minus the gradient
 FINE, COARSE = 41, 21  # points on a line: step sizes are cut in eight, or in four
@@ -35,24 +35,24 @@ def read_gradient_lines(service, question: dict) -> dict:
     """The energy along minus the gradient, from every state; of a long descent from every second, third, ...
 
     Args:
-        question: as `Service.scene` takes it.
+        question: as `Service.read_request` takes it.
 
     Returns:
         every: 1 where each state has a line, 2 where each second has, ...; lines: {step, sizes, energy: P numbers
             each, energy null where not finite, step_size, energy_here, energy_next} as `etviz.analysis.GradientLine`
             has them, and moved: whether a step was taken from there.
     """
-    scene = service.scene(question)
-    trace = service.trace(scene)
+    request = service.read_request(question)
+    trace = service.trace(request)
     every = -(-len(trace) // MAX_LINES)
-    return {"every": every, "lines": list(service.in_turns(_lines(scene, trace, every)))}
+    return {"every": every, "lines": list(service.in_turns(_lines(request, trace, every)))}
 
 
-def _lines(scene: Scene, trace: Trace, every: int) -> Iterator[dict]:
+def _lines(request: Request, trace: Trace, every: int) -> Iterator[dict]:
     points = FINE if len(trace) <= FEW_STATES else COARSE
     moved = [*trace.step_sizes[0].bool().tolist(), False]
     for step in range(0, len(trace), every):
-        line = energy_along_gradient(scene.model, trace, step=step, reach=REACH, points=points)
+        line = energy_along_gradient(request.model, trace, step=step, reach=REACH, points=points)
         yield _line(line) | {"moved": moved[step]}
 
 
@@ -70,7 +70,7 @@ def read_energy_plane(service, question: dict) -> dict:
     """The energy on the plane of a descent's first two principal components.
 
     Args:
-        question: as `Service.scene` takes it.
+        question: as `Service.read_request` takes it.
 
     Returns:
         `etviz.analysis.EnergyPlane`: first, second: P coordinates each; energy: base64 of P * P float32, row by row
@@ -80,9 +80,9 @@ def read_energy_plane(service, question: dict) -> dict:
     Raises:
         UsageError: the descent spans no plane.
     """
-    scene = service.scene(question)
-    plane = _plane(scene, service.trace(scene))
-    energy = torch.stack(list(service.in_turns(energy_rows(scene.model, plane))))
+    request = service.read_request(question)
+    plane = _plane(request, service.trace(request))
+    energy = torch.stack(list(service.in_turns(energy_rows(request.model, plane))))
     return {
         "first": plane.first.tolist(),
         "second": plane.second.tolist(),
@@ -92,7 +92,7 @@ def read_energy_plane(service, question: dict) -> dict:
         "steps": plane.steps.tolist(),
         "variance": plane.variance,
         "block": plane.block,
-        "blocks": len(scene.model.descent.blocks),
+        "blocks": len(request.model.descent.blocks),
     }
 
 
@@ -102,17 +102,17 @@ def read_perturbations(service, question: dict) -> dict:
     Run r of seed s is that of `perturbed_descents` with count 1 and seed s * RUNS + r.
 
     Args:
-        question: as `Service.scene` takes it, and noise: 0 to MAX_NOISE; seed: 0 to MAX_SEED.
+        question: as `Service.read_request` takes it, and noise: 0 to MAX_NOISE; seed: 0 to MAX_SEED.
 
     Returns:
         noise, seed; criterion: the largest barrier that counts as none; frame, mse, energy of the undisturbed end;
         runs: RUNS of {frame: base64 of bytes, mse, energy: at the end, barrier, same_basin, distance_ratio,
         path: pairs on the plane of `read_energy_plane`}; mse is null where nothing is hidden.
     """
-    scene = service.scene(question)
+    request = service.read_request(question)
     noise, seed = _noise(question.get("noise")), _seed(question.get("seed"))
-    plane = _plane(scene, service.trace(scene))
-    results = list(service.in_turns(_disturbed(scene, noise, seed)))
+    plane = _plane(request, service.trace(request))
+    results = list(service.in_turns(_disturbed(request, noise, seed)))
     first = results[0]
     return {
         "noise": noise,
@@ -125,10 +125,10 @@ def read_perturbations(service, question: dict) -> dict:
     }
 
 
-def _disturbed(scene: Scene, noise: float, seed: int) -> Iterator[Perturbations]:
-    arguments = scene.settings.arguments() | {"noise": noise, "count": 1}
+def _disturbed(request: Request, noise: float, seed: int) -> Iterator[Perturbations]:
+    arguments = request.settings.arguments() | {"noise": noise, "count": 1}
     for run in range(RUNS):
-        yield perturbed_descents(scene.model, scene.image[None], scene.mask, seed=seed * RUNS + run, **arguments)
+        yield perturbed_descents(request.model, request.image[None], request.mask, seed=seed * RUNS + run, **arguments)
 
 
 def _run(result: Perturbations, plane: PrincipalPlane) -> dict:
@@ -150,8 +150,8 @@ def _path(result: Perturbations, plane: PrincipalPlane) -> list[list[float]]:
     return path[path.isfinite().all(1)].tolist()
 
 
-def _plane(scene: Scene, trace: Trace) -> PrincipalPlane:
-    return principal_plane(scene.model, trace, points=PLANE_POINTS)
+def _plane(request: Request, trace: Trace) -> PrincipalPlane:
+    return principal_plane(request.model, trace, points=PLANE_POINTS)
 
 
 def _noise(value: object) -> float:

@@ -4,25 +4,27 @@ import torch
 
 from etviz.analysis import memory_energy, memory_energy_by_token, memory_energy_of_token, memory_patches
 from etviz.ui.payload import encode_floats, encode_pixels, to_bytes
-from etviz.ui.scene import a_number
+from etviz.ui.request import a_number
 
 
 def read_memories(service, question: dict) -> dict:
     """All memories as patches, and the energy that each carries in the whole picture.
 
     Args:
-        question: as `Service.scene` takes it.
+        question: as `Service.read_request` takes it.
 
     Returns:
         count: M; patch_size: P; patches: base64 of bytes in the order block, memory, row, column, channel; blocks: by
         which block each of the T + 1 states is evaluated; energy: base64 of float32 (T+1, M), 0 or negative;
         decoder: whether this is the descent of a decoder, after an encoder's.
     """
-    scene = service.scene(question)
-    trace = service.trace(scene)
+    request = service.read_request(question)
+    trace = service.trace(request)
     with service.lock:
-        patches = torch.stack([memory_patches(scene.model, block) for block in range(len(scene.model.descent.blocks))])
-        energy = memory_energy(scene.model, trace)
+        patches = torch.stack(
+            [memory_patches(request.model, block) for block in range(len(request.model.descent.blocks))]
+        )
+        energy = memory_energy(request.model, trace)
     return {
         "count": energy.shape[1],
         "patch_size": patches.shape[-1],
@@ -37,19 +39,19 @@ def read_memories_of_patch(service, question: dict) -> dict:
     """The energy that each memory carries in one patch's token.
 
     Args:
-        question: as `Service.scene` takes it, and patch: from 0, row by row.
+        question: as `Service.read_request` takes it, and patch: from 0, row by row.
 
     Returns:
         patch; energy: base64 of float32 (T+1, M), 0 or negative.
 
     Raises:
-        UsageError: there is no such patch, or as `Service.scene`.
+        UsageError: there is no such patch, or as `Service.read_request`.
     """
-    scene = service.scene(question)
-    patch = a_number(question.get("patch"), "patch", scene.model.num_patches)
-    trace = service.trace(scene)
+    request = service.read_request(question)
+    patch = a_number(question.get("patch"), "patch", request.model.num_patches)
+    trace = service.trace(request)
     with service.lock:
-        energy = memory_energy_of_token(scene.model, trace, token=1 + patch)
+        energy = memory_energy_of_token(request.model, trace, token=1 + patch)
     return {"patch": patch, "energy": encode_floats(energy)}
 
 
@@ -57,17 +59,17 @@ def read_memory_places(service, question: dict) -> dict:
     """Where on the picture one memory fires.
 
     Args:
-        question: as `Service.scene` takes it, and memory: from 0.
+        question: as `Service.read_request` takes it, and memory: from 0.
 
     Returns:
         memory; energy: base64 of float32 (T+1, N), CLS first, 0 or negative.
 
     Raises:
-        UsageError: there is no such memory, or as `Service.scene`.
+        UsageError: there is no such memory, or as `Service.read_request`.
     """
-    scene = service.scene(question)
-    memory = a_number(question.get("memory"), "memory", len(scene.model.descent.blocks[0].memories))
-    trace = service.trace(scene)
+    request = service.read_request(question)
+    memory = a_number(question.get("memory"), "memory", len(request.model.descent.blocks[0].memories))
+    trace = service.trace(request)
     with service.lock:
-        energy = memory_energy_by_token(scene.model, trace, memory)
+        energy = memory_energy_by_token(request.model, trace, memory)
     return {"memory": memory, "energy": encode_floats(energy)}

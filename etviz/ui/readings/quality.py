@@ -18,17 +18,17 @@ def read_quality(service, question: dict) -> dict:
     """What the descent's own payload leaves out, since it takes longer. No model computes here but for a lost trace.
 
     Args:
-        question: as `Service.scene` takes it.
+        question: as `Service.read_request` takes it.
 
     Returns:
         ssim: of the completed picture at each of T + 1 steps; mean_fill, navier_stokes: {mse, psnr, ssim} each, mse and
         psnr over hidden pixels. Null where nothing is hidden, where infinite, or where a picture is too small for SSIM.
     """
-    scene = service.scene(question)
-    frames = service.trace(scene).frames[0].cpu()  # (T+1, 3, S, S)
-    image = scene.image.expand_as(frames)
-    completed = complete(image, frames, scene.mask.expand(len(frames), -1))
-    floors = floors_of(scene.image.numpy().tobytes(), tuple(scene.image.shape), mask_to_hex(scene.mask))
+    request = service.read_request(question)
+    frames = service.trace(request).frames[0].cpu()  # (T+1, 3, S, S)
+    image = request.image.expand_as(frames)
+    completed = complete(image, frames, request.mask.expand(len(frames), -1))
+    floors = floors_of(request.image.numpy().tobytes(), tuple(request.image.shape), mask_to_hex(request.mask))
     return {"ssim": ssim_of(image, completed), **floors}
 
 

@@ -4,8 +4,8 @@ from etviz.errors import UsageError
 from etviz.metrics import masked_mse, psnr_of_mse
 from etviz.ui.payload import encode_pixels, finite, to_bytes
 from etviz.ui.readings.compare import descend
+from etviz.ui.request import Request
 from etviz.ui.runs import describe_run, list_runs, read_run
-from etviz.ui.scene import Scene
 
 MAX_EPOCH_STEPS = 24  # of each epoch's descent: nine of them are 0.9 MB
 
@@ -47,14 +47,14 @@ def read_epochs(service, question: dict) -> dict:
     if "problem" in run:
         raise UsageError(run["problem"])
     epochs = [*run["snapshots"], {"file": None, "epoch": run["epoch"]}]
-    scenes = [(epoch, scene) for epoch in epochs if (scene := _scene(service, question, epoch["file"]))]
-    if not scenes:
+    requests = [(epoch, request) for epoch in epochs if (request := _request(service, question, epoch["file"]))]
+    if not requests:
         raise UsageError(f"The weights of {name} cannot be read just now: they may be half written.")
-    image = scenes[0][1].image
+    image = requests[0][1].image
     return {
         "size": image.shape[-1],
         "image": encode_pixels(to_bytes(image)),
-        "epochs": [epoch | _rebuild(service, scene) for epoch, scene in scenes],
+        "epochs": [epoch | _rebuild(service, request) for epoch, request in requests],
     }
 
 
@@ -64,7 +64,7 @@ def _places(service) -> dict[str, str]:
     return models | {name: place for name, place in list_runs().items() if place not in models.values()}
 
 
-def _scene(service, question: dict, snapshot: str | None) -> Scene | None:
+def _request(service, question: dict, snapshot: str | None) -> Request | None:
     """The question with one epoch's weights; None where those cannot be loaded: half written, or gone meanwhile."""
     try:
         service.model(question["run"], snapshot)
@@ -73,12 +73,14 @@ def _scene(service, question: dict, snapshot: str | None) -> Scene | None:
     steps = question.get("steps")
     settings = {"steps": min(steps, MAX_EPOCH_STEPS) if type(steps) is int else steps}
     parts = {key: question.get(key) for key in ("picture", "mask")}
-    return service.scene({**parts, "model": question["run"], "snapshot": snapshot, "settings": settings}, energy=False)
+    return service.read_request(
+        {**parts, "model": question["run"], "snapshot": snapshot, "settings": settings}, energy=False
+    )
 
 
-def _rebuild(service, scene: Scene) -> dict:
+def _rebuild(service, request: Request) -> dict:
     """The pictures of one epoch's descent, and how good each is."""
     with service.lock:
-        frames, _ = descend(scene)
-    error = masked_mse(scene.image.expand_as(frames), frames, scene.mask.expand(len(frames), -1))
+        frames, _ = descend(request)
+    error = masked_mse(request.image.expand_as(frames), frames, request.mask.expand(len(frames), -1))
     return {"frames": encode_pixels(to_bytes(frames)), "mse": finite(error), "psnr": finite(psnr_of_mse(error))}

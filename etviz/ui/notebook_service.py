@@ -6,7 +6,7 @@ from etviz.models import MaskedImageModel
 from etviz.ui.service import Service
 
 
-class HeldService(Service):
+class NotebookService(Service):
     """Answers questions about one model and the pictures beside it.
 
     Args:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 
-class Kept:
+class Cache:
     """The newest ``most`` results by key. One is computed at a time, so that many askers cannot crowd out the rest."""
 
     def __init__(self, most: int):

@@ -74,7 +74,7 @@ def _positive(value: object, name: str) -> float | None:
 
 
 @dataclass(frozen=True)
-class Scene:
+class Request:
     """Everything that a descent depends on."""
 
     model: MaskedImageModel
@@ -92,7 +92,7 @@ class Scene:
         return self.model.has_energy
 
     def key(self) -> tuple:
-        """What tells two scenes apart, hashable. The model itself: a training may write a name's weights anew."""
+        """What tells two requests apart, hashable. The model itself: a training may write a name's weights anew."""
         pixels = hashlib.sha256(self.image.numpy().tobytes()).hexdigest()
         return self.model, pixels, mask_to_hex(self.mask), self.settings_key()
 
