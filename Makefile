@@ -1,15 +1,23 @@
 # make app: the explorer. make test: the tests. Both make .venv and install first, if need be.
+# make test-all: the slow tests too. ARGS goes to the command: make test ARGS="-k masks".
 PYTHON ?= python3
 VENV := .venv
 ARGS ?=
+WORKERS ?= 2
 
-.PHONY: app test notebooks execute lint screenshots clean
+.PHONY: app test test-all notebooks execute lint screenshots clean
 
 app: $(VENV)/.app
 	$(VENV)/bin/python app.py $(ARGS)
 
+# A file's tests share a worker, and so its fixtures: the app that is served, the browser, trained models.
+PYTEST = $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile
+
 test: $(VENV)/.dev
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
+
+test-all: $(VENV)/.dev
+	$(PYTEST) $(ARGS)
 
 # Runs every notebook on small budgets, within 180 s each; leaves the files as they are.
 notebooks: $(VENV)/.dev

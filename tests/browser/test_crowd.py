@@ -86,6 +86,7 @@ def wait_for_rest(process, page):
 
 @pytest.mark.timeout(300 + 2 * SECONDS)
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+@pytest.mark.slow
 def test_eight_sessions_paint_at_once(crowded, browser, model):
     address, process = crowded
     contexts = [browser.new_context(reduced_motion="reduce") for _ in range(SESSIONS)]
