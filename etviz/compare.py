@@ -38,7 +38,7 @@ def main(argv: list[str]) -> None:
     meters, left_out = find_meters(config, device)
     first = next(iter(models.values()))
     dataset = load_dataset(dataset_name, config["data"]["root"], first.img_size, config["data"]["download"])
-    split = make_split(dataset, config["ratio"], first.num_patches, seed, limit, probe)
+    split = make_split(dataset, config["ratio"], first.num_patches, seed=seed, images=limit, probe=probe)
 
     with _progress() as bar:
         task = bar.add_task("", total=len(split.images))
@@ -49,7 +49,7 @@ def main(argv: list[str]) -> None:
 
         floors = [measure_floor(name, split, step(name), meters, device) for name in FLOORS]
         entries = [
-            measure_model(name, model, trained(name, model), split, step(name), meters)
+            measure_model(name, model, trained(name, model), split, progress=step(name), meters=meters)
             for name, model in models.items()
         ]
         bar.update(task, description="mask ratios", completed=0)

@@ -100,14 +100,14 @@ def trained_parts(options: dict) -> dict:
 
 
 def train(
-    model: MaskedImageModel, dataset: Dataset, recipe: TrainConfig, folder: Path | None, resume: bool, test: bool
+    model: MaskedImageModel, dataset: Dataset, recipe: TrainConfig, folder: Path | None, *, resume: bool, test: bool
 ) -> None:
     """Fit with a progress bar and TensorBoard, then test the best weights once."""
     _, held_out = validation_split(dataset, recipe)
     shown = to_float(dataset.train_images[held_out[:SHOWN_IMAGES]])
     say(f"Training {model.name} on {dataset.name}, run folder {folder}")
     try:
-        fit(model, dataset, recipe, folder, [ProgressBar(), TensorBoard(shown, recipe.ratio)], resume)
+        fit(model, dataset, recipe, folder, [ProgressBar(), TensorBoard(shown, recipe.ratio)], resume=resume)
     except KeyboardInterrupt:
         say(f"\nStopped and saved. To go on: python -m etviz.train resume={folder}")
         sys.exit(130)

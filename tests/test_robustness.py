@@ -55,9 +55,10 @@ def test_every_kind_hides_what_its_name_says():
 
 
 def test_masks_of_an_axis_are_those_of_the_evaluation():
-    assert torch.equal(axis_masks("ratio", 0.3, 5, 0.85, 64, 7), evaluation_masks(5, 0.3, 64, 7))
-    assert torch.equal(axis_masks("noise", 0.3, 5, 0.85, 64, 7), evaluation_masks(5, 0.85, 64, 7))
-    assert torch.equal(axis_masks("kind", "block 25%", 5, 0.85, 64, 7), kind_masks("block 25%", 5, seed=7))
+    options = dict(ratio=0.85, num_patches=64, seed=7)
+    assert torch.equal(axis_masks("ratio", 0.3, 5, **options), evaluation_masks(5, 0.3, 64, 7))
+    assert torch.equal(axis_masks("noise", 0.3, 5, **options), evaluation_masks(5, 0.85, 64, 7))
+    assert torch.equal(axis_masks("kind", "block 25%", 5, **options), kind_masks("block 25%", 5, seed=7))
 
 
 # ---- damage ------------------------------------------------------------------------------------------------------
@@ -171,7 +172,7 @@ def test_curves_are_of_the_same_masks_and_damage_for_all(axis, level, model, dat
     found = analysis.robustness_curves(
         {"model": model.reconstruct, "black": spy}, dataset.test_images[:9], axis, [level], seed=3, chunk=4
     )
-    images, mask = dataset.test_images[:9].float() / 255, axis_masks(axis, level, 9, 0.85, 64, 3)
+    images, mask = dataset.test_images[:9].float() / 255, axis_masks(axis, level, 9, ratio=0.85, num_patches=64, seed=3)
     damaged = analysis.damage(images, mask, axis, level, seed=3) if axis in DAMAGES else images
     assert torch.equal(torch.cat(seen["mask"]), mask)
     assert torch.equal(torch.cat(seen["images"]), damaged)

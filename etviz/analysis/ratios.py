@@ -17,6 +17,7 @@ def psnr_by_ratio(
     fills: dict[str, Fill],
     images: Tensor,
     ratios: Sequence[float],
+    *,
     make_mask: Callable[..., Tensor] = random_mask,
     num_patches: int = NUM_PATCHES,
     seed: int = 0,

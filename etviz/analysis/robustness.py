@@ -111,9 +111,10 @@ def robustness_curves(
         raise UsageError(f"A curve takes two or more uint8 images, not {len(images)} of {images.dtype}.")
     levels = AXES[axis].levels if levels is None else tuple(levels)
     errors: dict[str, list[Tensor]] = {name: [] for name in fills}
+    options = dict(seed=seed, device=device, chunk=chunk)
     for done, level in enumerate(levels):
-        hidden = axis_masks(axis, level, len(images), ratio, num_patches, seed)
-        for name, found in _errors(fills, images, hidden, axis, level, seed, device, chunk).items():
+        hidden = axis_masks(axis, level, len(images), ratio=ratio, num_patches=num_patches, seed=seed)
+        for name, found in _errors(fills, images, hidden, axis, level, **options).items():
             errors[name].append(found)
         if progress is not None:
             progress(done + 1, len(levels))
@@ -129,7 +130,7 @@ def curve_of(levels: Sequence, errors: Tensor) -> Curve:
     return Curve(levels=tuple(levels), psnr=psnr, low=psnr - spread, high=psnr + spread)
 
 
-def axis_masks(axis: str, level, count: int, ratio: float, num_patches: int, seed: int) -> Tensor:
+def axis_masks(axis: str, level, count: int, *, ratio: float, num_patches: int, seed: int) -> Tensor:
     """The masks at one level: (count, N) bool, True = hidden. Raises `UsageError` for a kind or ratio that is none."""
     if axis == "kind":
         return kind_masks(level, count, num_patches, seed)
@@ -154,7 +155,7 @@ def kind_masks(kind: str, count: int, num_patches: int = mask_kinds.NUM_PATCHES,
     return kinds[kind]()
 
 
-def damage(images: Tensor, masks: Tensor, kind: str, level: float, seed: int = 0, first: int = 0) -> Tensor:
+def damage(images: Tensor, masks: Tensor, kind: str, level: float, *, seed: int = 0, first: int = 0) -> Tensor:
     """Images whose visible patches are damaged; what stands in hidden ones is of no consequence.
 
     Args:
@@ -212,12 +213,22 @@ def _occluded(images: Tensor, masks: Tensor, share: float, drawn: Tensor) -> Ten
     return torch.where(mask_to_pixels(painted, images.shape[-1] // math.isqrt(masks.shape[1])), GREY, images)
 
 
-def _errors(fills, images: Tensor, masks: Tensor, axis: str, level, seed: int, device, chunk: int) -> dict[str, Tensor]:
+def _errors(
+    fills: dict[str, Fill],
+    images: Tensor,
+    masks: Tensor,
+    axis: str,
+    level,
+    *,
+    seed: int,
+    device: torch.device | str,
+    chunk: int,
+) -> dict[str, Tensor]:
     """Masked MSE of every image by every filling: (n,) on the CPU, by name."""
     errors: dict[str, list[Tensor]] = {name: [] for name in fills}
     for start in range(0, len(images), chunk):
         part, hidden = to_float(images[start : start + chunk]), masks[start : start + chunk]
-        seen = damage(part, hidden, axis, level, seed, start) if axis in DAMAGES else part
+        seen = damage(part, hidden, axis, level, seed=seed, first=start) if axis in DAMAGES else part
         right = seen if axis == "brightness" else part
         seen, right, hidden = seen.to(device), right.to(device), hidden.to(device)
         for name, fill in fills.items():

@@ -46,7 +46,7 @@ class Split:
     train_labels: Tensor  # (m,)
 
 
-def make_split(dataset: Dataset, ratio: float, num_patches: int, seed: int, images: int | None, probe: int) -> Split:
+def make_split(dataset: Dataset, ratio: float, num_patches: int, *, seed: int, images: int | None, probe: int) -> Split:
     """The first ``images`` test images (None: all) under `evaluation_masks`, and ``probe`` images to probe with."""
     test = dataset.test_images[:images]
     return Split(
@@ -75,6 +75,7 @@ def measure_model(
     model: MaskedImageModel,
     card: dict,
     split: Split,
+    *,
     progress: Progress | None = None,
     meters: Sequence[Meter] = (),
 ) -> Entry:

@@ -36,6 +36,7 @@ def fit(
     config: TrainConfig,
     run: str | Path | None = None,
     callbacks: Sequence[Callback] = (),
+    *,
     resume: bool = False,
 ) -> State:
     """Train a model on a dataset's train split.
@@ -90,7 +91,7 @@ def fit(
                 meter.order = epoch_order(train_index, config.seed, state.step // steps_per_epoch).to(device)
             state.lr = learning_rate(state.step, state.total_steps, config)
             batch = draw_batch(meter.order, state, fabric.global_rank, fabric.world_size)
-            loss, norm = _update(train_step, optimizer, fabric, state, images, batch)
+            loss, norm = _update(train_step, optimizer, fabric, state, (images, *batch))
             state.step += 1
             meter.add(loss, norm)
             validate = is_milestone(state.step, config.validate_every * steps_per_epoch, state.total_steps)
@@ -192,12 +193,12 @@ def check_sizes(config: TrainConfig, num_patches: int, dataset: Dataset, world_s
         raise UsageError(f"train.batch_size {config.batch_size} cannot be shared evenly by {world_size} devices.")
 
 
-def _update(train_step, optimizer, fabric, state: State, images: Tensor, batch: Sequence[Tensor]) -> tuple:
+def _update(train_step, optimizer, fabric, state: State, inputs: Sequence[Tensor]) -> tuple:
     """One optimizer step at the state's learning rate; the loss and the gradient's norm, still on the device."""
     for group in optimizer.param_groups:
         group["lr"] = state.lr
     optimizer.zero_grad(set_to_none=True)
-    loss = train_step(images, *batch)
+    loss = train_step(*inputs)
     fabric.backward(loss)
     norm = fabric.clip_gradients(train_step, optimizer, max_norm=state.config.clip, error_if_nonfinite=False)
     optimizer.step()

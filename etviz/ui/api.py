@@ -85,7 +85,7 @@ class Endpoints:
             "masked_psnr": finite(psnr_of_mse(error))[0],
         }
 
-    def trace(
+    def trace(  # noqa: PLR0917 - Gradio passes arguments by position
         self,
         mask: str,
         image: str = "",
@@ -111,7 +111,7 @@ class Endpoints:
             rule: fixed, or backtracking, which halves a step until the energy does not rise.
         """
         settings = {"steps": steps, "step_size": step_size, "beta": beta, "rule": rule}
-        request, trace = self._descend(mask, image, dataset, index, model, settings)
+        request, trace = self._descend(mask, image, dataset, index, model, settings=settings)
         numbers = payload(trace, request.image, request.mask)
         kept = ("energy", "attention_energy", "hopfield_energy", "gradient_norm", "step_sizes", "rises")
         return {
@@ -148,7 +148,7 @@ class Endpoints:
         }
 
     def _descend(
-        self, mask: str, image: str, dataset: str, index: int, model: str, settings: dict | None = None
+        self, mask: str, image: str, dataset: str, index: int, model: str, *, settings: dict | None = None
     ) -> tuple[Request, Trace]:
         """What is asked about, and its descent."""
         name = model or self.service.first

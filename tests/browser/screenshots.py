@@ -38,15 +38,16 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         for tab in [options.tab] if options.tab else TABS:
             url = f"{address}?{SCENE}&{TABS[tab]}&tab={tab}"
+            press = PRESSED.get(tab)
             for scheme in ("light", "dark"):
-                shoot(browser, url, options.folder / f"{tab}-{scheme}.png", scheme, DESKTOP, PRESSED.get(tab))
+                shoot(browser, url, options.folder / f"{tab}-{scheme}.png", scheme, DESKTOP, pressed=press)
                 if options.phone:
-                    shoot(browser, url, options.folder / f"{tab}-{scheme}-phone.png", scheme, PHONE, PRESSED.get(tab))
+                    shoot(browser, url, options.folder / f"{tab}-{scheme}-phone.png", scheme, PHONE, pressed=press)
         browser.close()
 
 
 def shoot(
-    browser: Browser, url: str, path: Path, scheme: str, size: tuple[int, int], pressed: str | None = None
+    browser: Browser, url: str, path: Path, scheme: str, size: tuple[int, int], *, pressed: str | None = None
 ) -> None:
     """One view of the page, once a button is pressed if need be; a narrow page in its whole length."""
     viewport = {"width": size[0], "height": size[1]}
