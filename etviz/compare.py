@@ -14,7 +14,7 @@ from etviz import analysis, plots
 from etviz.analysis import ClassMeans
 from etviz.commands import load_config, path_option, run, whole_number, word
 from etviz.data import load_dataset, to_float
-from etviz.devices import describe_device
+from etviz.devices import describe_device, pick_device
 from etviz.evaluation.comparison import FLOORS, Entry, make_split, measure_floor, measure_model
 from etviz.evaluation.inputs import chosen, find_meters, trained
 from etviz.files import dump, finite, make_folder, write_bytes, write_text
@@ -33,7 +33,7 @@ def main(argv: list[str]) -> None:
     probe = whole_number("probe_images", config["probe_images"], least=1)
     few = whole_number("ratio_images", config["ratio_images"], least=1)
     seed = whole_number("seed", config["seed"])
-    out, device = make_folder(path_option("out", config["out"]))(config["device"])
+    out, device = make_folder(path_option("out", config["out"])), pick_device(config["device"])
     models = {name: etviz.load_model(name).to(device) for name in chosen(config["checkpoints"], dataset_name)}
     meters, left_out = find_meters(config, device)
     first = next(iter(models.values()))

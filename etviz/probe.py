@@ -22,6 +22,7 @@ from torch import Tensor
 import etviz
 from etviz.commands import load_named, path_option, run, whole_number
 from etviz.data import Dataset, to_float
+from etviz.devices import pick_device
 from etviz.errors import UsageError
 from etviz.evaluation.features import accuracy_interval, extract_pools, knn_accuracy, label_subset, linear_accuracy
 from etviz.evaluation.finetuning import finetune_accuracy
@@ -67,7 +68,7 @@ def main(argv: list[str]) -> None:
     config = read_options(argv)
     folder = None if config["out"] is None else result_folder(config["out"], config["force"])
     plan = read_plan(config)
-    name, device = str(config["checkpoint"])(config["device"])
+    name, device = str(config["checkpoint"]), pick_device(config["device"])
     model = etviz.load_model(name).to(device)
     split = make_split(config, load_test_split(config, model))
     models = {name: model} | ({UNTRAINED: untrained(model, plan.seed).to(device)} if plan.floors else {})

@@ -20,6 +20,7 @@ from etviz.analysis.robustness import AXES, Curve, robustness_curves
 from etviz.checkpoints import list_checkpoints, load_card
 from etviz.commands import check_named_once, load_config, path_option, run, whole_number, word
 from etviz.data import Dataset, load_dataset
+from etviz.devices import pick_device
 from etviz.errors import UsageError
 from etviz.evaluation.comparison import FLOORS
 from etviz.evaluation.inputs import chosen, trained_on
@@ -40,7 +41,7 @@ def main(argv: list[str]) -> None:
     """Measure and write as ``argv``'s options say; see the module's own text."""
     config = load_config("commands/robustness", argv)
     options = read_options(config)
-    out, device = make_folder(path_option("out", config["out"]))(config["device"])
+    out, device = make_folder(path_option("out", config["out"])), pick_device(config["device"])
     models = load_models(options, device)
     datasets = load_datasets(options, config["data"], next(iter(models.values())).img_size)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # would say its precision for every class
