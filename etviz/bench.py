@@ -6,8 +6,6 @@ stderr, the JSON to stdout.
 """
 
 import json
-import statistics
-import time
 from collections.abc import Callable
 
 import torch
@@ -19,6 +17,7 @@ from etviz.commands import file_option, load_config, positive_number, run, whole
 from etviz.devices import describe_device, pick_device
 from etviz.errors import UsageError
 from etviz.evaluation.costs import count_flops, training_step
+from etviz.evaluation.timing import median_seconds
 from etviz.files import write_text
 from etviz.models import ENERGY_MODELS, MaskedImageModel
 from etviz.models.projection import Projection, make_projection
@@ -115,26 +114,6 @@ def ratios(rows: dict) -> dict[str, float]:
                 row["seconds"] / rows[f"reconstruct,{name.removeprefix('trace,')}"]["seconds"]
             )
     return found
-
-
-def median_seconds(function: Callable, device: torch.device, seconds: float) -> float:
-    """Median wall time of a call, over at least three calls and about ``seconds``, after one to warm up."""
-    call_and_wait(function, device)
-    times: list[float] = []
-    while len(times) < 3 or sum(times) < seconds:
-        start = time.perf_counter()
-        call_and_wait(function, device)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
-
-
-def call_and_wait(function: Callable, device: torch.device) -> None:
-    """Call, and wait for the device to finish."""
-    function()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
 
 
 @torch.no_grad()

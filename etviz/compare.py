@@ -1,28 +1,41 @@
 """python -m etviz.compare [dataset=cifar10] [checkpoints=[et-cifar10,mae-cifar10]] [images=1000] [out=docs]
 
-The shipped models that were trained on one dataset, on the same test images under the same masks: writes comparison.md
-with its figures and comparison.json into a folder, docs for CIFAR-10; another dataset's page wants its own, as
-dataset=cifar100 out=docs/cifar100. --help lists every option.
+Compares the shipped models that were trained on one dataset, on the same test images under the same masks. Writes
+comparison.md with its figures, and comparison.json, into a folder: docs for CIFAR-10. Give another dataset its own
+folder, as dataset=cifar100 out=docs/cifar100. `python -m etviz.reports` writes the page again from its JSON.
+--help lists every option.
 """
+
+from collections.abc import Callable
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import etviz
-from etviz import analysis, plots
-from etviz.analysis import ClassMeans
+from etviz import plots
+from etviz.analysis import ClassMeans, Curve, robustness_curves
 from etviz.commands import load_config, path_option, run, whole_number, word
 from etviz.data import load_dataset, to_float
-from etviz.devices import describe_device, pick_device
-from etviz.evaluation.comparison import FLOORS, Entry, make_split, measure_floor, measure_model
+from etviz.devices import pick_device
+from etviz.evaluation.comparison import Split, make_split, measure_checkpoint, measure_floor
 from etviz.evaluation.inputs import chosen, find_meters, trained
+from etviz.evaluation.paired import against_floors, compare
+from etviz.evaluation.provenance import provenance
+from etviz.evaluation.scores import Evaluation, ranked
 from etviz.files import dump, finite, make_folder, write_bytes, write_text
+from etviz.inpainting import FLOORS
+from etviz.metrics import Meter
+from etviz.models import MaskedImageModel
 from etviz.plots.style import figure_bytes
 from etviz.reports.comparison import NAME, make_page
 
 GRID_IMAGES = 6
 RATIOS = (0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 0.95)
+CARD = ("model", "ratio", "images_seen", "seconds")  # what the page says of a training
+
+Models = dict[str, MaskedImageModel]
+Step = Callable[[str], Callable[[int, int], None]]  # what is being measured -> its progress
 
 
 def main(argv: list[str]) -> None:
@@ -31,7 +44,7 @@ def main(argv: list[str]) -> None:
     dataset_name = word("dataset", config["dataset"])
     limit = None if config["images"] is None else whole_number("images", config["images"], least=2)
     probe = whole_number("probe_images", config["probe_images"], least=1)
-    few = whole_number("ratio_images", config["ratio_images"], least=1)
+    few = whole_number("ratio_images", config["ratio_images"], least=2)
     seed = whole_number("seed", config["seed"])
     out, device = make_folder(path_option("out", config["out"])), pick_device(config["device"])
     models = {name: etviz.load_model(name).to(device) for name in chosen(config["checkpoints"], dataset_name)}
@@ -39,72 +52,105 @@ def main(argv: list[str]) -> None:
     first = next(iter(models.values()))
     dataset = load_dataset(dataset_name, config["data"]["root"], first.img_size, config["data"]["download"])
     split = make_split(dataset, config["ratio"], first.num_patches, seed=seed, images=limit, probe=probe)
-
-    with _progress() as bar:
-        task = bar.add_task("", total=len(split.images))
-
-        def step(name):
-            bar.update(task, description=name, completed=0)
-            return lambda done, _: bar.update(task, completed=done)
-
-        floors = [measure_floor(name, split, step(name), meters, device) for name in FLOORS]
-        entries = [
-            measure_model(name, model, trained(name, model), split, progress=step(name), meters=meters)
-            for name, model in models.items()
-        ]
-        bar.update(task, description="mask ratios", completed=0)
-        fills = {name: model.reconstruct for name, model in models.items()} | FLOORS
-        shown = to_float(split.images[:few].to(device))
-        curves = analysis.psnr_by_ratio(fills, shown, RATIOS, num_patches=first.num_patches, seed=seed)
-
-    images, masks = to_float(split.images[:GRID_IMAGES].to(device)), split.masks[:GRID_IMAGES].to(device)
-    filled = {name: fill(images, masks) for name, fill in fills.items()}
-    figures = {
-        "psnr": plots.class_dots(as_means(entries + floors), [e.name for e in entries + floors], average=False),
-        "ratios": plots.ratio_curves(RATIOS, curves, floors=FLOORS),
-        "grid": plots.comparison_grid(images, masks, filled),
-    }
-    setting = describe(config, dataset.name, split, few, device) | {"left_out": left_out}
-    by_ratio = {name: values.tolist() for name, values in curves.items()}
-    for name, figure in figures.items():
+    evaluations, curves = measure_all(models, split, few, meters, device)
+    setting = describe(dataset.name, split, few) | {"left_out": left_out} | provenance(device)
+    document = finite(setting | results(evaluations, curves))
+    for name, figure in make_figures(models, split, evaluations, curves, device).items():
         write_bytes(out / f"{NAME}-{name}.png", figure_bytes(figure, dpi=150, facecolor="white"))
-    write_text(out / f"{NAME}.json", dump(as_json(setting, entries, floors, by_ratio)) + "\n")
-    write_text(out / f"{NAME}.md", make_page(setting, entries, floors, by_ratio))
+    write_text(out / f"{NAME}.json", dump(document) + "\n")
+    write_text(out / f"{NAME}.md", make_page(document))
     print(out / f"{NAME}.md")
 
 
-def as_means(entries: list[Entry]) -> ClassMeans:
-    """Masked PSNR in dB of each entry, and its standard error."""
-    psnr, spread = ([entry.metrics[key] for entry in entries] for key in ("masked_psnr", "masked_psnr_standard_error"))
-    counts = torch.tensor([len(entry.errors) for entry in entries])
+def measure_all(
+    models: Models, split: Split, few: int, meters: list[Meter], device: torch.device
+) -> tuple[list[Evaluation], dict[str, Curve]]:
+    """Every floor and model on the split, the best first; and their curves over mask ratios, on ``few`` images."""
+    with _progress() as bar:
+        task = bar.add_task("", total=len(split.images))
+
+        def step(name: str) -> Callable[[int, int], None]:
+            bar.update(task, description=name, completed=0)
+            return lambda done, _: bar.update(task, completed=done)
+
+        found = [measure_floor(name, split, step(name), meters, device) for name in FLOORS]
+        for name, model in models.items():
+            card = trained(name, model)
+            found.append(measure_checkpoint(name, model, card, split, progress=step(name), meters=meters))
+        bar.update(task, description="mask ratios", completed=0, total=len(RATIOS))
+        fills = {name: model.reconstruct for name, model in models.items()} | FLOORS
+        settings = {"num_patches": split.masks.shape[1], "seed": split.mask_seed, "device": device}
+        settings |= {"progress": lambda done, _: bar.update(task, completed=done)}
+        return ranked(found), robustness_curves(fills, split.images[:few], "ratio", RATIOS, **settings)
+
+
+# ---- writing -----------------------------------------------------------------------------------------------------
+
+
+def make_figures(
+    models: Models, split: Split, evaluations: list[Evaluation], curves: dict[str, Curve], device: torch.device
+) -> dict:
+    """The page's figures, by name."""
+    images, masks = to_float(split.images[:GRID_IMAGES].to(device)), split.masks[:GRID_IMAGES].to(device)
+    best = next(evaluation.name for evaluation in evaluations if evaluation.name in FLOORS)
+    fills = {name: model.reconstruct for name, model in models.items()} | {best: FLOORS[best]}
+    names = [evaluation.name for evaluation in evaluations]
+    psnr = {name: curve.psnr for name, curve in curves.items()}
+    return {
+        "psnr": plots.class_dots(as_means(evaluations), names, average=False),
+        "ratios": plots.ratio_curves(RATIOS, psnr, floors=FLOORS),
+        "grid": plots.comparison_grid(images, masks, {name: fill(images, masks) for name, fill in fills.items()}),
+    }
+
+
+def as_means(evaluations: list[Evaluation]) -> ClassMeans:
+    """Masked PSNR in dB of each evaluation, and its standard error."""
+    keys = "masked_psnr", "masked_psnr_standard_error"
+    psnr, spread = ([evaluation.metrics[key] for evaluation in evaluations] for key in keys)
+    counts = torch.tensor([len(evaluation.errors) for evaluation in evaluations])
     return ClassMeans(mean=torch.tensor(psnr), standard_error=torch.tensor(spread), count=counts)
 
 
-def describe(config: dict, dataset: str, split, few: int, device: torch.device) -> dict:
-    """Everything that the numbers depend on, beside the checkpoints themselves."""
+def describe(dataset: str, split: Split, few: int) -> dict:
+    """Everything that the numbers depend on, besides the checkpoints, the code and the machine."""
     return {
         "dataset": dataset,
         "images": len(split.images),
-        "ratio": config["ratio"],
+        "ratio": split.ratio,
         "hidden_patches": int(split.masks[0].sum()),
         "patches": split.masks.shape[1],
-        "mask_seed": config["seed"],
+        "mask_seed": split.mask_seed,
         "probe_images": len(split.train_images),
         "ratio_images": min(few, len(split.images)),
         "ratios": list(RATIOS),
-        "device": describe_device(device),
-        "torch": torch.__version__,
-        "etviz": etviz.__version__,
     }
 
 
-def as_json(setting: dict, entries: list[Entry], floors: list[Entry], by_ratio: dict[str, list[float]]) -> dict:
-    """The setting and every entry's numbers, without those of single images."""
-    kept = ("metrics", "accuracy", "costs", "ceiling")
-    found = {
-        e.name: {key: getattr(e, key) for key in kept} | {"psnr_by_ratio": by_ratio[e.name]} for e in entries + floors
+def results(evaluations: list[Evaluation], curves: dict[str, Curve]) -> dict:
+    """Every number of the page: of each entry, and of the paired tests. Single images' numbers are left out."""
+    models = {evaluation.name: evaluation for evaluation in evaluations if evaluation.name not in FLOORS}
+    errors = {evaluation.name: evaluation.errors[None] for evaluation in evaluations}
+    along = {name: curve.errors for name, curve in curves.items()}
+    return {
+        "entries": {e.name: as_entry(e, curves[e.name]) for e in evaluations},
+        "paired": compare(models),
+        "against_floors": against_floors(errors, list(FLOORS), [evaluations[0].ratio]),
+        "ratio_floors": against_floors(along, list(FLOORS), RATIOS),
     }
-    return finite(setting | {"entries": found})
+
+
+def as_entry(evaluation: Evaluation, curve: Curve) -> dict:
+    """One model's or floor's numbers."""
+    return {
+        "floor": evaluation.name in FLOORS,
+        "images": len(evaluation.errors),
+        "metrics": evaluation.metrics,
+        "accuracy": evaluation.accuracy,
+        "costs": evaluation.costs,
+        "ceiling": evaluation.ceiling,
+        "card": {key: evaluation.card[key] for key in CARD if key in evaluation.card},
+        "psnr_by_ratio": curve.psnr.tolist(),
+    }
 
 
 def _progress() -> Progress:

@@ -22,22 +22,20 @@ from etviz.devices import pick_device
 from etviz.errors import UsageError
 from etviz.evaluation.inputs import find_meters, load_shared_split
 from etviz.evaluation.metric_info import METRICS
+from etviz.evaluation.paired import compare
 from etviz.evaluation.scores import (
     STANDARD_ERROR,
     Evaluation,
     class_table,
-    compare,
     evaluate_seeds,
     groupings,
     over_seeds,
-    paired_meaning,
-    paired_words,
-    verdicts,
 )
 from etviz.files import dump, finite, make_folder, write_text
 from etviz.masks import num_hidden
 from etviz.metrics import evaluate_model
 from etviz.models import MaskedImageModel
+from etviz.reports.words import paired_meaning, paired_words, verdicts
 
 FLAGS = ("require", "force")  # may be written --require too
 MAX_SEEDS = 1000

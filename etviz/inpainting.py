@@ -62,6 +62,14 @@ def navier_stokes_fill(images: Tensor, mask: Tensor) -> Tensor:
     return _opencv_fill(images, mask, "INPAINT_NS")
 
 
+FLOORS = {  # what every comparison with models holds, by the name that pages and figures use
+    "visible mean": mean_fill,
+    "Telea": telea_fill,
+    "Navier-Stokes": navier_stokes_fill,
+    "biharmonic": biharmonic_fill,
+}
+
+
 def _opencv_fill(images: Tensor, mask: Tensor, method: str) -> Tensor:
     """By one of OpenCV's methods, named as OpenCV names it."""
     if images.shape[1] not in (1, 3):

@@ -1,8 +1,9 @@
 """python -m etviz.robustness [dataset=cifar10] [checkpoints=[et-cifar10,mae-cifar10]] [axes=[noise,blur]] [out=docs]
 
-The shipped models beyond what they were trained for, on the same images and masks for all: other mask ratios and kinds,
-damaged visible patches, a dataset they never saw, and one class told from the rest by their errors. Writes
-robustness.md with its figure and robustness.json into a folder. --help lists every option.
+Measures the shipped models beyond what they were trained for, all on the same images and masks: other mask ratios and
+kinds of masks, damaged visible patches, a dataset that they never saw, and one class told from the rest by their
+errors. Writes robustness.md with its figure, and robustness.json, into a folder. `python -m etviz.reports` writes the
+page again from its JSON. --help lists every option.
 """
 
 import logging
@@ -16,18 +17,19 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import etviz
 from etviz import plots
-from etviz.analysis.robustness import AXES, Curve, robustness_curves
+from etviz.analysis.robustness import AXES, Curve, psnr_loss, robustness_curves
 from etviz.checkpoints import list_checkpoints, load_card
 from etviz.commands import check_named_once, load_config, path_option, run, whole_number, word
 from etviz.data import Dataset, load_dataset
 from etviz.devices import pick_device
 from etviz.errors import UsageError
-from etviz.evaluation.comparison import FLOORS
 from etviz.evaluation.inputs import chosen, trained_on
 from etviz.evaluation.one_class import OneClass, one_class
+from etviz.evaluation.paired import against_floors
 from etviz.evaluation.provenance import provenance
-from etviz.evaluation.transfer import transfer_rows
+from etviz.evaluation.transfer import paired_cost, transfer_rows
 from etviz.files import dump, finite, make_folder, write_bytes, write_text
+from etviz.inpainting import FLOORS
 from etviz.metrics import evaluation_masks
 from etviz.models import MaskedImageModel
 from etviz.plots.style import figure_bytes
@@ -47,13 +49,14 @@ def main(argv: list[str]) -> None:
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # would say its precision for every class
     with _progress() as bar:
         task = bar.add_task("", total=None)
-        result = measure_all(models, datasets, options, lambda what: bar.update(task, description=what))
-    result["setting"] |= {"command": command(argv)} | provenance(device)
-    if result["curves"]:
-        figure = plots.robustness_panels(result["curves"], floors=FLOORS)
+        measured = measure_all(models, datasets, options, lambda what: bar.update(task, description=what))
+    setting = describe(options, datasets[options.dataset]) | {"command": command(argv)} | provenance(device)
+    document = finite(setting | as_json(measured))
+    if measured.curves:
+        figure = plots.robustness_panels(measured.curves, floors=FLOORS)
         write_bytes(out / f"{NAME}.png", figure_bytes(figure, dpi=150, facecolor="white"))
-    write_text(out / f"{NAME}.json", dump(as_json(result)) + "\n")
-    write_text(out / f"{NAME}.md", make_page(**result))
+    write_text(out / f"{NAME}.json", dump(document) + "\n")
+    write_text(out / f"{NAME}.md", make_page(document))
     print(out / f"{NAME}.md")
 
 
@@ -153,18 +156,28 @@ def load_datasets(options: Options, data: dict, img_size: int) -> dict[str, Data
 # ---- measuring ---------------------------------------------------------------------------------------------------
 
 
-def measure_all(models: dict, datasets: dict[str, Dataset], options: Options, tell: Tell) -> dict:
-    """Everything that the page shows, by the names that `make_page` takes it under."""
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Everything that the page shows."""
+
+    curves: dict[str, dict[str, Curve]]  # by axis, then by model or floor
+    transfer: list[dict]
+    one_class: dict[str, list[OneClass]]  # by checkpoint
+
+
+def measure_all(models: dict, datasets: dict[str, Dataset], options: Options, tell: Tell) -> Measured:
+    """All that the options ask for."""
     dataset = datasets[options.dataset]
-    curves = measure_curves(models, dataset, options, tell)
-    transfer = measure_transfer(models, datasets, options, tell) if options.other else []
     taught = {name: models[name] for name in options.taught}
-    classes = measure_classes(taught, dataset, options, tell) if options.one_class else {}
-    return {"setting": describe(options, dataset), "curves": curves, "transfer": transfer, "one_class": classes}
+    return Measured(
+        curves=measure_curves(models, dataset, options, tell),
+        transfer=measure_transfer(models, datasets, options, tell) if options.other else [],
+        one_class=measure_classes(taught, dataset, options, tell) if options.one_class else {},
+    )
 
 
 def measure_curves(models: dict, dataset: Dataset, options: Options, tell: Tell) -> dict:
-    """A curve for each axis and filling."""
+    """A curve for each axis, and for each model and floor."""
     fills = {name: model.reconstruct for name, model in models.items()} | FLOORS
     first = next(iter(models.values()))
     settings = {"ratio": options.ratio, "num_patches": first.num_patches, "seed": options.seed}
@@ -178,7 +191,7 @@ def measure_curves(models: dict, dataset: Dataset, options: Options, tell: Tell)
 
 
 def measure_transfer(models: dict, datasets: dict[str, Dataset], options: Options, tell: Tell) -> list[dict]:
-    """The models, and the shipped ones of the same kinds that learned from the other dataset, on both."""
+    """The models, and the shipped models of the same kinds that were trained on the other dataset, on both datasets."""
     models = models | load_siblings(models, options.other)
     sources = {name: trained_on(name) for name in models}
     settings = {"images": options.transfer_images, "probe_images": options.probe_images}
@@ -187,7 +200,7 @@ def measure_transfer(models: dict, datasets: dict[str, Dataset], options: Option
 
 
 def load_siblings(models: dict[str, MaskedImageModel], dataset: str) -> dict[str, MaskedImageModel]:
-    """Shipped models of the same kinds and image size that learned from another dataset, by their names."""
+    """Shipped models of the same kinds and image size that were trained on another dataset, by their names."""
     kinds, first = {model.name for model in models.values()}, next(iter(models.values()))
     cards = {name: load_card(name) for name in list_checkpoints() if name not in models}
     names = [name for name, card in cards.items() if card.get("dataset") == dataset and card.get("model") in kinds]
@@ -208,7 +221,7 @@ def measure_classes(models: dict, dataset: Dataset, options: Options, tell: Tell
 
 
 def describe(options: Options, dataset: Dataset) -> dict:
-    """What the numbers depend on."""
+    """What the numbers depend on, besides the checkpoints, the code and the machine."""
     return {
         "dataset": dataset.name,
         "ratio": options.ratio,
@@ -220,23 +233,38 @@ def describe(options: Options, dataset: Dataset) -> dict:
     }
 
 
-def as_json(result: dict) -> dict:
-    """Everything measured, without the numbers of single images."""
-    curves = {axis: {name: _listed(curve) for name, curve in found.items()} for axis, found in result["curves"].items()}
-    transfer = [{key: value for key, value in row.items() if key != "errors"} for row in result["transfer"]]
-    classes = {name: [asdict(row) for row in rows] for name, rows in result["one_class"].items()}
-    return finite(result["setting"] | {"curves": curves, "transfer": transfer, "one_class": classes})
+def as_json(measured: Measured) -> dict:
+    """Every number of the page. Single images' numbers are left out."""
+    floors = list(FLOORS)
+    curves = {axis: {name: as_curve(c) for name, c in found.items()} for axis, found in measured.curves.items()}
+    tests = {}
+    for axis, found in measured.curves.items():
+        errors = {name: curve.errors for name, curve in found.items()}
+        tests[axis] = against_floors(errors, floors, AXES[axis].levels)
+    return {
+        "floors": floors,
+        "curves": curves,
+        "against_floors": tests,
+        "transfer": [{key: value for key, value in row.items() if key != "errors"} for row in measured.transfer],
+        "transfer_cost": paired_cost(measured.transfer),
+        "one_class": {name: [asdict(row) for row in rows] for name, rows in measured.one_class.items()},
+    }
+
+
+def as_curve(curve: Curve) -> dict:
+    """A curve's numbers; for one that begins undamaged also what the strongest damage costs."""
+    found = {"levels": list(curve.levels)}
+    found |= {key: getattr(curve, key).tolist() for key in ("psnr", "low", "high")}
+    if curve.levels[0] == 0:
+        lost, half = psnr_loss(curve)
+        found["loss"] = {"psnr": lost, "half": half}
+    return found
 
 
 def command(argv: list[str]) -> str:
-    """How to call for the same numbers: without the options that say where to read, compute and write."""
+    """The command that gives the same numbers, without the options that say where to read, compute and write."""
     elsewhere = ("out=", "data.", "device=")
     return " ".join(["python -m etviz.robustness", *(option for option in argv if not option.startswith(elsewhere))])
-
-
-def _listed(curve: Curve) -> dict[str, list]:
-    values = {key: getattr(curve, key).tolist() for key in ("psnr", "low", "high")}
-    return {"levels": list(curve.levels)} | values
 
 
 def _tell_level(tell: Tell, title: str, done: int, total: int) -> None:

@@ -6,15 +6,19 @@ import re
 import numpy as np
 import pytest
 import torch
-from scipy.stats import sem, ttest_rel
+from scipy.stats import ttest_rel, wilcoxon
 
 import etviz
 from etviz import UsageError, compare
+from etviz.analysis.robustness import curve_of
 from etviz.checkpoints import save_checkpoint
-from etviz.evaluation import comparison, inputs
-from etviz.evaluation.comparison import Entry, difference, make_split, measure_floor, measure_model
-from etviz.metrics import evaluate_model, evaluation_masks, masked_mse, summarize
+from etviz.evaluation import comparison, inputs, timing
+from etviz.evaluation.comparison import make_split, measure_checkpoint, measure_floor
+from etviz.evaluation.scores import Evaluation, ranked
+from etviz.inpainting import FLOORS
+from etviz.metrics import evaluate_model, evaluation_masks, masked_mse
 from etviz.reports import comparison as comparison_page
+from etviz.reports.__main__ import main as write_pages
 from tests.conftest import TINY
 
 
@@ -35,25 +39,53 @@ def model():
     return etviz.create_model("et", **TINY).eval()
 
 
-def entry(name, errors, **card):
+def entry(name, errors, linear=0.4, **card):
+    """A measured model; ``linear`` is the share of images that a linear probe labels correctly, the first ones."""
     errors = torch.as_tensor(errors, dtype=torch.float64)
     values = {"masked_mse": errors, "raw_mse": errors, "completed_mse": errors * 0.85}
     values |= {"raw_ssim": errors * 0 + 0.4, "completed_ssim": errors * 0 + 0.5}
     costs = {"parameters": 1000, "reconstruct_flops": 2e6, "training_flops": 7e6, "peak_bytes": 2**21}
-    return Entry(
-        name=name,
-        errors=errors,
-        metrics=summarize(values),
-        accuracy={"knn": 0.3, "linear": 0.4},
-        costs=costs | {"images_per_second": 123.4, "trained_per_second": 56.7},
-        card={"images_seen": 768_000, "seconds": 3600, **card},
-    )
+    costs |= {"images_per_second": 123.4, "trained_per_second": 56.7, "trained_parameters": 1000}
+    right = {
+        key: (torch.arange(len(errors)) < round(share * len(errors))).double()
+        for key, share in (("knn", 0.3), ("linear", linear))
+    }
+    card = {"images_seen": 768_000, "seconds": 3600, **card}
+    return Evaluation.of(name, values, correct=right, costs=costs, card=card)
+
+
+def floor(errors, name="Navier-Stokes"):
+    """A measured filler that learns nothing; the others are worse by far."""
+    errors = torch.as_tensor(errors, dtype=torch.float64)
+    values = {key: errors + 0.5 * (other != name) for other in FLOORS for key in [other]}
+    found = []
+    for other, own in values.items():
+        made = entry(other, own)
+        made.correct, made.costs, made.card = {}, {}, {}
+        found.append(made)
+    return found
+
+
+SETTING = {"dataset": "cifar100", "images": 2, "hidden_patches": 54, "patches": 64, "mask_seed": 0, "probe_images": 5}
+SETTING |= {"ratio_images": 2, "ratios": list(compare.RATIOS), "device": "a CPU", "left_out": {}}
+
+
+def document(entries, floors, curves=None, **setting):
+    """What the command stores of measured entries; without ``curves`` every ratio is like the page's own."""
+    found = ranked([*entries, *floors])
+    along = {one.name: curve_of(compare.RATIOS, one.errors.repeat(len(compare.RATIOS), 1)) for one in found}
+    count = {"images": len(found[0].errors), "ratio_images": len(found[0].errors)}
+    return json.loads(json.dumps(SETTING | count | setting | compare.results(found, along | (curves or {}))))
+
+
+def page_of(entries, floors, curves=None, **setting):
+    return comparison_page.make_page(document(entries, floors, curves, **setting))
 
 
 def test_a_model_is_measured_as_evaluate_does(model, dataset):
     split = make_split(dataset, 0.85, 64, seed=3, images=20, probe=50)
     weights = {name: weight.clone() for name, weight in model.named_parameters()}
-    found = measure_model("mine", model, {"images_seen": 5}, split)
+    found = measure_checkpoint("mine", model, {"images_seen": 5}, split)
     expected = evaluate_model(model, dataset.test_images[:20], mask_seed=3)
     assert {name: found.metrics[name] for name in expected} == pytest.approx(expected)
     assert found.costs["parameters"] == sum(p.numel() for p in model.parameters())
@@ -75,20 +107,22 @@ def test_other_patches_than_the_masks_are_refused(dataset):
     split = make_split(dataset, 0.85, 64, seed=0, images=4, probe=10)
     coarse = etviz.create_model("et", **TINY, patch_size=8)
     with pytest.raises(UsageError, match="coarse has 16 patches, and the masks have 64"):
-        measure_model("coarse", coarse, {}, split)
+        measure_checkpoint("coarse", coarse, {}, split)
 
 
 def test_an_autoencoder_is_refused(dataset):
     split = make_split(dataset, 0.85, 64, seed=0, images=4, probe=10)
     with pytest.raises(UsageError, match="codes is an autoencoder"):
-        measure_model("codes", etviz.create_model("tokenizer", width=16, depth=1), {}, split)
+        measure_checkpoint("codes", etviz.create_model("tokenizer", width=16, depth=1), {}, split)
 
 
 def test_speed_is_the_median_of_calls_after_one_to_warm_up(monkeypatch):
-    calls, clock = [], iter([4.0, 50.0, 3.0, 5.0, 6.0, 0.0, 0.0])
-    monkeypatch.setattr(comparison, "_seconds", lambda function: (function(), next(clock))[1])
-    assert comparison._median_seconds(lambda: calls.append(0)) == 5.0
-    assert len(calls) == 1 + 5
+    calls, clock = [], iter([40.0, 50.0, 3.0, 5.0, 6.0, 4.0, 0.0])
+    monkeypatch.setattr(timing, "_seconds", lambda function, device: (function(), next(clock))[1])
+    found = timing.median_seconds(lambda: calls.append(0), torch.device("cpu"), seconds=0.0, calls=5)
+    assert (found, len(calls)) == (5.0, 1 + 5)
+    clock = iter([9.0, 1.0, 1.0, 1.0, 7.0, 8.0])
+    assert timing.median_seconds(lambda: None, torch.device("cpu"), seconds=9.5) == 1.0  # until 1 + 1 + 1 + 7
 
 
 def test_floors_are_measured_alike(dataset):
@@ -110,17 +144,35 @@ def test_the_spread_of_the_psnr_is_that_of_repeated_splits():
     assert found == pytest.approx(repeated.std(), rel=0.15)
 
 
-def test_differences_are_paired():
+def reading_of(page):
+    """The sentences of the page's last section."""
+    return [line.removeprefix("- ") for line in page.split("## Reading it")[1].splitlines() if line.startswith("- ")]
+
+
+def test_verdicts_are_those_of_the_paired_tests():
     rng = np.random.default_rng(1)
     first = rng.gamma(4.0, 0.005, 500)
     second = first + rng.normal(0.0004, 0.002, 500)
-    found = difference(entry("second", second), entry("first", first))
-    assert (found.better, found.worse) == ("first", "second")
-    assert found.mse == pytest.approx((second - first).mean())
-    assert found.standard_error == pytest.approx(sem(second - first))
-    assert found.mse / found.standard_error == pytest.approx(ttest_rel(second, first).statistic)
-    assert found.sure == (ttest_rel(second, first).statistic > 2)
-    assert not difference(entry("a", first), entry("b", first)).sure
+    found = document([entry("second", second), entry("first", first)], floor(first * 3))
+    (row,) = [row for row in found["paired"] if row["metric"] == "masked_mse"]
+    assert (row["first"], row["second"]) == ("first", "second")
+    assert row["t_test"] == pytest.approx(ttest_rel(first, second).pvalue)
+    assert row["wilcoxon"] == pytest.approx(wilcoxon(first, second).pvalue)
+    sentence = "`first` is better than `second`: its masked MSE is lower by "
+    (said,) = [line for line in reading_of(comparison_page.make_page(found)) if line.startswith(sentence)]
+    assert said == f"{sentence}{-row['difference']:.6f} ({-row['high']:.6f} to {-row['low']:.6f})."
+
+
+def test_one_test_alone_makes_no_verdict():
+    """A few images far apart move the mean, and not the ranks."""
+    rng = np.random.default_rng(4)
+    base, gap = rng.gamma(4.0, 0.005, 300), rng.normal(0, 1e-4, 300)
+    gap -= np.median(gap)
+    gap[np.argsort(gap)[-30:]] += 0.002
+    assert ttest_rel(base + gap, base).pvalue < 0.01
+    assert wilcoxon(base + gap, base).pvalue > 0.05
+    page = page_of([entry("a", base), entry("b", base + gap)], floor(base * 3))
+    assert any(line.startswith("`a` and `b` cannot be told apart") for line in reading_of(page))
 
 
 def test_the_reading_follows_the_numbers():
@@ -128,16 +180,15 @@ def test_the_reading_follows_the_numbers():
     best = rng.gamma(4.0, 0.005, 500)
     noise = rng.normal(0, 0.002, 500)
     close, far = best + noise - noise.mean() + 1e-5, best + 0.004
-    floor = entry("Navier-Stokes", best + 0.002)
-    entries = comparison.ranked([entry("far", far), entry("best", best), entry("close", close)])
-    text = " ".join(comparison_page.reading(entries, [floor]))
-    assert "not to be told apart from" in text
-    assert "ahead of far" in text
-    assert re.search(r"Not beyond 2 standard errors better than Navier-Stokes \([\d.]+ dB\), .*: far\.", text)
+    entries = [entry("far", far), entry("best", best), entry("close", close)]
+    text = "\n".join(reading_of(page_of(entries, floor(best + 0.002))))
+    assert "`best` and `close` cannot be told apart" in text
+    assert "`close` is better than `far`" in text
+    assert re.search(r"Not better than Navier-Stokes \([\d.]+ dB\), the best here of 4 fillers .*: `far`\.", text)
     assert "768,000 training images each" in text
-    better = comparison_page.reading(entries[:2], [entry("Navier-Stokes", best + 0.02)])
-    assert better[0].startswith("Every model beats Navier-Stokes")
-    assert "different budgets" in comparison_page.reading([*entries, entry("x", best, images_seen=3)], [floor])[-2]
+    better = reading_of(page_of([entry("best", best), entry("close", close)], floor(best + 0.02, "biharmonic")))
+    assert better[0].startswith("Every model is better than biharmonic")
+    assert "different training budgets" in page_of([*entries, entry("x", best, images_seen=3)], floor(best + 0.002))
 
 
 def test_the_reading_names_pairs_that_are_no_neighbours():
@@ -147,71 +198,91 @@ def test_the_reading_names_pairs_that_are_no_neighbours():
     near = [base + noise - noise.mean() + shift for noise, shift in zip(wobble, (1e-5, 2e-5), strict=True)]
     entries = [entry("a", base), entry("b", near[0]), entry("c", near[1]), entry("d", base + 0.005)]
     assert ttest_rel(base, near[1]).pvalue > 0.5
-    (apart,) = [
-        line for line in comparison_page.reading(entries, [entry("floor", base * 2)]) if "no neighbours" in line
-    ]
-    assert apart.endswith("no neighbours: a from c.")
+    (apart,) = [line for line in reading_of(page_of(entries, floor(base * 2))) if "not neighbours" in line]
+    assert apart.endswith("either: `a` and `c`.")
     clear = [entry(name, base + shift) for name, shift in (("a", 0), ("b", 0.01), ("c", 0.02))]
-    assert not any("no neighbours" in line for line in comparison_page.reading(clear, [entry("floor", base * 9)]))
+    assert "not neighbours" not in page_of(clear, floor(base * 9))
 
 
 def test_the_reading_names_extremes_and_order_by_other_measures():
     errors = np.linspace(0.01, 0.03, 50)
-    first, second = entry("first", errors, model="beit"), entry("second", errors + 0.01, model="et")
+    first, second = entry("first", errors, linear=0.5, model="beit"), entry("second", errors + 0.01, model="et")
     second.costs |= {"reconstruct_flops": 5e6, "images_per_second": 12.34}
-    second.metrics["completed_ssim"], first.accuracy["linear"] = 0.6, 0.5
-    text = "\n".join(comparison_page.reading([first, second], [entry("floor", errors + 0.1)]))
-    assert "takes second 2.5 times the FLOPs of first; the fastest here, first, rebuilds 10.0 times" in text
-    assert "SSIM puts them in another order: second (0.600) and first (0.500)." in text
-    assert "best from first (50.0%), whose reconstructions rank 1 of 2 too." in text
-    assert "BEiT, by the cross-entropy" in text
+    second.metrics["completed_ssim"] = 0.6
+    text = "\n".join(reading_of(page_of([first, second], floor(errors + 0.1))))
+    assert "takes `second` 2.5 times as many FLOPs as `first`" in text
+    assert "The fastest model here, `first`, rebuilds 10.0 times as many images a second as `second`" in text
+    assert "a different order: `second` (0.600), `first` (0.500)." in text
+    assert "By SSIM, these neighbours cannot be told apart: `second` and `first`." in text  # each image has the same
+    assert "best from `first` (50.0%), which ranks 1 of 2 by masked MSE." in text
+    assert "BEiT, which predicts codes by cross-entropy" in text
     assert "SimMIM" not in text
     gains = [-10 * np.log10(errors.mean() + more) + 10 * np.log10(errors.mean() + 0.1) for more in (0.01, 0)]
-    assert f"by {gains[0]:.2f} to {gains[1]:.2f} dB." in text
+    assert f"The gain is {gains[0]:.2f} to {gains[1]:.2f} dB." in text
 
 
-def test_where_navier_stokes_is_ahead_is_counted():
-    entries = [entry("a", [0.01, 0.02]), entry("b", [0.01, 0.02])]
-    by_ratio = {"a": [20.0, 18.0, 15.0, 11.0], "b": [21.0, 16.0, 14.0, 12.0], "Navier-Stokes": [22.0, 17.0, 13.0, 10.0]}
-    text = comparison_page.over_ratios([0.1, 0.4, 0.7, 0.9], entries, by_ratio)
-    assert text == "Navier-Stokes is ahead of every model at 10%; of 1 of 2 at 40%; of no model at 70% and 90%."
+def test_each_ratio_names_its_best_floor_and_who_is_ahead_of_it():
+    rng = np.random.default_rng(5)
+    base = rng.gamma(4.0, 0.005, 200)
+    noise = rng.normal(0, 0.004, 200)
+    alike = base + noise - noise.mean()
+    entries = [entry("a", base), entry("b", base + 0.01)]
+
+    def curve(*levels):
+        return curve_of(
+            compare.RATIOS, torch.from_numpy(np.stack([*levels, *[levels[-1]] * (len(compare.RATIOS) - 2)]))
+        )
+
+    curves = {"biharmonic": curve(base + 0.005, base + 0.3), "Navier-Stokes": curve(base + 0.3, alike)}
+    rows = [line for line in page_of(entries, floor(base * 5), curves).splitlines() if re.match(r"\| [125]+0?%", line)]
+    assert rows[:2] == ["| 10% | biharmonic | `a` |  | `b` |", "| 25% | Navier-Stokes |  | `a` | `b` |"]
+
+
+def models_of(document):
+    entries = [{"name": name} | found for name, found in document["entries"].items()]
+    return comparison_page.ranked(found for found in entries if not found["floor"])
 
 
 def test_perceptual_metrics_are_columns_where_they_were_measured():
     plain, full = entry("plain", [0.01, 0.02]), entry("full", [0.02, 0.03])
-    assert "LPIPS" not in comparison_page.quality_table([plain], [])[0]
+    assert "LPIPS" not in page_of([plain], floor([0.1, 0.2]))
     full.metrics |= {"completed_lpips_alex": 0.12345, "completed_fid": 67.891}
-    head, _, first, second = comparison_page.quality_table([plain, full], [])
-    columns = [cell.strip() for cell in head.split("|")[1:-1]]
-    cells = [dict(zip(columns, [c.strip() for c in row.split("|")[1:-1]], strict=True)) for row in (first, second)]
+    columns, first, second, *_ = comparison_page.quality_table(
+        models_of(document([plain, full], floor([0.1, 0.2]))), []
+    )
+    cells = [dict(zip(columns, row, strict=True)) for row in (first, second)]
     lpips, fid = (next(column for column in columns if word in column) for word in ("LPIPS", "FID"))
     assert (cells[1][lpips], cells[1][fid]) == ("0.1235", "67.891")
     assert (cells[0][lpips], cells[0][fid]) == ("", "")
 
 
 def test_accuracies_have_their_standard_errors():
-    (row,) = comparison_page.quality_table([entry("a", [0.01] * 100)], [])[2:]
+    (row,) = [
+        line
+        for line in page_of([entry("a", [0.01] * 100)], floor([0.1] * 100)).splitlines()
+        if line.startswith("| `a`")
+    ][:1]
     spread = [
         100 * np.std([1] * ones + [0] * (100 - ones)) / 10 for ones in (30, 40)
     ]  # of 100 images, 30% and 40% right
     assert row.endswith(f"| 30.0% ± {spread[0]:.1f} | 40.0% ± {spread[1]:.1f} |")
 
 
-@pytest.mark.parametrize(("images", "told_apart"), [(100, False), (10_000, True)])
+@pytest.mark.parametrize(("images", "told_apart"), [(40, False), (1000, True)])
 def test_linear_probes_that_cannot_be_told_apart_are_said_to_be_so(images, told_apart):
-    best, second = entry("best", [0.01] * images), entry("second", [0.02] * images)
-    best.accuracy["linear"] = 0.45
-    (line,) = [text for text in comparison_page.reading([best, second], [best]) if "linear probe" in text]
-    assert ("second (40.0%) is within 2 standard errors of it." in line) != told_apart
+    best, second = entry("best", [0.01] * images, linear=0.45), entry("second", [0.02] * images)
+    (line,) = [text for text in reading_of(page_of([best, second], floor([0.1] * images))) if "linear probe" in text]
+    assert ("cannot be told apart from that of `second` (40.0%)" in line) != told_apart
 
 
 def test_the_page_says_with_how_much_hidden_each_model_learned():
     a, b, c = (entry(name, [0.01, 0.02], ratio=0.85) for name in "abc")
-    assert comparison_page.trained_at([a, b]).startswith("Every model was trained with 85% hidden,")
+    floors = floor([0.1, 0.2])
+    assert "Every model was trained with 85% of the patches hidden." in page_of([a, b], floors)
     c.card["ratio"] = 0.75
-    assert comparison_page.trained_at([c, a, b]).startswith("The models were trained with 85% hidden, but c with 75%:")
+    assert "with 85% of the patches hidden, except `c` (75%)." in page_of([c, a, b], floors)
     c.card["ratio"] = None
-    assert comparison_page.trained_at([a, c]).startswith("Each model was trained at one share only")
+    assert "Each model was trained at one share only." in page_of([a, c], floors)
 
 
 def test_a_mixture_decides_its_own_share_and_a_recipe_that_of_others(model, tmp_path):
@@ -227,32 +298,46 @@ def test_a_mixture_decides_its_own_share_and_a_recipe_that_of_others(model, tmp_
 
 def test_a_tokenizers_own_training_is_not_passed_over():
     plain, codes = entry("plain", [0.01, 0.02]), entry("codes", [0.02, 0.03])
-    assert "tokenizer" not in " ".join(comparison_page.reading([plain, entry("b", [0.02, 0.02])], [codes]))
+    floors = floor([0.1, 0.2])
+    assert "tokenizer" not in page_of([plain, codes], floors)
     codes.ceiling = 24.6
     codes.costs["trained_parameters"] = 1234
-    assert "each, a tokenizer's own aside" in " ".join(comparison_page.reading([plain, codes], [plain]))
-    page = comparison_page.make_page(
-        SETTING, [plain, codes], [FLOOR], {n: [20.0] for n in ("plain", "codes", FLOOR.name)}
-    )
-    assert "`codes` stands on a tokenizer that was trained before it: of its parameters, 1,234 are its own" in page
-
-
-SETTING = {"dataset": "cifar100", "images": 2, "hidden_patches": 54, "patches": 64, "mask_seed": 0, "probe_images": 5}
-SETTING |= {"ratio_images": 2, "ratios": [0.85], "device": "a CPU", "left_out": {}}
-FLOOR = entry("Navier-Stokes", [0.05, 0.06])
-FLOOR.costs = {}
+    page = page_of([plain, codes], floors)
+    assert "(a tokenizer's training not counted)" in page
+    assert "`codes` uses a tokenizer that was trained before it. 1,234 of its parameters are its own" in page
+    assert "its masked PSNR would be 24.60 dB: the tokenizer's own error" in page
 
 
 def test_the_page_names_the_command_that_writes_it_and_what_was_left_out():
     def page(**setting):
-        found = [entry("a", [0.01, 0.02])]
-        return comparison_page.make_page(SETTING | setting, found, [FLOOR], {"a": [20.0], FLOOR.name: [14.0]})
+        return page_of([entry("a", [0.01, 0.02])], floor([0.05, 0.06]), **setting)
 
-    assert "Written by `python -m etviz.compare dataset=cifar100 out=docs/cifar100`," in page()
-    assert "Written by `python -m etviz.compare`," in page(dataset="cifar10")
+    assert "`python -m etviz.compare dataset=cifar100 out=docs/cifar100` writes this page." in page()
+    assert "`python -m etviz.compare` writes this page." in page(dataset="cifar10")
     assert "Not measured" not in page()
     lacking = page(left_out={"LPIPS (AlexNet)": "alexnet.pth", "FID": "inception.pth"})
-    assert "Not measured, for want of weights: LPIPS (AlexNet) needs alexnet.pth, FID needs inception.pth." in lacking
+    assert "because their weights are missing: LPIPS (AlexNet) needs alexnet.pth, FID needs inception.pth." in lacking
+
+
+def test_names_from_outside_are_not_read_as_markup():
+    page = page_of([entry("<b>a|b", [0.01, 0.02]), entry("c", [0.02, 0.04])], floor([0.1, 0.2]), dataset="<i>|_x_")
+    assert page.splitlines()[0] == "# Models on the same masks: &lt;i>\\|\\_x\\_"
+    assert "<b>" not in re.sub("`[^`]*`", "", page)
+    (row, *_) = [line for line in page.splitlines() if line.startswith("| `<b>a")]
+    assert len(re.split(r"(?<!\\)\|", row)) == len(re.split(r"(?<!\\)\|", row.replace("<b>a\\|b", "d")))
+
+
+def test_a_page_is_written_again_from_its_numbers(tmp_path, capsys):
+    found = document([entry("a", [0.01, 0.02]), entry("b", [0.02, 0.04])], floor([0.1, 0.2]))
+    (tmp_path / "comparison.json").write_text(json.dumps(found))
+    write_pages([str(tmp_path / "comparison.json")])
+    assert (tmp_path / "comparison.md").read_text() == comparison_page.make_page(found)
+    assert capsys.readouterr().out.strip() == str(tmp_path / "comparison.md")
+    (tmp_path / "old.json").write_text('{"entries": {}}')
+    with pytest.raises(UsageError, match="does not hold all that a page shows"):
+        write_pages([str(tmp_path / "old.json")])
+    with pytest.raises(UsageError, match="cannot be read"):
+        write_pages([str(tmp_path / "none.json")])
 
 
 class CountingMeter:
@@ -274,7 +359,7 @@ def test_meters_see_every_image_of_models_and_floors(model, dataset):
     meters = [CountingMeter()]
     measured = [
         measure_floor("visible mean", split, meters=meters),
-        measure_model("m", model, {}, split, meters=meters),
+        measure_checkpoint("m", model, {}, split, meters=meters),
     ]
     for found in measured:
         assert (found.metrics["completed_fid"], found.metrics["completed_lpips_alex"]) == (12.0, 0.25)
@@ -290,7 +375,9 @@ def test_the_command_writes_page_figures_and_json(model, archive, tmp_path, monk
     compare.main([f"dataset={archive}", f"out={out}", "images=12", "probe_images=40", "ratio_images=3", "device=cpu"])
     assert capsys.readouterr().out.strip() == str(out / "comparison.md")
     page, report = (out / "comparison.md").read_text(), json.loads((out / "comparison.json").read_text())
-    assert set(report["entries"]) == {"one", "two", "visible mean", "Navier-Stokes"}
+    assert set(report["entries"]) == {"one", "two", *FLOORS}
+    assert {row["first"] for row in report["against_floors"]} == {"one", "two"}
+    assert report["libraries"]["torch"].startswith(torch.__version__.split("+")[0])
     for name, found in report["entries"].items():
         row = next(line for line in page.splitlines() if line.startswith((f"| `{name}` ", f"| {name} ")))
         assert f"{found['metrics']['masked_mse']:.5f}" in row

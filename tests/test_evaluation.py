@@ -12,17 +12,10 @@ import torch
 import etviz
 from etviz import metrics
 from etviz.data import CIFAR100_CLASSES, CIFAR100_SUPERCLASSES, Dataset
-from etviz.evaluation.paired import holm, paired_difference
-from etviz.evaluation.scores import (
-    class_table,
-    compare,
-    evaluate_seeds,
-    groupings,
-    over_seeds,
-    paired_meaning,
-    verdicts,
-)
+from etviz.evaluation.paired import against_floors, better, compare, family, holm, paired_difference
+from etviz.evaluation.scores import Evaluation, class_table, evaluate_seeds, groupings, over_seeds, ranked
 from etviz.files import dump, finite
+from etviz.reports.words import paired_meaning, verdicts
 
 TINY = dict(embed_dim=32, num_heads=2, head_dim=16, steps=2, step_size=0.1, init_scale=0.1)
 
@@ -212,6 +205,55 @@ def test_a_sentence_says_of_each_pair_which_is_better_by_what():
     ]
     assert "corrected by Holm for 3 pairs" in paired_meaning(rows)
     assert "Holm" not in paired_meaning(rows[:1])  # one pair is one question
+
+
+def test_a_family_is_corrected_together_and_keeps_what_its_rows_are_about(paired):
+    first, second = paired
+    other = second + 0.001 * torch.randn(400, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    rows = family(
+        ({"first": "a", "second": name, "metric": "masked_mse"}, first, values)
+        for name, values in (("b", second), ("c", other))
+    )
+    assert [row["second"] for row in rows] == ["b", "c"]
+    assert rows[0]["difference"] == paired_difference(first, second).difference
+    for name in ("t_test", "wilcoxon"):
+        assert [row[f"{name}_holm"] for row in rows] == holm([row[name] for row in rows])
+
+
+def test_models_are_held_against_the_best_floor_of_each_level(paired):
+    first, second = paired
+    errors = {"model": torch.stack([first, first]), "low": torch.stack([first - 0.01, first + 0.01])}
+    errors |= {"high": torch.stack([first + 0.02, second])}
+    rows = against_floors(errors, ["low", "high"], (0.1, 0.5))
+    assert [(row["level"], row["first"], row["second"]) for row in rows] == [
+        (0.1, "model", "low"),
+        (0.5, "model", "high"),
+    ]
+    assert better(rows[0]) == "low"
+    assert rows[1]["t_test_holm"] == pytest.approx(scipy.stats.ttest_rel(first, second).pvalue)
+    assert rows[0]["wilcoxon_holm"] == pytest.approx(2 * rows[0]["wilcoxon"])
+
+
+def test_accuracies_are_compared_by_the_images_labelled_correctly(models, split):
+    found = {name: evaluate_seeds(models[name], split) for name in "ab"}
+    found["a"].correct = {"linear": torch.tensor([1.0] * 9, dtype=torch.float64)}
+    found["b"].correct = {"linear": torch.tensor([1.0] * 2 + [0.0] * 7, dtype=torch.float64)}
+    (row,) = [row for row in compare(found) if row["metric"] == "linear"]
+    assert row["difference"] == pytest.approx(7 / 9)
+    assert better(row) == "a"
+    assert found["b"].accuracy == {"linear": pytest.approx(2 / 9)}
+    assert ranked(list(found.values()))[0].metrics["masked_mse"] == min(e.metrics["masked_mse"] for e in found.values())
+
+
+def test_an_evaluation_of_measured_values_is_that_of_the_model(models, split):
+    masks = metrics.evaluation_masks(9, 0.5, 64, 3)
+    values = metrics.measure(models["a"].reconstruct, split, masks)
+    made, expected = (
+        Evaluation.of("a", values, ratio=0.5, mask_seed=3),
+        evaluate_seeds(models["a"], split, [3], ratio=0.5),
+    )
+    assert made.metrics == expected.metrics
+    assert torch.equal(made.errors, expected.errors)
 
 
 # ---- JSON --------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from etviz.checkpoints import save_checkpoint
 from etviz.evaluation import inputs, provenance
 from etviz.evaluation.metric_info import METRICS
 from etviz.evaluation.perceptual import Fid, Lpips
-from etviz.evaluation.scores import paired_meaning, verdicts
+from etviz.reports.words import paired_meaning, verdicts
 
 TINY = dict(embed_dim=32, num_heads=2, head_dim=16, steps=2, step_size=0.1, init_scale=0.1)
 VOID = {"meta", "img", "br", "link"}

@@ -21,8 +21,7 @@ from etviz.analysis.memories import (
     top_memories,
 )
 from etviz.analysis.perturbations import Perturbations, perturbed_descents
-from etviz.analysis.ratios import psnr_by_ratio
-from etviz.analysis.robustness import AXES, Curve, damage, robustness_curves
+from etviz.analysis.robustness import AXES, Curve, damage, psnr_by_ratio, robustness_curves
 from etviz.analysis.snapshots import SnapshotFrame, snapshot_frames
 
 __all__ = [

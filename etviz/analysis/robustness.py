@@ -1,13 +1,14 @@
-"""How fillings bear what they were not made for: other shares and kinds of masks, and damaged visible patches.
+"""Masked PSNR along a curve: under other shares and kinds of masks, and with damaged visible patches.
 
-A damage changes what the model is shown and nothing else: the hidden patches are compared with the undamaged picture.
-The exception is brightness, where a filling in keeping with what is visible is as bright as that: there the hidden
-patches are compared with the picture made brighter as a whole.
+Damage changes only what the model is shown: the hidden patches are compared with the undamaged picture. The exception
+is brightness. There a good filling is as bright as the visible patches, so the hidden patches are compared with the
+picture made brighter as a whole.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -63,12 +64,13 @@ DAMAGES = ("noise", "blur", "occlusion", "brightness")
 
 @dataclass(kw_only=True)
 class Curve:
-    """One filling along one axis. Over images, in float64."""
+    """One way to fill in hidden patches along one axis. Over n images, in float64."""
 
     levels: tuple  # L of them
     psnr: Tensor  # (L,) dB, masked PSNR of the mean error
     low: Tensor  # (L,) dB, 95% interval over images: the standard error carried through the logarithm
     high: Tensor  # (L,)
+    errors: Tensor = field(default_factory=lambda: torch.empty(0, 0), repr=False)  # (L, n) masked MSE by image
 
 
 @torch.no_grad()
@@ -85,14 +87,14 @@ def robustness_curves(
     chunk: int = CHUNK,
     progress: Progress | None = None,
 ) -> dict[str, Curve]:
-    """Masked PSNR of several fillings along one of `AXES`: the same images, masks and damage for all.
+    """Masked PSNR of several models and floors along one of `AXES`: the same images, masks and damage for all.
 
     Args:
         fills: by name: ``model.reconstruct``, or a floor of `etviz.inpainting`.
         images: (n, C, H, W) uint8, at least 2.
         axis: a key of `AXES`.
-        levels: along it; the axis's own where None.
-        ratio: share of patches hidden, where the axis does not say.
+        levels: along it; the axis's own if None.
+        ratio: share of patches hidden, unless the axis sets it.
         num_patches: N.
         seed: of masks and damage, the same at every level.
         device: where to compute.
@@ -100,25 +102,61 @@ def robustness_curves(
         progress: called after each level.
 
     Returns:
-        A curve for each filling, by its name.
+        A curve for each of ``fills``, by its name.
 
     Raises:
-        UsageError: no such axis or level, fewer than two images, or a ratio that hides nothing.
+        UsageError: there is no such axis or level, there are fewer than two images, or a ratio hides nothing.
     """
     if axis not in AXES:
         raise UsageError(f"There is no axis {axis!r}: choose one of {', '.join(AXES)}.")
     if len(images) < 2 or images.dtype != torch.uint8:
         raise UsageError(f"A curve takes two or more uint8 images, not {len(images)} of {images.dtype}.")
     levels = AXES[axis].levels if levels is None else tuple(levels)
+    masks_at = partial(axis_masks, axis, count=len(images), ratio=ratio, num_patches=num_patches, seed=seed)
+    measure = partial(_errors, fills, images, axis=axis, seed=seed, device=device, chunk=chunk)
     errors: dict[str, list[Tensor]] = {name: [] for name in fills}
-    options = dict(seed=seed, device=device, chunk=chunk)
     for done, level in enumerate(levels):
-        hidden = axis_masks(axis, level, len(images), ratio=ratio, num_patches=num_patches, seed=seed)
-        for name, found in _errors(fills, images, hidden, axis, level, **options).items():
+        for name, found in measure(masks_at(level), level=level).items():
             errors[name].append(found)
         if progress is not None:
             progress(done + 1, len(levels))
     return {name: curve_of(levels, torch.stack(found)) for name, found in errors.items()}
+
+
+@torch.no_grad()
+def psnr_by_ratio(
+    fills: dict[str, Fill],
+    images: Tensor,
+    ratios: Sequence[float],
+    *,
+    make_mask: Callable[..., Tensor] = mask_kinds.random_mask,
+    num_patches: int = mask_kinds.NUM_PATCHES,
+    seed: int = 0,
+) -> dict[str, Tensor]:
+    """The mask ratios' curve for images in [0, 1] and for masks of any kind.
+
+    Args:
+        fills: by name: ``model.reconstruct``, or a floor of `etviz.inpainting`.
+        images: (B, C, H, W) float in [0, 1], on the fills' device.
+        ratios: shares to hide, each of at least one patch.
+        make_mask: `etviz.random_mask` or `etviz.block_mask`, which take (batch, ratio, num_patches, generator).
+        num_patches: N.
+        seed: of the masks; every ratio starts from it.
+
+    Returns:
+        By name, (len(ratios),) in dB: of the mean error over images, as the headline number is.
+
+    Raises:
+        UsageError: a ratio hides nothing, or as the fills and masks themselves.
+    """
+    errors: dict[str, list[Tensor]] = {name: [] for name in fills}
+    for ratio in ratios:
+        mask = make_mask(len(images), ratio, num_patches, torch.Generator().manual_seed(seed))
+        if not mask.any():
+            raise UsageError(f"A ratio of {ratio} hides none of {num_patches} patches: there is no error to measure.")
+        for name, found in _errors(fills, images, mask, device=images.device, chunk=len(images)).items():
+            errors[name].append(found)
+    return {name: curve_of(ratios, torch.stack(found)).psnr for name, found in errors.items()}
 
 
 def curve_of(levels: Sequence, errors: Tensor) -> Curve:
@@ -127,11 +165,22 @@ def curve_of(levels: Sequence, errors: Tensor) -> Curve:
     mean = errors.mean(dim=1)
     relative = errors.std(dim=1) / math.sqrt(errors.shape[1]) / mean
     psnr, spread = psnr_of_mse(mean), INTERVAL * DB_OF_RELATIVE_ERROR * relative
-    return Curve(levels=tuple(levels), psnr=psnr, low=psnr - spread, high=psnr + spread)
+    return Curve(levels=tuple(levels), psnr=psnr, low=psnr - spread, high=psnr + spread, errors=errors)
+
+
+def psnr_loss(curve: Curve) -> tuple[float, float]:
+    """The dB of masked PSNR lost from a curve's first level to its last, and half of its 95% interval over images.
+
+    Both levels are measured on the same images, so the interval is that of paired images, to first order.
+    """
+    first, last = curve.errors[0], curve.errors[-1]
+    relative = last / last.mean() - first / first.mean()
+    spread = INTERVAL * DB_OF_RELATIVE_ERROR * relative.std() / math.sqrt(len(relative))
+    return (curve.psnr[0] - curve.psnr[-1]).item(), spread.item()
 
 
 def axis_masks(axis: str, level, count: int, *, ratio: float, num_patches: int, seed: int) -> Tensor:
-    """The masks at one level: (count, N) bool, True = hidden. Raises `UsageError` for a kind or ratio that is none."""
+    """The masks at one level: (count, N) bool, True = hidden. Raises `UsageError` for an unknown kind or bad ratio."""
     if axis == "kind":
         return kind_masks(level, count, num_patches, seed)
     return evaluation_masks(count, level if axis == "ratio" else ratio, num_patches, seed)
@@ -156,24 +205,24 @@ def kind_masks(kind: str, count: int, num_patches: int = mask_kinds.NUM_PATCHES,
 
 
 def damage(images: Tensor, masks: Tensor, kind: str, level: float, *, seed: int = 0, first: int = 0) -> Tensor:
-    """Images whose visible patches are damaged; what stands in hidden ones is of no consequence.
+    """Images whose visible patches are damaged; the content of hidden patches has no effect.
 
     Args:
         images: (B, C, H, W) in [0, 1].
         masks: (B, N) bool, True = hidden.
-        kind: "noise", Gaussian, clipped to the range; "blur", Gaussian, in which visible pixels mix with visible ones
-            only, so that nothing of the hidden ones leaks; "occlusion", whole patches grey; "brightness", added and
+        kind: "noise" is Gaussian and clipped to the range. "blur" is Gaussian and mixes visible pixels with visible
+            ones only, so that nothing hidden leaks. "occlusion" paints whole patches grey. "brightness" is added and
             clipped.
-        level: the noise's and the blur's standard deviation, in the range [0, 1] and in pixels; the share of each
-            image's visible patches to paint over, rounded to whole ones; what is added to every value.
+        level: of noise, the standard deviation in the range [0, 1]; of blur, that in pixels; of occlusion, the share of
+            each image's visible patches to paint, rounded to whole patches; of brightness, what is added.
         seed: of the noise and of the choice of patches.
-        first: number of the first image. Each is damaged by the seed and its own number, whatever stands beside it.
+        first: number of the first image. The damage of an image depends on the seed and its own number alone.
 
     Returns:
         (B, C, H, W) in [0, 1].
 
     Raises:
-        UsageError: no such kind, or a level out of its range.
+        UsageError: there is no such kind, or the level is out of range.
     """
     if kind not in DAMAGES:
         raise UsageError(f"There is no damage {kind!r}: choose one of {', '.join(DAMAGES)}.")
@@ -206,7 +255,7 @@ def _blurred(images: Tensor, masks: Tensor, sigma: float) -> Tensor:
 
 
 def _occluded(images: Tensor, masks: Tensor, share: float, drawn: Tensor) -> Tensor:
-    """Some of each image's visible patches grey: those of which the least was drawn, (B, N) of 0 to 1."""
+    """Some of each image's visible patches grey: those with the smallest numbers in ``drawn``, (B, N) of 0 to 1."""
     order = drawn + masks  # hidden ones last
     counts = (share * (~masks).sum(dim=1, keepdim=True)).round()
     painted = order.argsort(dim=1).argsort(dim=1) < counts
@@ -217,17 +266,18 @@ def _errors(
     fills: dict[str, Fill],
     images: Tensor,
     masks: Tensor,
-    axis: str,
-    level,
     *,
-    seed: int,
-    device: torch.device | str,
-    chunk: int,
+    axis: str = "ratio",
+    level=0.0,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    chunk: int = CHUNK,
 ) -> dict[str, Tensor]:
-    """Masked MSE of every image by every filling: (n,) on the CPU, by name."""
+    """Masked MSE of every image, uint8 or in [0, 1], by every filling: (n,) on the CPU, by name."""
     errors: dict[str, list[Tensor]] = {name: [] for name in fills}
     for start in range(0, len(images), chunk):
-        part, hidden = to_float(images[start : start + chunk]), masks[start : start + chunk]
+        part, hidden = images[start : start + chunk], masks[start : start + chunk]
+        part = part if part.is_floating_point() else to_float(part)
         seen = damage(part, hidden, axis, level, seed=seed, first=start) if axis in DAMAGES else part
         right = seen if axis == "brightness" else part
         seen, right, hidden = seen.to(device), right.to(device), hidden.to(device)

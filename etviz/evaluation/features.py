@@ -1,4 +1,4 @@
-"""What a model's tokens tell about what a picture shows: features, and how well simple classifiers read them.
+"""Features of pictures from a model's tokens, and how well simple classifiers read classes from them.
 
 scikit-learn takes a while to import, so it is imported where it is used.
 """
@@ -19,15 +19,15 @@ from etviz.models.base import POOLS
 
 NEIGHBOURS = 20
 PROBE_STEPS = 1000  # of L-BFGS, at most
-VOTERS = 1000  # test images whose neighbours are looked for at once
-PENALTY = 1e-2  # of the probe's squared weights: light, since features are few beside images
+VOTERS = 1000  # test images whose neighbours are searched at once
+PENALTY = 1e-2  # of the probe's squared weights: light, since there are far fewer features than images
 
 
 def extract_features(model: MaskedImageModel, images: Tensor, *, batch_size: int = 250, pool: str = "mean") -> Tensor:
     """The representation of each image with nothing hidden, as `MaskedImageModel.features` has it.
 
     Args:
-        model: on any device; is put into evaluation mode meanwhile.
+        model: on any device; put into evaluation mode for the time of the call.
         images: (n, C, H, W) uint8, moved to the model's device batch by batch.
         batch_size: images at once.
         pool: "mean" over the patch tokens, or "cls".
@@ -36,7 +36,7 @@ def extract_features(model: MaskedImageModel, images: Tensor, *, batch_size: int
         (n, D) float32 on the CPU.
 
     Raises:
-        UsageError: there are no images, they do not fit the model, or it has no CLS token to pool.
+        UsageError: there are no images, they do not fit the model, or the model has no CLS token to pool.
     """
     return torch.cat(_in_batches(model, images, batch_size, lambda batch: model.features(batch, pool).float().cpu()))
 
@@ -49,31 +49,31 @@ def extract_pools(
     batch_size: int = 100,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Tensor]:
-    """`extract_features` by every pool that the model has, from one pass over the images.
+    """`extract_features` for every pool that the model has, from one pass over the images.
 
-    Args: as `extract_features`, and
-
-        by_step: keep every state of the descent too; an asymmetric model's encoder's.
-        progress: told the images done and those to do.
+    Args:
+        model, images, batch_size: as in `extract_features`.
+        by_step: also keep the state after each step of the descent; for an asymmetric model, of the encoder's descent.
+        progress: called after each batch with the number of images done and the total.
 
     Returns:
-        float32 on the CPU by the pool's name: (n, D), or (T+1, n, D) by step, where index 0 is the state before the
-        first step and the last one what `features` gives.
+        float32 on the CPU by the pool's name: (n, D), or (T+1, n, D) by step. Index 0 is the state before the first
+        step, and the last index is what `features` gives.
 
     Raises:
-        UsageError: as `extract_features`, or a model without a descent by step.
+        UsageError: as `extract_features`, or steps are asked of a model that has no descent.
     """
     if by_step and not model.has_energy:
-        raise UsageError(f"{model.name} descends no energy: it has features, but none by step.")
+        raise UsageError(f"{model.name} descends no energy, so it has no features by step.")
     pooled = partial(_pooled_states if by_step else _pooled, model)
     parts = _in_batches(model, images, batch_size, pooled, progress)
     return {pool: torch.cat([part[pool] for part in parts], dim=-2) for pool in parts[0]}
 
 
 def features_by_step(model: MaskedImageModel, images: Tensor, *, batch_size: int = 100, pool: str = "mean") -> Tensor:
-    """`extract_pools` by step, of one pool: (T+1, n, D).
+    """`extract_pools` by step, for one pool: (T+1, n, D).
 
-    Args and errors: as `extract_features`; ``model`` descends an energy.
+    Arguments and errors as in `extract_features`; ``model`` has to descend an energy.
     """
     if pool not in POOLS:
         raise UsageError(f"There is no pool {pool!r}: choose one of {', '.join(POOLS)}.")
@@ -104,7 +104,7 @@ def _in_batches(
     function: Callable[[Tensor], Any],
     progress: Callable[[int, int], None] | None = None,
 ) -> list:
-    """``function`` of images (n, C, H, W) uint8 as floats on the model's device, batch by batch, in evaluation mode."""
+    """``function`` of each batch of images (n, C, H, W) uint8, as floats on the model's device, in evaluation mode."""
     if not len(images):
         raise UsageError("There are no images to take features of.")
     device, was_training, found = model.device, model.training, []
@@ -127,60 +127,77 @@ def knn_accuracy(
     *,
     neighbours: int = NEIGHBOURS,
 ) -> float:
-    """Share of test images whose nearest training images, by cosine similarity, mostly bear their label. 0 to 1.
+    """Share of test images that `knn_labels` labels correctly, 0 to 1. Arguments and errors as there."""
+    _check("test", test_features, test_labels)
+    found = knn_labels(train_features, train_labels, test_features, neighbours=neighbours)
+    return int((found == test_labels).sum()) / len(test_labels)
 
-    Each neighbour's vote counts alike; of several labels with as many votes the smallest wins. Features are
-    standardised by the training images' mean and deviation first: cosines see no direction that all images share.
+
+def knn_labels(
+    train_features: Tensor, train_labels: Tensor, test_features: Tensor, *, neighbours: int = NEIGHBOURS
+) -> Tensor:
+    """The label that most of each test image's nearest training images have, by cosine similarity. (m,) int64.
+
+    All neighbours' votes count the same; of labels with equally many votes the smallest wins. Features are first
+    standardised by the training images' mean and deviation, since a direction that all images share would dominate
+    every cosine.
 
     Args:
         train_features, test_features: (n, D) and (m, D).
-        train_labels, test_labels: (n,) and (m,) int64.
-        neighbours: that vote; all training images where there are fewer.
+        train_labels: (n,) int64.
+        neighbours: how many vote; all training images if there are fewer.
 
     Raises:
-        UsageError: features and labels that do not fit together, or fewer than one neighbour.
+        UsageError: features and labels do not fit together, or fewer than one neighbour.
     """
-    _check(train_features, train_labels, test_features, test_labels)
+    _check("train", train_features, train_labels)
     if neighbours < 1:
         raise UsageError(f"At least 1 neighbour has to vote, not {neighbours}.")
     train, test = (normalize(torch.from_numpy(part).float()) for part in standardise(train_features, test_features))
     ballots, count = one_hot(train_labels), min(neighbours, len(train))
-    right = 0
-    for part, labels in zip(test.split(VOTERS), test_labels.split(VOTERS), strict=True):
+    found = []
+    for part in test.split(VOTERS):
         nearest = (part @ train.T).topk(count).indices  # (b, neighbours)
-        right += int((ballots[nearest].sum(dim=1).argmax(dim=1) == labels).sum())
-    return right / len(test)
+        found.append(ballots[nearest].sum(dim=1).argmax(dim=1))
+    return torch.cat(found)
 
 
 def linear_accuracy(train_features: Tensor, train_labels: Tensor, test_features: Tensor, test_labels: Tensor) -> float:
-    """Share of test images that multinomial logistic regression on the features labels rightly. 0 to 1.
+    """Share of test images that `linear_labels` labels correctly, 0 to 1. Arguments and errors as there."""
+    _check("test", test_features, test_labels)
+    found = linear_labels(train_features, train_labels, test_features)
+    return int((found == test_labels).sum()) / len(test_labels)
+
+
+def linear_labels(train_features: Tensor, train_labels: Tensor, test_features: Tensor) -> Tensor:
+    """The labels that multinomial logistic regression on the features gives the test images. (m,) int64.
 
     Features are standardised by the training images' mean and deviation; the weights bear a light squared penalty.
-    Deterministic. Arguments and errors as `knn_accuracy`; there must be two classes.
+    Deterministic. Arguments and errors as `knn_labels`; there must be two classes.
     """
     from sklearn.linear_model import LogisticRegression
 
-    _check(train_features, train_labels, test_features, test_labels)
+    _check("train", train_features, train_labels)
     if len(train_labels.unique()) < 2:
         raise UsageError("A probe tells classes apart: the training labels need at least two.")
     train, test = (part.astype(np.float32) for part in standardise(train_features, test_features))
     probe = LogisticRegression(C=1 / (PENALTY * len(train)), max_iter=PROBE_STEPS)
-    return float(probe.fit(train, train_labels.numpy()).score(test, test_labels.numpy()))
+    return torch.from_numpy(probe.fit(train, train_labels.numpy()).predict(test))
 
 
 def label_subset(labels: Tensor, share: float, seed: int = 0) -> Tensor:
-    """Indices of a share of the images with the classes in their proportions, at least one image of each. (m,) int64.
+    """Indices of a share of the images, with the classes in proportion and at least one image of each. (m,) int64.
 
     Args:
         labels: (n,) int64.
         share: above 0, at most 1.
-        seed: of the choice. A larger share holds what a smaller one does.
+        seed: of the choice. A larger share contains every smaller one.
 
     Raises:
-        UsageError: a share out of range.
+        UsageError: the share is out of range.
     """
     if not 0 < share <= 1:
-        raise UsageError(f"The share of labels must lie above 0 and at most at 1, not {share}.")
+        raise UsageError(f"The share of labels must be above 0 and at most 1, not {share}.")
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     chosen = []
     for label in labels.unique():
@@ -198,19 +215,21 @@ def accuracy_interval(accuracy: float, count: int, level: float = 0.95) -> tuple
 
 
 def standardise(train: Tensor, test: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Both sets by the first one's mean and deviation, in float64; a feature that never varies becomes 0."""
+    """Both sets by the first one's mean and deviation, in float64; a feature that never varies becomes 0.
+
+    Raises:
+        UsageError: they do not have the same number of features.
+    """
+    if train.ndim != 2 or test.ndim != 2 or train.shape[1] != test.shape[1]:
+        shapes = f"{tuple(train.shape)} and {tuple(test.shape)}"
+        raise UsageError(f"Train and test features must be (n, D) and (m, D), not {shapes}.")
     train, test = train.double(), test.double()
     mean, deviation = train.mean(dim=0), train.std(dim=0, correction=0)
     scale = torch.where(deviation > 1e-12, 1 / deviation.clamp(min=1e-12), 0.0)
     return ((train - mean) * scale).numpy(), ((test - mean) * scale).numpy()
 
 
-def _check(train_features: Tensor, train_labels: Tensor, test_features: Tensor, test_labels: Tensor) -> None:
-    for part, features, labels in (("train", train_features, train_labels), ("test", test_features, test_labels)):
-        if features.ndim != 2 or labels.shape != features.shape[:1] or not len(labels):
-            raise UsageError(
-                f"The {part} features must be (n, D) with n labels, not {tuple(features.shape)} and "
-                f"{tuple(labels.shape)}."
-            )
-    if train_features.shape[1] != test_features.shape[1]:
-        raise UsageError(f"Train features hold {train_features.shape[1]} numbers, test ones {test_features.shape[1]}.")
+def _check(part: str, features: Tensor, labels: Tensor) -> None:
+    if features.ndim != 2 or labels.shape != features.shape[:1] or not len(labels):
+        shapes = f"{tuple(features.shape)} and {tuple(labels.shape)}"
+        raise UsageError(f"The {part} features must be (n, D) with n labels, not {shapes}.")

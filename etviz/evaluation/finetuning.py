@@ -1,4 +1,4 @@
-"""A whole model trained on to tell classes apart: what its weights are worth as a start."""
+"""Fine-tuning a whole model to tell classes apart: how good its weights are as a start."""
 
 import copy
 from collections.abc import Callable
@@ -30,10 +30,10 @@ def finetune_accuracy(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> float:
-    """Share of test images labelled rightly after all weights were trained on the labels. 0 to 1.
+    """Share of test images that are labelled correctly after all weights were trained on the labels. 0 to 1.
 
-    A layer norm and a linear head on the pooled features, cross-entropy, AdamW under one cycle of the learning rate,
-    random crops and flips; the same for every model and for any number of labels. The model itself stays as it is.
+    A layer norm and a linear head on the pooled features, cross-entropy, AdamW with one cycle of the learning rate,
+    random crops and flips. The recipe is the same for every model and any number of labels. The model is not changed.
 
     Args:
         model: on any device.
@@ -42,23 +42,25 @@ def finetune_accuracy(
         steps, batch_size, lr: of the training; ``lr`` is its highest.
         pool: "mean" or "cls".
         seed: of the head, the order of images, crops and flips.
-        progress: told the steps done and those to do.
+        progress: called after each step with the number of steps done and the total.
 
     Raises:
-        UsageError: images that do not fit the model or the labels, or settings out of range.
+        UsageError: the images do not fit the model or the labels, or a setting is out of range.
     """
     steps, batch_size = check_option("steps", steps, Count), check_option("batch_size", batch_size, Count)
     lr = check_option("lr", lr, Positive)
     for part, images, labels in (("train", train_images, train_labels), ("test", test_images, test_labels)):
         if not len(images) or len(images) != len(labels):
-            raise UsageError(f"There are {len(images)} {part} images and {len(labels)} labels: give as many of each.")
+            raise UsageError(
+                f"There are {len(images)} {part} images and {len(labels)} labels: each image needs one label."
+            )
     device, generator = model.device, torch.Generator().manual_seed(seed)
     learner = copy.deepcopy(model).train()
     width = learner.features(to_float(train_images[:1].to(device)), pool).shape[1]
     head = make_head(width, 1 + int(max(train_labels.max(), test_labels.max())), seed).to(device)
     weights = [weight for weight in (*learner.parameters(), *head.parameters()) if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=lr, weight_decay=WEIGHT_DECAY)
-    rise = max(WARM_UP, 1.5 / steps)  # a cycle needs a step to rise in
+    rise = max(WARM_UP, 1.5 / steps)  # the cycle needs at least one step to rise in
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps + 1, pct_start=min(rise, 0.9))
     for step in range(steps):
         chosen = torch.randint(len(train_images), (batch_size,), generator=generator)
@@ -74,14 +76,14 @@ def finetune_accuracy(
 
 
 def make_head(width: int, classes: int, seed: int) -> nn.Module:
-    """Features (B, width) to logits (B, classes); the global random state is left alone."""
+    """Features (B, width) to logits (B, classes); the global random state is not touched."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, classes))
 
 
 def shifted(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Random crops and flips by a generator on the CPU, of images on any device."""
+    """Random crops and flips, drawn by a generator on the CPU, of images on any device."""
     flip = torch.rand(len(images), generator=generator) < 0.5
     offset = torch.randint(2 * CROP_PADDING + 1, (len(images), 2), generator=generator)
     return augment(images, flip.to(images.device), offset.to(images.device))

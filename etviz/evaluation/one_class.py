@@ -1,9 +1,9 @@
-"""One class against the rest by the error of a reconstruction: does what was learned from one class fit it better?
+"""One class against the rest, by reconstruction error: is a class rebuilt better by a model that learned it?
 
-The plain error tells how predictable a picture is, not whether it belongs: a sky is rebuilt well by a model of
-automobiles. So a copy of the model is trained on the normal class for a little while, and its error is divided by that
-of the model itself, which knows pictures in general (the likelihood ratio of Ren et al. 2019, of errors in place of
-likelihoods).
+The plain error says how predictable a picture is, not which class it belongs to: a model of automobiles rebuilds a sky
+well. So a copy of the model is trained briefly on the normal class, and its error is divided by that of the model
+itself, which has seen pictures of all kinds. This is the likelihood ratio of Ren et al. (2019), with errors in place of
+likelihoods.
 """
 
 import copy
@@ -21,7 +21,7 @@ from etviz.models import MaskedImageModel
 from etviz.training import TrainConfig, fit
 
 SCORES = ("error", "adapted error", "ratio")  # the model's own; its adapted copy's; the second over the first
-LEAST = 4  # training images of a class: some are held out
+LEAST = 4  # training images of a class, of which some are held out
 
 
 @dataclass(kw_only=True)
@@ -49,19 +49,20 @@ def one_class(
     """Each class of a dataset in turn as the normal one, all others as anomalies.
 
     Args:
-        model: trained on pictures of any kind; stays as it is.
-        dataset: the class is learned from the train split, and scores are of the test split.
-        images: so many test images, chosen at random; all where there are fewer.
+        model: trained on pictures of any kind; it is left unchanged.
+        dataset: the class is learned from the train split, and the test split is scored.
+        images: how many test images, chosen at random; all if there are fewer.
         epochs: over the class's training images, for the adapted copy.
-        ratio, masks: of `etviz.analysis.anomaly_map`, under the same masks for both.
+        ratio, masks: of `etviz.analysis.anomaly_map`; both models get the same masks.
         seed: of the choice of images, the masks and the training.
-        tell: told what is being done.
+        tell: called with what is being measured.
 
     Returns:
-        A row for each class with two test images at least, two others, and four to learn from.
+        A row for each class that has at least two test images, two test images of other classes, and four training
+        images.
 
     Raises:
-        UsageError: there is no such class; or what `anomaly_map` and `fit` raise.
+        UsageError: there is no such class; and what `anomaly_map` and `fit` raise.
     """
     chosen = torch.randperm(len(dataset.test_images), generator=torch.Generator().manual_seed(seed))[:images]
     pictures, labels = dataset.test_images[chosen], dataset.test_labels[chosen]
@@ -69,9 +70,11 @@ def one_class(
     shown = labels.bincount(minlength=len(dataset.class_names))
     usable = (learned >= LEAST) & (shown >= 2) & (len(labels) - shown >= 2)
     if not usable.any():
-        raise UsageError(f"{dataset.name} shows no class that could be told from others: it takes two images of each.")
+        raise UsageError(
+            f"{dataset.name} shows no class that could be told from others: give at least two test images of each."
+        )
     settings = {"ratio": ratio, "masks": masks, "seed": seed}
-    tell("errors of the model itself")
+    tell("errors of the model")
     general = anomaly_score(anomaly_map(model, pictures, **settings))
     rows = []
     for label in usable.nonzero().flatten().tolist():

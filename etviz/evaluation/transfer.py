@@ -1,10 +1,11 @@
-"""What a model that learned from one dataset is worth on another."""
+"""How well a model that learned from one dataset does on another."""
 
 from collections.abc import Callable
 
 from etviz.data import Dataset
 from etviz.evaluation.features import accuracy_interval, extract_features, linear_accuracy
-from etviz.metrics import measure_model, standard_error, summarize
+from etviz.evaluation.paired import family
+from etviz.metrics import measure_model, summarize
 from etviz.models import MaskedImageModel
 
 
@@ -26,9 +27,9 @@ def transfer_rows(
         trained_on: the dataset's name, by the checkpoint's.
         datasets: by name, at the models' size.
         ratio, seed: of `etviz.metrics.evaluation_masks`, the same for every model.
-        images: the first so many of each test split; all where None.
-        probe_images: the first so many training images, which a linear probe learns from; 0 for no probe.
-        tell: told what is being done.
+        images: how many images of each test split, from its first on; all if None.
+        probe_images: how many training images a linear probe learns from; 0 for no probe.
+        tell: called with what is being measured.
 
     Returns:
         A row for each pair: checkpoint, model, trained_on, dataset, own (whether those are the same), images,
@@ -48,33 +49,32 @@ def transfer_rows(
             row |= {"own": trained_on[name] == place, "images": len(pictures), "masked_mse": scores["masked_mse"]}
             row |= {key: scores[key] for key in ("masked_psnr", "masked_psnr_standard_error") if key in scores}
             if probe_images:
-                tell(f"what {name} knows of {place}'s classes")
+                tell(f"linear probe of {name} on {place}")
                 row |= _probed(model, dataset, images, probe_images)
             rows.append(row | {"errors": values["masked_mse"]})
     return rows
 
 
 def paired_cost(rows: list[dict]) -> list[dict]:
-    """For each kind of model and dataset, what it costs to have learned from the other dataset.
+    """What it costs on a dataset to have learned from the other one, for models of the same kind.
 
     Args:
         rows: `transfer_rows`'.
 
     Returns:
-        A row for each model kind and dataset with one checkpoint that learned from it and one that did not: model,
-        dataset, own and other (checkpoints), cost (masked MSE of the other less the own, mean over the same images and
-        masks) and its standard error.
+        A row of `etviz.evaluation.paired.family` for each dataset and pair of checkpoints of one kind: model, dataset,
+        first (the checkpoint that learned from another dataset), second (the one that learned from this one), metric
+        (masked MSE, so that a positive difference is a cost), and so on. All rows are one family.
     """
-    found = []
+    pairs = []
     for own in (row for row in rows if row["own"]):
         for other in rows:
             same = (other["model"], other["dataset"]) == (own["model"], own["dataset"])
             if same and not other["own"]:
-                gap = other["errors"] - own["errors"]
-                names = {"own": own["checkpoint"], "other": other["checkpoint"]}
-                cost = {"cost": gap.mean().item(), "standard_error": standard_error(gap)}
-                found.append({"model": own["model"], "dataset": own["dataset"]} | names | cost)
-    return found
+                names = {"first": other["checkpoint"], "second": own["checkpoint"], "metric": "masked_mse"}
+                about = {"model": own["model"], "dataset": own["dataset"]} | names
+                pairs.append((about, other["errors"], own["errors"]))
+    return family(pairs)
 
 
 def _probed(model: MaskedImageModel, dataset: Dataset, images: int | None, probe_images: int) -> dict[str, float]:

@@ -1,1 +1,1 @@
-"""From numbers to pages."""
+"""From numbers to pages: Python prepares plain data, and the templates hold the sentences."""

@@ -1,82 +1,53 @@
-"""The report that `python -m etviz.compare` writes: every number and every verdict in it follows from measurements."""
+"""The page of `python -m etviz.compare`, made from its JSON alone: every number and verdict in it was measured."""
 
 import itertools
 from collections.abc import Iterable, Sequence
 
-from etviz.evaluation.comparison import SPEED_BATCH, SURE, Difference, Entry, difference, ranked
+from etviz.evaluation.comparison import SPEED_BATCH
+from etviz.evaluation.features import NEIGHBOURS
 from etviz.evaluation.metric_info import LPIPS_NETS, METRICS
-from etviz.evaluation.scores import left_out_words
+from etviz.evaluation.paired import DIFFER, better
 from etviz.models import ENERGY_MODELS
+from etviz.reports.render import code, render
+from etviz.reports.words import left_out_words
 
 NAME = "comparison"  # of its files
 OTHER_LOSSES = {  # by what a model's card calls it
-    "simmim": "SimMIM, by the absolute error",
-    "beit": "BEiT, by the cross-entropy of codes",
-    "mixedae": "MixedAE, on mixtures of images, with a contrastive loss beside the error",
+    "simmim": "SimMIM, which minimises the absolute error",
+    "beit": "BEiT, which predicts codes by cross-entropy",
+    "mixedae": "MixedAE, which unmixes images and has a contrastive loss as well",
 }
 
+Entry = dict  # one model or floor of the document, with its name
 
-def make_page(setting: dict, entries: list[Entry], floors: list[Entry], by_ratio: dict[str, list[float]]) -> str:
-    """The report in Markdown; every number in it comes from the measurements.
+
+def make_page(document: dict) -> str:
+    """The page in Markdown.
 
     Args:
-        setting: what the numbers depend on, as the command's JSON holds it.
-        entries, floors: in any order.
-        by_ratio: by name, masked PSNR in dB at each of the setting's ratios.
+        document: what the command's comparison.json holds.
     """
-    return "\n".join(
-        [
-            f"# Models on the same masks: {setting['dataset']}",
-            "",
-            f"Written by `{command(setting['dataset'])}`, which measures everything below anew from the shipped "
-            "checkpoints. "
-            f"{setting['images']:,} test images, {setting['hidden_patches']} of {setting['patches']} patches hidden, "
-            f"mask seed {setting['mask_seed']}: the same masks for all.",
-            "",
-            "## Quality",
-            "",
-            *quality_table(ranked(entries), ranked(floors)),
-            "",
-            "Masked MSE and PSNR are of the hidden pixels alone, ± one standard error over images; PSNR and SSIM of "
-            "the completed picture flatter, since its visible pixels are right by construction. Higher is better, but "
-            f"for the MSE{', LPIPS and FID' if perceptual_columns(entries + floors) else ''}. k-NN "
-            "(20 neighbours, cosine) and linear probe are accuracies on the test images' labels, ± one standard error "
-            f"in points, from {setting['probe_images']:,} training images, by the mean of the patch tokens with "
-            f"nothing hidden.{_which_tokens(entries)}",
-            *left_out(setting["left_out"]),
-            "",
-            f"![Masked PSNR of each model]({NAME}-psnr.png)",
-            "",
-            "## Cost",
-            "",
-            *cost_table(ranked(entries)),
-            "",
-            f"FLOPs are counted for one image, memory for a float32 training step of {SPEED_BATCH} images. Training "
-            "time is the card's, an upper bound where the machine did other work meanwhile. Speeds were measured for "
-            f"this page, {SPEED_BATCH} images at once in float32, on {setting['device']}."
-            f"{''.join(_trained_twice(entry) for entry in ranked(entries) if entry.ceiling is not None)}",
-            "",
-            "## The same pictures, the same masks",
-            "",
-            f"![A row a picture, a column a model]({NAME}-grid.png)",
-            "",
-            "Given patches are shown as they are; beneath each picture stands the PSNR of its hidden pixels.",
-            "",
-            "## Against the mask ratio",
-            "",
-            f"![Masked PSNR against the share of patches hidden]({NAME}-ratios.png)",
-            "",
-            *ratio_table(setting["ratios"], ranked(entries) + ranked(floors), by_ratio),
-            "",
-            f"Masked PSNR in dB, on the first {setting['ratio_images']:,} of the images, so with a standard error of "
-            f"about {_spread(entries, setting['ratio_images']):.2f} dB. {trained_at(entries)} "
-            f"{over_ratios(setting['ratios'], entries, by_ratio)}",
-            "",
-            "## Reading it",
-            "",
-            *(f"- {sentence}" for sentence in reading(ranked(entries), floors)),
-            "",
-        ]
+    entries = ranked([{"name": name} | entry for name, entry in document["entries"].items()])
+    models, floors = ([entry for entry in entries if entry["floor"] == wanted] for wanted in (False, True))
+    return render(
+        "comparison.md",
+        name=NAME,
+        setting=document,
+        command=command(document["dataset"]),
+        differ=DIFFER,
+        batch=SPEED_BATCH,
+        neighbours=NEIGHBOURS,
+        descends=any(entry["card"].get("model") in ENERGY_MODELS for entry in models),
+        quality=quality_table(models, floors),
+        further=list(perceptual_columns(entries)),
+        left_out=left_out_words(document["left_out"]) if document["left_out"] else "",
+        costs=cost_table(models),
+        tokenizers=[entry for entry in models if entry["ceiling"] is not None],
+        ratios=ratio_table(document["ratios"], entries),
+        ratio_spread=ratio_spread(models, document),
+        shares=shares_in_training(models),
+        by_ratio=floors_by_level(document["ratio_floors"]),
+        **reading(document, models, floors),
     )
 
 
@@ -85,64 +56,35 @@ def command(dataset: str) -> str:
     return "python -m etviz.compare" + ("" if dataset == "cifar10" else f" dataset={dataset} out=docs/{dataset}")
 
 
-def left_out(needs: dict[str, str]) -> list[str]:
-    """A paragraph about the metrics that lack their weights, by title the file each needs; none where none does."""
-    where = "The folder that `ETVIZ_WEIGHTS` names is searched, and `weights.download=true` fetches them."
-    return ["", f"{left_out_words(needs)} {where}"] if needs else []
+def ranked(entries: Iterable[Entry]) -> list[Entry]:
+    """The best first, by masked MSE."""
+    return sorted(entries, key=lambda entry: entry["metrics"]["masked_mse"])
 
 
-def _which_tokens(entries: list[Entry]) -> str:
-    descend = any(entry.card.get("model") in ENERGY_MODELS for entry in entries)
-    steps = " An Energy Transformer's tokens are those after its last step; `python -m etviz.probe` reads every step's."
-    return steps if descend else ""
+def called(entry: Entry) -> str:
+    """A checkpoint's name as code, a floor's as it is."""
+    return entry["name"] if entry["floor"] else code(entry["name"])
 
 
-def _trained_twice(entry: Entry) -> str:
-    return (
-        f" {called(entry)} stands on a tokenizer that was trained before it: of its parameters, "
-        f"{entry.costs['trained_parameters']:,} are its own and the rest the tokenizer's, whose training is in none of "
-        "these numbers."
-    )
+# ---- tables ------------------------------------------------------------------------------------------------------
 
 
-def _spread(entries: list[Entry], images: int) -> float:
-    """Standard error in dB of a masked PSNR over fewer images than were measured, of the entry with the widest."""
-    return max(e.metrics["masked_psnr_standard_error"] * (len(e.errors) / images) ** 0.5 for e in entries)
-
-
-def trained_at(entries: list[Entry]) -> str:
-    """The share of patches that each model learned with."""
-    by_share: dict[float | None, list[str]] = {}
-    for entry in entries:
-        by_share.setdefault(entry.card.get("ratio"), []).append(entry.name)
-    carries = "the other shares show how far that carries."
-    if None in by_share:
-        return f"Each model was trained at one share only, {carries}"
-    if len(by_share) == 1:
-        return f"Every model was trained with {next(iter(by_share)):.0%} hidden, {carries}"
-    most, *rest = sorted(by_share.items(), key=lambda item: -len(item[1]))
-    exceptions = listed([f"{listed(names)} with {share:.0%}" for share, names in rest])
-    return f"The models were trained with {most[0]:.0%} hidden, but {exceptions}: {carries}"
-
-
-def perceptual_columns(entries: list[Entry]) -> dict[str, str]:
-    """Headers of LPIPS and FID of the completed picture, by metric, as far as they were measured."""
+def perceptual_columns(entries: Sequence[Entry]) -> dict[str, str]:
+    """Headers of LPIPS and FID of the completed picture, by metric, for those that were measured."""
     wanted = [*(f"completed_lpips_{net}" for net in LPIPS_NETS), "completed_fid"]
-    return {name: METRICS[name].label for name in wanted if any(name in entry.metrics for entry in entries)}
+    return {name: METRICS[name].label for name in wanted if any(name in entry["metrics"] for entry in entries)}
 
 
-def quality_table(entries: list[Entry], floors: list[Entry]) -> list[str]:
-    """Lines of a Markdown table."""
-    further = perceptual_columns(entries + floors)
-    columns = ["masked MSE", "masked PSNR", "completed PSNR", "completed SSIM", *further.values(), "k-NN"]
-    head = f"| | {' | '.join(columns)} | linear probe |"
-    rule = "|---|" + "---:|" * (len(columns) + 1)
-    return [head, rule, *(_quality_row(entry, further) for entry in entries + floors)]
+def quality_table(models: Sequence[Entry], floors: Sequence[Entry]) -> list[list[str]]:
+    """The heading, then a row for each."""
+    further = perceptual_columns([*models, *floors])
+    head = ["masked MSE", "masked PSNR", "completed PSNR", "completed SSIM", *further.values(), "k-NN", "linear probe"]
+    return [["", *head], *(_quality_row(entry, further) for entry in [*models, *floors])]
 
 
-def _quality_row(entry: Entry, further: Iterable[str]) -> str:
-    metrics = entry.metrics
-    cells = [
+def _quality_row(entry: Entry, further: Iterable[str]) -> list[str]:
+    metrics = entry["metrics"]
+    return [
         called(entry),
         f"{metrics['masked_mse']:.5f}",
         f"{metrics['masked_psnr']:.2f} ± {metrics['masked_psnr_standard_error']:.2f} dB",
@@ -151,34 +93,32 @@ def _quality_row(entry: Entry, further: Iterable[str]) -> str:
         *(METRICS[name].format(metrics[name]) if name in metrics else "" for name in further),
         *(_accuracy(entry, key) for key in ("knn", "linear")),
     ]
-    return f"| {' | '.join(cells)} |"
 
 
 def _accuracy(entry: Entry, key: str) -> str:
-    if key not in entry.accuracy:
+    """An accuracy and its standard error in percentage points, from the binomial distribution."""
+    if key not in entry["accuracy"]:
         return ""
-    return f"{entry.accuracy[key]:.1%} ± {100 * _variance(entry, key) ** 0.5:.1f}"
+    share = entry["accuracy"][key]
+    return f"{share:.1%} ± {100 * (share * (1 - share) / entry['images']) ** 0.5:.1f}"
 
 
-def _variance(entry: Entry, key: str) -> float:
-    """Of an accuracy over test images."""
-    return entry.accuracy[key] * (1 - entry.accuracy[key]) / len(entry.errors)
+COSTS = (
+    *("parameters", "rebuild, MFLOP", "train, MFLOP", "training memory, MiB", "images seen", "training time"),
+    *("train, images/s", "rebuild, images/s"),
+)
 
 
-def cost_table(entries: list[Entry]) -> list[str]:
-    """Lines of a Markdown table."""
-    head = (
-        "| | parameters | rebuild, MFLOP | train, MFLOP | training memory, MiB | images seen | training time | "
-        "train, images/s | rebuild, images/s |"
-    )
-    return [head, "|---|" + "---:|" * 8, *(_cost_row(entry) for entry in entries)]
+def cost_table(models: Sequence[Entry]) -> list[list[str]]:
+    """The heading, then a row for each."""
+    return [["", *COSTS], *(_cost_row(entry) for entry in models)]
 
 
-def _cost_row(entry: Entry) -> str:
-    cost, card = entry.costs, entry.card
+def _cost_row(entry: Entry) -> list[str]:
+    cost, card = entry["costs"], entry["card"]
     peak, seen, seconds = cost["peak_bytes"], card.get("images_seen"), card.get("seconds")
-    cells = [
-        f"`{entry.name}`",
+    return [
+        called(entry),
         f"{cost['parameters']:,}",
         f"{cost['reconstruct_flops'] / 1e6:,.0f}",
         f"{cost['training_flops'] / 1e6:,.0f}",
@@ -188,132 +128,158 @@ def _cost_row(entry: Entry) -> str:
         f"{cost['trained_per_second']:,.0f}",
         f"{cost['images_per_second']:,.0f}",
     ]
-    return f"| {' | '.join(cells)} |"
 
 
-def ratio_table(ratios: list[float], entries: list[Entry], by_ratio: dict[str, list[float]]) -> list[str]:
-    """Lines of a Markdown table."""
-    rows = [f"| {called(entry)} | {' | '.join(f'{psnr:.2f}' for psnr in by_ratio[entry.name])} |" for entry in entries]
-    return [f"| | {' | '.join(f'{ratio:.0%}' for ratio in ratios)} |", "|---|" + "---:|" * len(ratios), *rows]
+def ratio_table(ratios: Sequence[float], entries: Sequence[Entry]) -> list[list[str]]:
+    """Masked PSNR in dB: a column for each ratio, the models before the floors."""
+    ordered = sorted(entries, key=lambda entry: entry["floor"])
+    rows = [[called(entry), *(f"{psnr:.2f}" for psnr in entry["psnr_by_ratio"])] for entry in ordered]
+    return [["", *(f"{ratio:.0%}" for ratio in ratios)], *rows]
 
 
-def over_ratios(ratios: list[float], entries: list[Entry], by_ratio: dict[str, list[float]]) -> str:
-    """Where the best filler that learns nothing is ahead of how many models."""
-    floor = by_ratio["Navier-Stokes"]
-    where: dict[str, list[str]] = {}
-    for index, ratio in enumerate(ratios):
-        ahead = sum(floor[index] > by_ratio[entry.name][index] for entry in entries)
-        whom = "every model" if ahead == len(entries) else "no model" if not ahead else f"{ahead} of {len(entries)}"
-        where.setdefault(whom, []).append(f"{ratio:.0%}")
-    return f"Navier-Stokes is ahead of {'; of '.join(f'{whom} at {listed(at)}' for whom, at in where.items())}."
+def floors_by_level(rows: list[dict]) -> list[dict]:
+    """For each level the best floor, and which models are better, worse, or cannot be told apart from it.
+
+    Args:
+        rows: of `etviz.evaluation.paired.against_floors`.
+    """
+    found = []
+    for level in dict.fromkeys(row["level"] for row in rows):
+        own = [row for row in rows if row["level"] == level]
+        groups = {key: [] for key in ("better", "alike", "worse")}
+        for row in own:
+            best = better(row)
+            groups["alike" if best is None else "better" if best == row["first"] else "worse"].append(row["first"])
+        found.append({"level": level, "floor": own[0]["second"], **groups})
+    return found
 
 
-def called(entry: Entry) -> str:
-    """A checkpoint's name as code, a floor's as it is."""
-    return f"`{entry.name}`" if entry.costs else entry.name
+def ratio_spread(models: Sequence[Entry], setting: dict) -> float:
+    """Standard error in dB of a masked PSNR over the images of the ratios, of the model with the widest."""
+    fewer = (setting["images"] / setting["ratio_images"]) ** 0.5
+    return max(entry["metrics"]["masked_psnr_standard_error"] * fewer for entry in models)
 
 
-def listed(words: Sequence[str]) -> str:
-    """a, b and c."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+def shares_in_training(models: Sequence[Entry]) -> list[dict]:
+    """The shares of patches that the models were trained with, the commonest first; none where one is unknown."""
+    by_share: dict[float, list[str]] = {}
+    for entry in models:
+        share = entry["card"].get("ratio")
+        if share is None:
+            return []
+        by_share.setdefault(share, []).append(entry["name"])
+    return [{"share": s, "names": by_share[s]} for s in sorted(by_share, key=lambda share: -len(by_share[share]))]
 
 
-def reading(entries: list[Entry], floors: list[Entry]) -> list[str]:
-    """Sentences that the numbers bear out, and what they cannot tell. ``entries`` are ranked."""
-    sentences = [_against_floors(entries, floors)]
-    sentences += [_ahead(difference(better, worse)) for better, worse in itertools.pairwise(entries)]
-    sentences += _further_apart(entries)
-    sentences += [_bounded(entry) for entry in entries if entry.ceiling is not None]
-    if len(entries) > 1:
-        sentences += [_by_ssim(entries), _representation(entries), _dearest(entries)]
-    return [*sentences, *_limits(entries)]
+# ---- what the numbers say ----------------------------------------------------------------------------------------
 
 
-def _against_floors(entries: list[Entry], floors: list[Entry]) -> str:
-    floor = ranked(floors)[0]
-    below = [e.name for e in entries if e.errors.mean() >= floor.errors.mean() or not difference(e, floor).sure]
-    psnr = f"{floor.name} ({floor.metrics['masked_psnr']:.2f} dB)"
-    if not below:
-        gains = [entry.metrics["masked_psnr"] - floor.metrics["masked_psnr"] for entry in entries]
-        return (
-            f"Every model beats {psnr}, the better of the fillers that learn nothing, beyond {SURE:g} standard errors: "
-            f"by {min(gains):.2f} to {max(gains):.2f} dB."
-        )
-    return f"Not beyond {SURE:g} standard errors better than {psnr}, which learns nothing: {', '.join(below)}."
+def reading(document: dict, models: list[Entry], floors: list[Entry]) -> dict:
+    """The facts of the page's last section, by the names that the template uses. ``models`` are ranked."""
+    apart = Verdicts(document["paired"])
+    return {
+        "pairs": len(models) * (len(models) - 1) // 2,
+        "floors": against_best_floor(document["against_floors"], models, floors),
+        "neighbours_by_error": [apart.gap(*pair) for pair in itertools.pairwise(models)],
+        "alike": alike_further_apart(models, apart),
+        "ssim": by_ssim(models, apart),
+        "probes": by_probe(models, apart),
+        "effort": effort(models),
+        "limits": limits(models),
+    }
 
 
-def _ahead(gap: Difference) -> str:
-    verdict = "ahead of" if gap.sure else "not to be told apart from"
-    return (
-        f"{gap.better} is {verdict} {gap.worse}: its masked MSE is lower by {gap.mse:.6f} ± {gap.standard_error:.6f} "
-        "on the same images and masks."
-    )
+class Verdicts:
+    """What the paired tests say of two models."""
+
+    def __init__(self, rows: list[dict]):
+        self.rows = {(row["first"], row["second"], row["metric"]): row for row in rows}
+
+    def row(self, first: Entry, second: Entry, metric: str) -> dict | None:
+        """The tests of two models by one metric, in either order; None where they were not compared by it."""
+        names = first["name"], second["name"]
+        return self.rows.get((*names, metric)) or self.rows.get((*names[::-1], metric))
+
+    def alike(self, first: Entry, second: Entry, metric: str = "masked_mse") -> bool:
+        """Whether the tests cannot tell them apart."""
+        row = self.row(first, second, metric)
+        return row is not None and better(row) is None
+
+    def gap(self, best: Entry, other: Entry) -> dict:
+        """By how much the second one's masked MSE is higher, with its interval."""
+        row = self.row(best, other, "masked_mse")
+        if row is None:
+            raise KeyError(f"{best['name']} and {other['name']} were not compared.")
+        ends = row["difference"], row["low"], row["high"]
+        mse, low, high = ends if row["first"] == other["name"] else (-ends[0], -ends[2], -ends[1])
+        names = {"best": best["name"], "other": other["name"], "differ": better(row) is not None}
+        return names | {"mse": mse, "low": low, "high": high}
 
 
-def _further_apart(entries: list[Entry]) -> list[str]:
-    """Pairs that no pair of neighbours speaks for: not neighbours, and not told apart."""
-    ranks = itertools.combinations(range(len(entries)), 2)
-    pairs = [(entries[a], entries[b]) for a, b in ranks if b - a > 1]
-    alike = [f"{a.name} from {b.name}" for a, b in pairs if not difference(a, b).sure]
-    return [f"Nor can these be told apart, which are no neighbours: {'; '.join(alike)}."] if alike else []
+def against_best_floor(rows: list[dict], models: list[Entry], floors: list[Entry]) -> dict:
+    """The best floor under the page's own masks, and which models are not better than it."""
+    best = floors[0]
+    gains = [entry["metrics"]["masked_psnr"] - best["metrics"]["masked_psnr"] for entry in models]
+    return {
+        "best": best["name"],
+        "psnr": best["metrics"]["masked_psnr"],
+        "count": len(floors),
+        "not_beaten_by": [row["first"] for row in rows if better(row) != row["first"]],
+        "gains": [min(gains), max(gains)],
+    }
 
 
-def _by_ssim(entries: list[Entry]) -> str:
-    order = sorted(entries, key=lambda entry: -entry.metrics["completed_ssim"])
-    names = listed([f"{entry.name} ({entry.metrics['completed_ssim']:.3f})" for entry in order])
-    return f"SSIM puts them in {'the same' if order == entries else 'another'} order: {names}."
+def alike_further_apart(models: list[Entry], apart: Verdicts) -> list[list[str]]:
+    """Pairs that are not neighbours in the ranking and still cannot be told apart."""
+    ranks = itertools.combinations(range(len(models)), 2)
+    pairs = [(models[a], models[b]) for a, b in ranks if b - a > 1]
+    return [[a["name"], b["name"]] for a, b in pairs if apart.alike(a, b)]
 
 
-def _dearest(entries: list[Entry]) -> str:
-    flops = sorted(entries, key=lambda entry: entry.costs["reconstruct_flops"])
-    speed = sorted(entries, key=lambda entry: entry.costs["images_per_second"])
-    more = flops[-1].costs["reconstruct_flops"] / flops[0].costs["reconstruct_flops"]
-    faster = speed[-1].costs["images_per_second"] / speed[0].costs["images_per_second"]
-    return (
-        f"To rebuild an image takes {flops[-1].name} {more:.1f} times the FLOPs of {flops[0].name}; the fastest here, "
-        f"{speed[-1].name}, rebuilds {faster:.1f} times as many images a second as {speed[0].name}. Equally many "
-        "images seen are not equally much computing."
-    )
+def by_ssim(models: list[Entry], apart: Verdicts) -> dict:
+    """The order by completed SSIM, and which neighbours in it cannot be told apart."""
+    order = sorted(models, key=lambda entry: -entry["metrics"]["completed_ssim"])
+    pairs = [pair for pair in itertools.pairwise(order) if apart.alike(*pair, "completed_ssim")]
+    return {
+        "same": order == models,
+        "order": [{"name": entry["name"], "ssim": entry["metrics"]["completed_ssim"]} for entry in order],
+        "alike": [[a["name"], b["name"]] for a, b in pairs],
+    }
 
 
-def _bounded(entry: Entry) -> str:
-    return (
-        f"{entry.name} draws with the codes of a tokenizer: with every code right it would reach "
-        f"{entry.ceiling:.2f} dB, its ceiling."
-    )
+def by_probe(models: list[Entry], apart: Verdicts) -> dict:
+    """The model whose features a linear probe reads best, and which ones cannot be told apart from it."""
+    best, *others = sorted(models, key=lambda entry: -entry["accuracy"]["linear"])
+    alike = [entry for entry in others if apart.alike(best, entry, "linear")]
+    return {
+        "best": best["name"],
+        "accuracy": best["accuracy"]["linear"],
+        "rank": models.index(best) + 1,
+        "alike": [{"name": entry["name"], "accuracy": entry["accuracy"]["linear"]} for entry in alike],
+    }
 
 
-def _representation(entries: list[Entry]) -> str:
-    best, second, *_ = sorted(entries, key=lambda entry: -entry.accuracy["linear"])
-    accuracy, rank = f"{best.accuracy['linear']:.1%}", entries.index(best) + 1
-    found = f"The linear probe reads classes best from {best.name} ({accuracy}), whose reconstructions rank {rank} of "
-    verdict = " too." if rank == 1 else ": rebuilding well and knowing what a picture shows are not the same."
-    return f"{found}{len(entries)}{verdict}{_nearly(best, second)}"
+def effort(models: list[Entry]) -> dict:
+    """The extremes of FLOPs and speed."""
+    flops = sorted(models, key=lambda entry: entry["costs"]["reconstruct_flops"])
+    speed = sorted(models, key=lambda entry: entry["costs"]["images_per_second"])
+    return {
+        "dearest": flops[-1]["name"],
+        "cheapest": flops[0]["name"],
+        "times_flops": flops[-1]["costs"]["reconstruct_flops"] / flops[0]["costs"]["reconstruct_flops"],
+        "fastest": speed[-1]["name"],
+        "slowest": speed[0]["name"],
+        "times_speed": speed[-1]["costs"]["images_per_second"] / speed[0]["costs"]["images_per_second"],
+    }
 
 
-def _nearly(best: Entry, second: Entry) -> str:
-    """A warning where the two best linear probes cannot be told apart, each taken by itself."""
-    gap = best.accuracy["linear"] - second.accuracy["linear"]
-    if gap > SURE * (_variance(best, "linear") + _variance(second, "linear")) ** 0.5:
-        return ""
-    return f" {second.name} ({second.accuracy['linear']:.1%}) is within {SURE:g} standard errors of it."
-
-
-def _limits(entries: list[Entry]) -> list[str]:
-    seen = {entry.card.get("images_seen") for entry in entries}
-    budget = f"{seen.pop():,} training images each" if len(seen) == 1 and None not in seen else "different budgets"
-    tokenizers = ", a tokenizer's own aside" if any(entry.ceiling is not None for entry in entries) else ""
-    largest = max(entry.costs["parameters"] for entry in entries)
-    kinds = {entry.card.get("model") for entry in entries}
-    own = [sentence for kind, sentence in OTHER_LOSSES.items() if kind in kinds]
-    return [
-        "The standard errors are over test images and know nothing of another training. Of pairs that do not differ, "
-        f"about one in twenty exceeds {SURE:g} of them by chance.",
-        "Learning rates were chosen in short runs (checkpoints/README.md), which may have found a better one for some "
-        "models than for others; sizes, masks and budgets are not the papers', so no published number compares.",
-        f"These are models of at most {largest:,} parameters after {budget}{tokenizers}, one training run and one "
-        "seed each: "
-        "another seed may well change the order of neighbours. Nothing here says how they compare at full size.",
-        "The mean squared error rewards blur: it says little of how real a picture looks."
-        + (f" Judged here by what it was not trained for: {'; '.join(own)}." if own else ""),
-    ]
+def limits(models: list[Entry]) -> dict:
+    """What bounds every conclusion: sizes, budgets, and what the models were trained for."""
+    seen = {entry["card"].get("images_seen") for entry in models}
+    kinds = {entry["card"].get("model") for entry in models}
+    return {
+        "parameters": max(entry["costs"]["parameters"] for entry in models),
+        "images_seen": seen.pop() if len(seen) == 1 else None,
+        "tokenizers": any(entry["ceiling"] is not None for entry in models),
+        "other_losses": [sentence for kind, sentence in OTHER_LOSSES.items() if kind in kinds],
+    }

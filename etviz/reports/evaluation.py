@@ -1,8 +1,8 @@
-"""A whole evaluation as one page that needs nothing else, and as JSON that holds everything the page shows.
+"""A whole evaluation as one self-contained page, and as JSON that holds everything the page shows.
 
-report.html carries its figures inside and asks no network for anything. report.json holds the options, the code's git
-revision, library versions, device, seeds, weights' digests, every image's scores and labels, and which images are
-drawn: each figure can be drawn anew from it and the dataset. Neither holds a time: the same call writes the same files.
+report.html contains its figures and loads nothing from the network. report.json holds the options, the code's git
+revision, library versions, device, seeds, digests of the weights, every image's scores and labels, and which images are
+drawn, so each figure can be redrawn from it and the dataset. Neither holds a time: the same call writes the same files.
 """
 
 import base64
@@ -11,8 +11,6 @@ import math
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html import escape
-from importlib.resources import files
 from pathlib import Path
 
 import torch
@@ -24,28 +22,23 @@ from etviz.analysis.classes import psnr_by_class
 from etviz.data import Dataset, to_float
 from etviz.evaluation.metric_info import METRICS
 from etviz.evaluation.provenance import provenance, weights_digest
-from etviz.evaluation.scores import (
-    STANDARD_ERROR,
-    Evaluation,
-    groupings,
-    left_out_words,
-    paired_meaning,
-    paired_words,
-    verdicts,
-)
+from etviz.evaluation.scores import STANDARD_ERROR, Evaluation, groupings
 from etviz.files import dump, write_text
 from etviz.metrics import evaluation_masks, psnr_of_mse
 from etviz.models import MaskedImageModel
+from etviz.plots.style import CSS_DPI
+from etviz.reports.render import render, style
+from etviz.reports.words import left_out_words, paired_meaning, paired_words, verdicts
 
 SAMPLES = 8  # images in a grid
 COMPARED_SAMPLES = 6
 DIGITS = 7  # of each image's scores: as many as float32 has
-PLACES = ("report", "json", "force")  # options that say where to write, not what
+PLACES = ("report", "json", "force")  # options that say where to write, not what to measure
 GRIDS = {
-    "samples": ("The first images of the split", "Under the masks that every checkpoint is measured by."),
-    "best": ("Best images", "The highest masked PSNR of the split, the best first."),
-    "median": ("Median images", "From the middle of the split, ordered by masked PSNR."),
-    "worst": ("Worst images", "The lowest masked PSNR of the split, the worst first."),
+    "samples": ("The first images of the split", "Under the masks that every checkpoint is measured with."),
+    "best": ("Best images", "Those with the highest masked PSNR of the split, best first."),
+    "median": ("Median images", "The middle of the split, ordered by masked PSNR."),
+    "worst": ("Worst images", "Those with the lowest masked PSNR of the split, worst first."),
 }
 
 
@@ -68,7 +61,7 @@ class Measured:
         return len(self.first.values["masked_mse"])
 
     def pictures(self, model: MaskedImageModel, numbers: list[int]) -> tuple[Tensor, Tensor]:
-        """Some of the test images in [0, 1] and the masks that they were measured by, on the model's device."""
+        """Some of the test images in [0, 1] and the masks they were measured with, on the model's device."""
         masks = evaluation_masks(self.count, self.first.ratio, model.num_patches, self.first.mask_seeds[0])
         device = model.device
         return to_float(self.dataset.test_images[numbers].to(device)), masks[numbers].to(device)
@@ -89,9 +82,9 @@ def write_report(folder: Path, config: dict, argv: list[str], result: dict, meas
     Args:
         folder: to write to.
         config: the command's options.
-        argv: its arguments, to be repeated.
+        argv: its arguments, which the report repeats.
         result: what the command prints: one checkpoint's report, or {"checkpoints": [...], "paired": [...]}.
-        measured: what it was measured on.
+        measured: the models, images and scores.
 
     Returns:
         The paths written.
@@ -135,12 +128,12 @@ def command_line(argv: list[str]) -> str:
 
 
 def rounded(values: Tensor) -> list[float | None]:
-    """(n,) values to as many digits as they were computed with; null where not finite."""
+    """(n,) values to the number of digits that float32 has; None where not finite."""
     return [float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None for value in values.tolist()]
 
 
 def drawn_images(evaluation: Evaluation) -> dict[str, list[int]]:
-    """Numbers of the images that are shown: the split's first, and the best, median and worst by masked PSNR."""
+    """Numbers of the images that are shown: the first of the split, and the best, median and worst by masked PSNR."""
     order = evaluation.values["masked_mse"].argsort(stable=True)  # the best first
     count = len(order)
     few = min(SAMPLES, count)
@@ -157,7 +150,7 @@ def make_figures(document: dict, measured: Measured) -> Iterator[Shown]:
     """Every figure of the page, in order."""
     psnr = {name: psnr_of_mse(evaluation.values["masked_mse"]) for name, evaluation in measured.evaluations.items()}
     if all(values.isfinite().all() for values in psnr.values()):
-        text = "Masked PSNR of every image; the dashed line is the median."
+        text = "Masked PSNR of every image. The dashed line is the median."
         yield Shown("How single images spread", text, plots.score_histogram(psnr))
     if len(measured.models) > 1:
         yield from compared_figures(document["paired"], measured)
@@ -172,13 +165,15 @@ def checkpoint_figures(name: str, drawn: dict[str, list[int]], measured: Measure
     model, values = measured.models[name], measured.evaluations[name].values
     for kind, (title, text) in GRIDS.items():
         if kind == "samples" and len(measured.models) > 1:
-            continue  # they are shown side by side already
+            continue  # the comparison shows them side by side
         images, mask = measured.pictures(model, drawn[kind])
         grid = plots.reconstruction_grid(images, mask, model.reconstruct(images, mask))
         yield Shown(title, f"{text} Test images {', '.join(map(str, drawn[kind]))}.", grid)
     for kind, (labels, names) in groupings(measured.dataset, measured.count).items():
         if len(labels.unique()) > 1:
-            text = f"Masked PSNR of each {kind}'s mean error, with one standard error; dashed, the mean over them."
+            text = (
+                f"Masked PSNR of each {kind}'s mean error, ± one standard error. The dashed line is the mean over them."
+            )
             dots = plots.class_dots(psnr_by_class(values["masked_mse"], labels, len(names)), names)
             yield Shown(f"By {kind}", text, dots)
 
@@ -187,14 +182,16 @@ def compared_figures(paired: list[dict], measured: Measured) -> Iterator[Shown]:
     """Differences with their intervals, and the same images by every checkpoint."""
     for metric in dict.fromkeys(row["metric"] for row in paired):
         info = METRICS[metric]
-        text = f"First less second, mean over images and its 95% interval by bootstrap; {info.better} is better."
+        text = (
+            f"First minus second: the mean over images and its 95% bootstrap interval. {info.better.title()} is better."
+        )
         rows = [row for row in paired if row["metric"] == metric]
         label = f"{info.label} (dB)" if info.unit else info.label
         yield Shown(f"Difference in {info.label}", text, plots.difference_intervals(rows, f"difference in {label}"))
     numbers = list(range(min(COMPARED_SAMPLES, measured.count)))
     images, mask = measured.pictures(next(iter(measured.models.values())), numbers)
     fills = {name: model.reconstruct(images, mask) for name, model in measured.models.items()}
-    text = "The first images of the split, completed by each, with the PSNR of the hidden pixels."
+    text = "The first images of the split, completed by each model, with the masked PSNR below."
     yield Shown("The same images and masks", text, plots.comparison_grid(images, mask, fills))
 
 
@@ -204,158 +201,113 @@ def compared_figures(paired: list[dict], measured: Measured) -> Iterator[Shown]:
 def make_page(document: dict, shown: list[Shown]) -> str:
     """report.html: one file, without scripts."""
     reports = document["checkpoints"]
-    names = ", ".join(report["checkpoint"] for report in reports)
-    parts = [
-        f"<h1>{escape(names)}</h1>",
-        f"<p>{escape(_setting(reports[0], document))}</p>",
-        *(_left_out(report) for report in reports[:1] if "left_out" in report),
-        score_table(reports),
-        *([paired_table(document["paired"])] if document["paired"] else []),
-        *(seed_table(report) for report in reports if "over_seeds" in report),
-        *(_figure(one) for one in shown),
-        *(class_tables(report) for report in reports if "by_class" in report),
-        definitions(reports),
-        provenance_table(document),
-    ]
-    style = files("etviz.reports").joinpath("report.css").read_text(encoding="utf-8")
-    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-    body = "\n".join(parts)
-    return (
-        f'<!doctype html>\n<html lang="en">\n<head>{head}\n<title>{escape(names)} · etviz</title>\n'
-        f"<style>\n{style}</style>\n</head>\n<body><main>\n{body}\n</main></body>\n</html>"
+    first = {key: reports[0][key] for key in ("images", "dataset", "hidden_patches", "patches")}
+    return render(
+        "evaluation.html",
+        **first,
+        names=", ".join(report["checkpoint"] for report in reports),
+        style=style(),
+        seeds=document["mask_seeds"],
+        left_out=left_out_words(reports[0]["left_out"]) if "left_out" in reports[0] else "",
+        scores=score_table(reports),
+        paired=paired_part(document["paired"]),
+        seed_tables=[one_table(report, seed_table(report)) for report in reports if "over_seeds" in report],
+        figures=[drawing(one) for one in shown],
+        class_tables=[part for report in reports for part in class_tables(report)],
+        definitions=definitions(reports),
+        **provenance_part(document),
     )
 
 
-def _setting(report: dict, document: dict) -> str:
-    seeds = document["mask_seeds"]
-    masks = f"mask seed {seeds[0]}" if len(seeds) == 1 else f"mask seeds {seeds[0]} to {seeds[-1]}"
-    return (
-        f"{report['images']:,} test images of {report['dataset']}, {report['hidden_patches']} of {report['patches']} "
-        f"patches hidden, {masks}."
-    )
+def cell(text: str, error: str = "", best: bool = False, href: str = "") -> dict:
+    """A table's cell: its text, its standard error, whether it is the best of its row, and where it links to."""
+    return {"text": text, "error": error, "best": best, "href": href}
 
 
-def _left_out(report: dict) -> str:
-    return f"<p class=left-out>{escape(left_out_words(report['left_out']))}</p>"
-
-
-def score_table(reports: list[dict]) -> str:
+def score_table(reports: list[dict]) -> dict:
     """Every metric of every checkpoint with its standard error over images, the best of several in bold."""
-    metrics = [name for name in METRICS if all(name in report["metrics"] for report in reports)]
-    head = ["metric", *(report["checkpoint"] for report in reports), "better"]
     rows = []
-    for name in metrics:
+    for name in (name for name in METRICS if all(name in report["metrics"] for report in reports)):
         values = [report["metrics"][name] for report in reports]
         best = _best(name, values)
-        cells = [_value(name, report["metrics"], value == best) for report, value in zip(reports, values, strict=True)]
-        rows.append([f'<a href="#{name}">{escape(METRICS[name].label)}</a>', *cells, METRICS[name].better])
-    return _section("Scores", _table(head, rows), "Mean ± one standard error over images.")
+        cells = [value_cell(name, report["metrics"], report["metrics"][name] == best) for report in reports]
+        rows.append([cell(METRICS[name].label, href=f"#{name}"), *cells, cell(METRICS[name].better)])
+    return {"head": ["metric", *(report["checkpoint"] for report in reports), "better"], "rows": rows}
 
 
 def _best(name: str, values: list[float | None]) -> float | None:
-    """The best of several values; None where there is but one, or one that is not finite."""
-    if len(values) < 2 or None in values:
+    """The best of several values; None if there is only one, or if one is not finite."""
+    known = [value for value in values if value is not None]
+    if len(values) < 2 or len(known) < len(values):
         return None
-    return min(values) if METRICS[name].better == "lower" else max(values)
+    return min(known) if METRICS[name].better == "lower" else max(known)
 
 
-def _value(name: str, scores: dict, bold: bool = False) -> str:
+def value_cell(name: str, scores: dict, best: bool = False) -> dict:
     """A score with its standard error, where it has one."""
     info, error = METRICS[name], scores.get(name + STANDARD_ERROR)
-    text = info.format(scores[name])
-    text = f"<b>{text}</b>" if bold else text
-    return text if error is None else f"{text} <small>± {error:.{info.decimals}f}</small>"
+    best = best and scores[name] is not None
+    return cell(info.format(scores[name]), "" if error is None else f"{error:.{info.decimals}f}", best)
 
 
-def paired_table(rows: list[dict]) -> str:
-    """Every pair of checkpoints and metric."""
+def paired_part(rows: list[dict]) -> dict | None:
+    """Every pair of checkpoints and metric, what the columns mean, and what they amount to; None for no pair."""
+    if not rows:
+        return None
     head = ["first", "second", "metric", "first - second", "95% interval", "first better on", "t-test p", "Wilcoxon p"]
     body = []
     for row in rows:
         difference, low, high, better, p_values = paired_words(row)
         names = row["first"], row["second"], METRICS[row["metric"]].label
-        body.append([escape(cell) for cell in (*names, difference, f"{low} to {high}", better, *p_values)])
-    found = "".join(f"<li>{escape(verdict)}</li>" for verdict in verdicts(rows))
-    return _section("Paired differences", f"<ul>{found}</ul>{_table(head, body, names=3)}", paired_meaning(rows))
+        body.append([cell(text) for text in (*names, difference, f"{low} to {high}", better, *p_values)])
+    return {"meaning": paired_meaning(rows), "verdicts": verdicts(rows), "table": {"head": head, "rows": body}}
 
 
-def seed_table(report: dict) -> str:
+def one_table(report: dict, table: dict) -> dict:
+    """A table of one checkpoint."""
+    return {"checkpoint": report["checkpoint"], "table": table}
+
+
+def seed_table(report: dict) -> dict:
     """Every metric over mask seeds."""
     rows = []
     for name in (name for name in METRICS if name in report["over_seeds"]):
         over, info = report["over_seeds"][name], METRICS[name]
         scores = {name: over["mean"], name + STANDARD_ERROR: over["standard_error"]}
-        rows.append([escape(info.label), _value(name, scores), *(info.format(value) for value in over["values"])])
-    head = ["metric", "mean", *(f"seed {seed}" for seed in report["mask_seeds"])]
-    text = "Mean ± one standard error over mask seeds, which share their images."
-    return _section(f"Over mask seeds: {report['checkpoint']}", _table(head, rows), text)
+        values = [cell(info.format(value)) for value in over["values"]]
+        rows.append([cell(info.label), value_cell(name, scores), *values])
+    return {"head": ["metric", "mean", *(f"seed {seed}" for seed in report["mask_seeds"])], "rows": rows}
 
 
-def class_tables(report: dict) -> str:
-    """Every class's scores, folded up."""
+def class_tables(report: dict) -> list[dict]:
+    """Every class's scores."""
     parts = []
-    for kind, rows in report["by_class"].items():
+    for kind, rows in report["by_class"].items() if "by_class" in report else ():
         metrics = [name for name in METRICS if name in rows[0]]
+        body = [
+            [cell(row["name"]), cell(f"{row['images']:,}"), *(value_cell(name, row) for name in metrics)]
+            for row in rows
+        ]
         head = [kind, "images", *(METRICS[name].label for name in metrics)]
-        body = [[escape(r["name"]), f"{r['images']:,}", *(_value(name, r) for name in metrics)] for r in rows]
-        title = escape(f"By {kind}: {report['checkpoint']}")
-        parts.append(f"<details><summary>{title}</summary>{_table(head, body)}</details>")
-    return "\n".join(parts)
+        parts.append({"kind": kind} | one_table(report, {"head": head, "rows": body}))
+    return parts
 
 
-def definitions(reports: list[dict]) -> str:
+def definitions(reports: list[dict]) -> list[dict]:
     """What each metric is."""
     names = [name for name in METRICS if any(name in report["metrics"] for report in reports)]
-    items = (
-        f'<dt id="{name}">{escape(METRICS[name].label)}</dt><dd>{escape(METRICS[name].text)}</dd>' for name in names
-    )
-    return f"<section><h2>What the metrics are</h2><dl>{''.join(items)}</dl></section>"
+    return [{"key": name, "label": METRICS[name].label, "text": METRICS[name].text} for name in names]
 
 
-def provenance_table(document: dict) -> str:
+def provenance_part(document: dict) -> dict:
     """Everything the numbers depend on."""
-    libraries = ", ".join(f"{name} {version}" for name, version in document["libraries"].items())
-    rows = {
-        "command": f"<code>{escape(document['command'])}</code>",
-        "options": f"<code>{escape(json.dumps(document['config']))}</code>",
-        "mask seeds": escape(", ".join(map(str, document["mask_seeds"]))),
-        "etviz": escape(f"{document['etviz']}, revision {document['revision'] or 'unknown'}"),
-        "libraries": escape(f"Python {document['python']}, {libraries}"),
-        "device": escape(document["device"]),
-    }
-    for report in document["checkpoints"]:
-        rows[f"weights of {report['checkpoint']}"] = f"SHA-256 <code>{report['weights_sha256']}</code>"
-    items = "".join(f"<dt>{escape(name)}</dt><dd>{text}</dd>" for name, text in rows.items())
-    text = "These, every image's scores and labels, and the numbers of the images shown are in report.json."
-    return f"<section><h2>How to get these numbers again</h2><p>{text}</p><dl>{items}</dl></section>"
+    kept = {name: document[name] for name in ("command", "revision", "python", "libraries", "device")}
+    weights = {report["checkpoint"]: report["weights_sha256"] for report in document["checkpoints"]}
+    return kept | {"version": document["etviz"], "options": json.dumps(document["config"]), "weights": weights}
 
 
-def _section(title: str, content: str, text: str) -> str:
-    return f"<section><h2>{escape(title)}</h2><p>{escape(text)}</p>{content}</section>"
-
-
-def _table(head: list[str], rows: list[list[str]], names: int = 1) -> str:
-    """Cells are HTML already, headings are not; the first ``names`` columns hold words."""
-    top = "".join(
-        f"<th scope=col{' class=words' if i < names else ''}>{escape(cell)}</th>" for i, cell in enumerate(head)
-    )
-    body = "".join(
-        f"<tr>{''.join(f'<{_tag(i, names)}>{cell}</{_tag(i, names)[:2]}>' for i, cell in enumerate(row))}</tr>"
-        for row in rows
-    )
-    return f"<div class=wide tabindex=0><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
-
-
-def _tag(column: int, names: int) -> str:
-    return "th scope=row" if column < names else "td"
-
-
-def _figure(shown: Shown) -> str:
-    """A drawing as a data URI. Its width is its own; a page that is too narrow scrolls it."""
-    drawing = plots.svg_bytes(shown.figure)
-    width = round(96 * shown.figure.get_size_inches()[0])
-    source = f"data:image/svg+xml;base64,{base64.b64encode(drawing).decode()}"
-    picture = f'<img src="{source}" width="{width}" alt="{escape(f"{shown.title}. {shown.text}")}">'
-    caption = f"<figcaption>{escape(shown.text)}</figcaption>"
-    figure = f"<figure><div class=wide tabindex=0>{picture}</div>{caption}</figure>"
-    return f"<section><h2>{escape(shown.title)}</h2>{figure}</section>"
+def drawing(shown: Shown) -> dict:
+    """A figure as base64 of an SVG, and its own width in pixels."""
+    width = round(CSS_DPI * shown.figure.get_size_inches()[0])
+    source = base64.b64encode(plots.svg_bytes(shown.figure)).decode()
+    return {"title": shown.title, "text": shown.text, "drawing": source, "width": width}
