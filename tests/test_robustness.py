@@ -16,8 +16,8 @@ from etviz import UsageError, analysis, plots, robustness
 from etviz.analysis.robustness import AXES, DAMAGES, Curve, axis_masks, curve_of, kind_masks
 from etviz.checkpoints import save_checkpoint
 from etviz.evaluation import one_class, transfer
-from etviz.evaluation.comparison import FLOORS
 from etviz.evaluation.features import extract_features, linear_accuracy
+from etviz.inpainting import FLOORS
 from etviz.metrics import evaluate_model, evaluation_masks
 from etviz.reports import robustness as robustness_page
 from tests.conftest import TINY
@@ -37,6 +37,14 @@ def dataset(archive):
 def by_pixel(mask):
     """(B, 64) to (B, 1, 32, 32), by numpy."""
     return torch.from_numpy(np.stack([np.kron(m.numpy().reshape(8, 8), np.ones((4, 4), bool)) for m in mask])[:, None])
+
+
+def page_of(**parts):
+    """The page of what was measured: curves, transfer or one_class."""
+    measured = robustness.Measured(**{"curves": {}, "transfer": [], "one_class": {}} | parts)
+    setting = {"dataset": "squares", "command": "python -m etviz.robustness", "seed": 0, "images": 200, "ratio": 0.85}
+    setting |= {"one_class_images": 100, "one_class_epochs": 1}
+    return robustness_page.make_page(json.loads(json.dumps(setting | robustness.as_json(measured))))
 
 
 # ---- masks -------------------------------------------------------------------------------------------------------
@@ -270,9 +278,10 @@ def test_transfer_is_what_evaluation_and_probe_say(model, dataset):
         assert row["low"] < row["accuracy"] < row["high"]
         assert (row["checkpoint"], row["own"], row["images"]) == (name, name == "own", 20)
     (cost,) = transfer.paired_cost(rows)
-    paired = ttest_rel(rows[1]["errors"].numpy(), rows[0]["errors"].numpy())
-    assert (cost["own"], cost["other"]) == ("own", "other")
-    assert cost["cost"] / cost["standard_error"] == pytest.approx(paired.statistic)
+    errors = [row["errors"].numpy() for row in rows]
+    assert (cost["first"], cost["second"]) == ("other", "own")
+    assert cost["difference"] == pytest.approx((errors[1] - errors[0]).mean())
+    assert cost["t_test_holm"] == pytest.approx(ttest_rel(errors[1], errors[0]).pvalue)
     without = transfer.transfer_rows(models, dict.fromkeys(models, "x"), {"x": dataset}, images=5, probe_images=0)
     assert not any("accuracy" in row for row in without)
     assert transfer.paired_cost(without) == []
@@ -296,15 +305,15 @@ def test_the_page_says_what_another_dataset_costs():
         transfer_row("et-b", "a", near - near.mean() + base.mean()),
         transfer_row("et-b", "b", base, 0.3),
     ]
-    lines = robustness_page.transfer_lines(rows)
-    (first,) = [line for line in lines if line.startswith("| `et-a`")]
+    page = page_of(transfer=rows)
+    (first,) = [line for line in page.splitlines() if line.startswith("| `et-a`")]
     psnr = [-10 * math.log10(errors.mean()) for errors in (base, base + 0.003)]
     assert first == (
         f"| `et-a` | a | {psnr[0]:.2f} ± 0.03 dB | {psnr[1]:.2f} ± 0.03 dB "
         "| 40.0% (39.0 to 41.0) | 20.0% (19.0 to 21.0) |"
     )
-    assert any("On a, et-b cannot be told from et-a, which learned from it" in line for line in lines)
-    assert any("On b, et-a is behind et-b, which learned from it: +0.003000 ±" in line for line in lines)
+    assert "- On a, `et-b` cannot be told apart from `et-a`, which was trained on it: " in page
+    assert "- On b, `et-a` is worse than `et-b`, which was trained on it: +0.003000 in masked MSE" in page
 
 
 # ---- one class against the rest ----------------------------------------------------------------------------------
@@ -380,36 +389,71 @@ def test_the_page_says_how_classes_are_told_apart():
         "first": [row("cat", 0.4, 0.6), row("dog", 0.3, 0.7)],
         "second": [row("cat", 0.45, 0.55), row("dog", 0.6, 0.5)],
     }
-    lines = robustness_page.one_class_lines({"one_class_images": 100, "one_class_epochs": 1}, by_name)
-    assert "| `first` | 0.350 | 0.500 | 0.650 |" in lines
-    assert "| cat | 0.600 ± 0.020 | 0.550 ± 0.020 |" in lines
-    text = "\n".join(lines)
-    assert "trained for 1 epoch more" in text
+    text = page_of(one_class=by_name)
+    assert "| `first` | 0.350 | 0.500 | 0.650 |" in text.splitlines()
+    assert "| cat | 0.600 ± 0.020 | 0.550 ± 0.020 |" in text.splitlines()
+    assert "trained for 1 more epoch on" in text
     assert "from 0.30 (dog) to 0.60 (dog)" in text
-    assert "0.650 on the mean over classes by first, the highest here" in text
+    assert "Its mean over classes is highest for `first`, at 0.650" in text
 
 
 # ---- the page's curves, the command ------------------------------------------------------------------------------
 
 
+def noisy(*levels):
+    """A curve of 200 images whose mean errors are those of the PSNRs given."""
+    spread = torch.rand(200, generator=torch.Generator().manual_seed(0), dtype=torch.float64) - 0.5
+    means = torch.tensor([10 ** (-psnr / 10) for psnr in levels], dtype=torch.float64)
+    return curve_of(AXES["noise"].levels, means[:, None] * (1 + 0.5 * (spread - spread.mean())))
+
+
 def test_the_page_says_what_damage_costs_and_where_floors_win():
-    levels = AXES["noise"].levels
     by_name = {
-        "a": curve(*[16.0] * 5, 13.5, levels=levels),
-        "b": curve(14.9, *[16.0] * 4, 14.0, levels=levels),
-        "c": curve(*[16.0] * 6, levels=levels),
-        "Navier-Stokes": curve(*[15.0] * 6, levels=levels),
+        "a": noisy(*[16.0] * 5, 13.5),
+        "b": noisy(14.9, *[16.0] * 4, 14.0),
+        "c": noisy(*[16.0] * 6),
+        "Navier-Stokes": noisy(*[15.0] * 5, 12.0),
+        "biharmonic": noisy(*[12.0] * 5, 15.0),
     }
-    lines = robustness_page.curve_sentences("noise", by_name)
-    assert lines[0] == "- From 0 to 0.4, dB lost, the least first: c 0.00, b 0.90, a 2.50."
-    assert "- a is no better than Navier-Stokes at 0.4." in lines
-    assert "- b is no better than Navier-Stokes at 0, 0.4." in lines
-    assert "- c is better than Navier-Stokes at every level." in lines
-    for axis in ("ratio", "brightness", "kind"):  # none begins with an undamaged picture
-        assert robustness_page.losses(axis, {"a": curve(1.0, levels=AXES[axis].levels)}) == []
+    by_name |= {name: noisy(*[10.0] * 6) for name in ("visible mean", "Telea")}
+    page = page_of(curves={"noise": by_name})
+    assert "- Masked PSNR lost from 0 to 0.4, in dB, ± a 95% interval over images: `c` 0.00" in page
+    assert "`c` 0.00 ± 0.00, `b` 0.90 ± 0.00, `a` 2.50 ± 0.00. They are listed by size" in page
+    assert "- `a`: worse than the best floor at 0.4 (biharmonic); better at all other levels." in page
+    assert "- `b`: worse than the best floor at 0 (Navier-Stokes), 0.4 (biharmonic); better" in page
+    assert "- Better than the best floor at every level: `c`." in page
+
+
+def test_a_floor_that_cannot_be_told_apart_is_named_as_such():
+    rng = np.random.default_rng(0)
+    base = rng.gamma(4.0, 0.005, (6, 200))
+    gap = rng.normal(0, 0.004, (6, 200))
+    levels = AXES["noise"].levels
+    by_name = {"a": curve_of(levels, torch.from_numpy(base + gap - gap.mean(axis=1, keepdims=True)))}
+    by_name |= {name: curve_of(levels, torch.from_numpy(base + (name != "Telea"))) for name in FLOORS}
+    page = page_of(curves={"noise": by_name})
+    assert "- `a`: cannot be told apart from the best floor at 0 (Telea), 0.05 (Telea)" in page
+
+
+def test_what_damage_costs_has_the_interval_of_paired_images():
+    rng = np.random.default_rng(1)
+    first = rng.gamma(4.0, 0.005, 500)
+    last = first * rng.uniform(1.1, 1.5, 500)
+    lost, half = analysis.robustness.psnr_loss(curve_of((0.0, 1.0), torch.from_numpy(np.stack([first, last]))))
+    assert lost == pytest.approx(10 * np.log10(last.mean() / first.mean()))
+    picks = rng.integers(0, 500, (2000, 500))
+    draws = 10 * np.log10(last[picks].mean(axis=1) / first[picks].mean(axis=1))
+    assert half == pytest.approx(1.96 * draws.std(), rel=0.1)
+
+
+def test_levels_are_written_as_tables_want_them():
     assert robustness_page.level_text("brightness", 0.4) == "+0.4"
-    table = robustness_page.curve_table("ratio", {"a": curve(14.0, 13.0, levels=(0.05, 0.95), spread=0.2)})
-    assert table == ["| | 5% | 95% |", "|---|---:|---:|", "| `a` | 14.00 ± 0.20 | 13.00 ± 0.20 |"]
+    assert robustness_page.level_text("kind", "right half") == "right half"
+    one = {"levels": [0.05, 0.95], "psnr": [14.0, 13.0], "low": [13.8, 12.8], "high": [14.2, 13.2]}
+    assert robustness_page.curve_table("ratio", {"a": one}, []) == [
+        ["", "5%", "95%"],
+        ["`a`", "14.00 ± 0.20", "13.00 ± 0.20"],
+    ]
 
 
 @pytest.fixture
@@ -440,9 +484,9 @@ def test_the_command_writes_page_figure_and_json(shipped, archive, tmp_path, cap
     assert cells == pytest.approx(noise["one"]["psnr"], abs=0.0051)
     pairs = {(row["checkpoint"], row["own"]) for row in report["transfer"]}
     assert pairs == {("one", True), ("one", False), ("away", True), ("away", False)}
-    assert "which learned from it" in page
+    assert "which was trained on it" in page
     asked = " ".join(option for option in shipped if option != "device=cpu")
-    assert f"Written by `python -m etviz.robustness {asked} axes=[noise,kind]`" in page
+    assert f"`python -m etviz.robustness {asked} axes=[noise,kind]` writes this page." in page
     assert [row["name"] for row in report["one_class"]["one"]] == dataset.class_names
     assert torch.__version__.startswith(report["libraries"]["torch"])
     (picture,) = re.findall(r"\]\((\S+\.png)\)", page)
