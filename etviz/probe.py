@@ -1,9 +1,10 @@
 """python -m etviz.probe NAME [train_images=50000] [labels=[0.01,0.1,1]] [finetune_steps=200] [out=FOLDER]
 
-Classes read from the features of a model with nothing hidden: by k nearest neighbours, by a linear probe and by
-fine-tuning, from a few labels and from all, beside an untrained model and raw pixels; and after which step of the
-descent they are read best. Every accuracy has Wilson's 95% interval over the test images. The table and the progress
-bar go to stderr and the JSON to stdout. --help lists every option; the defaults take a few minutes on two CPU cores.
+How well classes are read from the features of a model with nothing hidden: by k nearest neighbours, by a linear probe
+and by fine-tuning, from a few labels and from all, beside an untrained model and raw pixels. For an Energy Transformer
+also after each step of the descent: the best step is chosen on training labels that are held out, not on the test
+labels. Every accuracy has Wilson's 95% interval over the test images. The tables and the progress bar go to stderr, and
+the JSON to stdout. --help lists every option; the defaults take a few minutes on two CPU cores.
 """
 
 from collections.abc import Callable, Iterator
@@ -33,6 +34,7 @@ from etviz.models import MaskedImageModel, create_model
 
 FILES = ("probe.json", "features.png", "steps.png")
 UNTRAINED, PIXELS = "untrained", "pixels"
+HELD_OUT = 0.2  # share of the training labels by which the best step is chosen
 Tell = Callable[[str], None]  # what is being measured
 Sets = tuple[Tensor, Tensor]  # features to learn from, and to test on
 Classify = Callable[..., float]  # features and labels to learn from, and to test on -> accuracy
@@ -74,7 +76,8 @@ def main(argv: list[str]) -> None:
     models = {name: model} | ({UNTRAINED: untrained(model, plan.seed).to(device)} if plan.floors else {})
     with _progress_bar() as bar:
         rows, by_step, points = measure(models, split, plan, bar)
-    result = {"model": model.name, "rows": rows, "by_step": by_step, "options": config} | provenance(device)
+    result = {"model": model.name, "rows": rows, "by_step": by_step, "best_steps": best_steps(by_step)}
+    result |= {"options": config} | provenance(device)
     if folder is not None:
         save_pictures(folder, points, by_step, split, f"t-SNE of {name}'s features of {len(points)} test images")
         write_text(folder / FILES[0], dump(result) + "\n")
@@ -145,7 +148,7 @@ def make_split(config: dict, dataset: Dataset) -> Split:
 
 
 def untrained(model: MaskedImageModel, seed: int) -> MaskedImageModel:
-    """A model of the same sizes with fresh weights; parts that were trained before it are fresh too."""
+    """A model of the same sizes with fresh weights, also in parts that were trained separately."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return create_model(model.name, **model.config).eval()
@@ -154,12 +157,12 @@ def untrained(model: MaskedImageModel, seed: int) -> MaskedImageModel:
 def measure(
     models: dict[str, MaskedImageModel], split: Split, plan: Plan, bar: Progress
 ) -> tuple[list[dict], list[dict], Tensor]:
-    """Accuracies by features and share of labels; those by step and the points (n, 2) of a map, of the first model."""
+    """Accuracies by features and share of labels; by step, and the points (n, 2) of a map, for the first model only."""
     name, model = next(iter(models.items()))
     by_step = plan.by_step and model.has_energy
     sources = {key: read_features(key, models[key], split, by_step and key == name, bar) for key in models}
     states = sources[name] if by_step else {}
-    if by_step:  # after the last step they are the model's own
+    if by_step:  # the state after the last step gives the model's own features
         sources[name] = {pool: (train[-1], test[-1]) for pool, (train, test) in states.items()}
     if plan.floors:
         sources[PIXELS] = {"none": raw_pixels(split)}
@@ -177,7 +180,7 @@ def measure(
 
 
 def read_features(key: str, model: MaskedImageModel, split: Split, by_step: bool, bar: Progress) -> dict[str, Sets]:
-    """Features of all images by pool, from one pass over them: (n, D) and (m, D), with a step axis first by step."""
+    """Features of all images by pool, from one pass: (n, D) and (m, D), with a step axis in front if by step."""
     counts = len(split.train_images), len(split.test_images)
     task = bar.add_task(f"features of {key}", total=sum(counts), unit="images")
     images = torch.cat([split.train_images, split.test_images])
@@ -217,44 +220,78 @@ def finetune_jobs(models: dict[str, MaskedImageModel], split: Split, plan: Plan,
 
 
 def step_jobs(states: dict[str, Sets], split: Split, plan: Plan) -> Iterator[Job]:
-    """Every classifier on the state after each step of the descent, with all labels."""
-    everything = torch.arange(len(split.train_labels))
+    """Every classifier on the state after each step of the descent, with all labels, and with some held out."""
+    parts = hold_out(split.train_labels, plan.seed)
     for pool, (train, test) in states.items():
         for step, classifier in product(range(len(train)), plan.classifiers):
             about = {"step": step, "pool": pool, "classifier": classifier}
-            job = partial(classify, plan.classifiers[classifier], (train[step], test[step]), split, everything)
-            yield f"{classifier} after step {step} of {len(train) - 1}, {pool}", partial(row, about, job, split)
+            job = partial(step_row, about, plan.classifiers[classifier], (train[step], test[step]), split, parts)
+            yield f"{classifier} after step {step} of {len(train) - 1}, {pool}", job
+
+
+def hold_out(labels: Tensor, seed: int) -> Sets:
+    """Indices of the training images to learn from while steps are compared, and of those held out to compare by."""
+    learned = label_subset(labels, 1 - HELD_OUT, seed)
+    held = torch.ones(len(labels), dtype=torch.bool)
+    held[learned] = False
+    return learned, held.nonzero().flatten()
+
+
+def step_row(about: dict, accuracy: Classify, features: Sets, split: Split, parts: Sets) -> dict:
+    """The accuracy on the test images from all labels; "held_out" is that on held-out training images from the others.
+
+    It is None where no training image can be held out.
+    """
+    everything = torch.arange(len(split.train_labels))
+    found = row(about, partial(classify, accuracy, features, split, everything), split)
+    (learned, held), train, labels = parts, features[0], split.train_labels
+    known = len(held) > 0
+    return found | {"held_out": accuracy(train[learned], labels[learned], train[held], labels[held]) if known else None}
+
+
+def best_steps(by_step: list[dict]) -> list[dict]:
+    """For each classifier and pool the row of the step that reads best on the held-out training images.
+
+    The test images have no part in the choice, so the row's accuracy on them is an honest score of it. Of equal steps
+    the first is taken. Nothing for a classifier without held-out images.
+    """
+    found = []
+    for key in dict.fromkeys((entry["classifier"], entry["pool"]) for entry in by_step):
+        own = [entry for entry in by_step if (entry["classifier"], entry["pool"]) == key]
+        if all(entry["held_out"] is not None for entry in own):
+            found.append(max(own, key=lambda entry: entry["held_out"]))
+    return found
 
 
 def classify(accuracy: Classify, features: Sets, split: Split, chosen: Tensor) -> float:
-    """The accuracy on the test images of what was learned from the ``chosen`` train images, (n,) int64."""
+    """The accuracy on the test images of a classifier that learned from the ``chosen`` train images, (n,) int64."""
     train, test = features
     return accuracy(train[chosen], split.train_labels[chosen], test, split.test_labels)
 
 
 def row(about: dict, job: Callable[[], float], split: Split) -> dict:
-    """An accuracy on the test images and its interval, after what it was measured of."""
+    """``about`` with the accuracy on the test images and its interval."""
     accuracy = job()
     low, high = accuracy_interval(accuracy, len(split.test_labels))
     return about | {"accuracy": accuracy, "low": low, "high": high}
 
 
 class Stages:
-    """A bar of the stages done, with what is being measured."""
+    """A progress bar of stages, with what is being measured."""
 
     def __init__(self, bar: Progress):
         self.bar, self.task = bar, bar.add_task("", total=None, unit="stages")
 
     def expect(self, count: int) -> None:
-        """So many stages in all."""
+        """Set the number of stages."""
         self.bar.update(self.task, total=count)
 
     def say(self, what: str) -> None:
-        """What is being measured."""
+        """Show what is being measured."""
         self.bar.update(self.task, description=what)
 
     def do(self, what: str, job: Callable[[], Any]) -> Any:
-        """One stage, and what it gives."""
+        """Run one stage and return its result."""
         self.say(what)
         found = job()
         self.bar.advance(self.task)
@@ -265,7 +302,7 @@ class Stages:
 
 
 def save_pictures(folder: Path, points: Tensor, by_step: list[dict], split: Split, title: str) -> None:
-    """features.png, the first test images where t-SNE lays them out, and steps.png; each where there is any."""
+    """Write features.png, the t-SNE map of the first test images, and steps.png, as far as they were measured."""
     from etviz.plots.features import feature_map, step_accuracy
     from etviz.plots.style import figure_bytes
 
@@ -282,7 +319,7 @@ def save_pictures(folder: Path, points: Tensor, by_step: list[dict], split: Spli
 
 
 def tsne(features: Tensor, seed: int) -> Tensor:
-    """Features (n, D) laid out in the plane (n, 2) by scikit-learn's t-SNE. Raises `UsageError` for fewer than 4."""
+    """A t-SNE map (n, 2) of features (n, D), by scikit-learn. Raises `UsageError` for fewer than 4 images."""
     from sklearn.manifold import TSNE
 
     if len(features) < 4:
@@ -292,27 +329,35 @@ def tsne(features: Tensor, seed: int) -> Tensor:
 
 
 def make_tables(result: dict) -> list[Table]:
-    """Accuracy by features and classifier, a column for each share of labels; and the best step of each classifier."""
-    shares = list(dict.fromkeys(entry["labels"] for entry in result["rows"]))
+    """The accuracies; and where there are any by step, the best step of each classifier."""
+    return [accuracy_table(result["rows"]), *([step_table(result)] if result["by_step"] else [])]
+
+
+def accuracy_table(rows: list[dict]) -> Table:
+    """Accuracy by features and classifier, a column for each share of labels."""
+    shares = list(dict.fromkeys(entry["labels"] for entry in rows))
     table = Table(title="accuracy on test images, % (95% interval)", title_justify="left")
     for name in ("features", "pool", "classifier"):
         table.add_column(name)
     for share in shares:
         table.add_column(f"{in_percent(share)} of labels", justify="right")
-    keys = list(dict.fromkeys((e["features"], e["pool"], e["classifier"]) for e in result["rows"]))
-    for key in keys:
-        own = {e["labels"]: e for e in result["rows"] if (e["features"], e["pool"], e["classifier"]) == key}
+    for key in dict.fromkeys((e["features"], e["pool"], e["classifier"]) for e in rows):
+        own = {e["labels"]: e for e in rows if (e["features"], e["pool"], e["classifier"]) == key}
         table.add_row(*key, *(percent(own[share]) for share in shares))
-    if not result["by_step"]:
-        return [table]
-    best = Table(title="by step of the descent, all labels", title_justify="left")
+    return table
+
+
+def step_table(result: dict) -> Table:
+    """The best step of each classifier beside the first state and the last."""
+    caption = f"The best step is chosen on {in_percent(HELD_OUT)} of the training labels, held out."
+    table = Table(title="by step of the descent, all labels", caption=caption, title_justify="left")
     for name in ("classifier", "pool", "best step", "there", "first state", "last state"):
-        best.add_column(name, justify="left" if name in ("classifier", "pool") else "right")
-    for classifier, pool in dict.fromkeys((e["classifier"], e["pool"]) for e in result["by_step"]):
-        own = [e for e in result["by_step"] if (e["classifier"], e["pool"]) == (classifier, pool)]
-        top = max(own, key=lambda entry: entry["accuracy"])
-        best.add_row(classifier, pool, str(top["step"]), percent(top), percent(own[0]), percent(own[-1]))
-    return [table, best]
+        table.add_column(name, justify="left" if name in ("classifier", "pool") else "right")
+    for best in result["best_steps"]:
+        key = best["classifier"], best["pool"]
+        own = [entry for entry in result["by_step"] if (entry["classifier"], entry["pool"]) == key]
+        table.add_row(*key, str(best["step"]), percent(best), percent(own[0]), percent(own[-1]))
+    return table
 
 
 def percent(entry: dict) -> str:

@@ -131,13 +131,13 @@ def test_the_given_folder_comes_before_the_environment_and_both_before_the_cache
 
 def test_a_truncated_or_foreign_file_is_one_sentence(hub, monkeypatch):
     path = stand_in("squeeze", hub, monkeypatch, {"features.0.weight": torch.zeros(2)})
-    with pytest.raises(etviz.UsageError, match="holds another network's weights than squeeze's"):
+    with pytest.raises(etviz.UsageError, match="does not hold the weights of squeeze"):
         perceptual.load_lpips("squeeze")
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(etviz.UsageError, match="is truncated or another file"):
+    with pytest.raises(etviz.UsageError, match="or only a part of it"):
         perceptual.load_lpips("squeeze")
     path = stand_in("fid", hub, monkeypatch, {"features.0.weight": torch.zeros(2)})
-    with pytest.raises(etviz.UsageError, match="holds another network's weights than Inception's"):
+    with pytest.raises(etviz.UsageError, match="does not hold the weights of Inception"):
         perceptual.load_fid()
     stand_in("fid", hub, monkeypatch, [1, 2])
     with pytest.raises(etviz.UsageError, match="does not hold a network's weights"):

@@ -21,7 +21,7 @@ from etviz.evaluation.features import (
     linear_accuracy,
 )
 from etviz.evaluation.finetuning import finetune_accuracy
-from etviz.probe import Split, in_percent, main, measure, read_plan, tsne, untrained
+from etviz.probe import HELD_OUT, Split, best_steps, hold_out, in_percent, main, measure, read_plan, tsne, untrained
 from tests.conftest import TINY
 
 
@@ -162,6 +162,23 @@ def test_the_map_keeps_clusters_apart():
         tsne(torch.zeros(3, 5), seed=0)
 
 
+def test_the_best_step_is_chosen_without_the_test_labels():
+    def entry(step, held_out, accuracy, classifier="linear"):
+        return {"step": step, "pool": "mean", "classifier": classifier, "held_out": held_out, "accuracy": accuracy}
+
+    by_step = [entry(0, 0.5, 0.4), entry(1, 0.7, 0.3), entry(2, 0.6, 0.9), entry(3, 0.7, 0.8)]
+    by_step += [entry(0, None, 0.4, "k-NN"), entry(1, None, 0.5, "k-NN")]
+    assert best_steps(by_step) == [by_step[1]]
+
+
+def test_held_out_labels_keep_their_proportions_and_are_not_learned_from():
+    labels = torch.tensor([0] * 50 + [1] * 30)
+    learned, held = hold_out(labels, seed=0)
+    assert sorted([*learned.tolist(), *held.tolist()]) == list(range(80))
+    assert labels[held].bincount().tolist() == [round(HELD_OUT * 50), round(HELD_OUT * 30)]
+    assert len(hold_out(torch.tensor([0, 1]), seed=0)[1]) == 0  # each class needs one to learn from
+
+
 # ---- the command -------------------------------------------------------------------------------------------------
 
 QUICK = ("labels=[0.1,1]", "finetune_steps=2", "tsne_images=20")
@@ -204,6 +221,13 @@ def test_the_command_measures_what_it_says(checkpoint, sets, tmp_path, capsys):
     ]
     for entry in (e for e in result["by_step"] if e["step"] == 4):  # the model's own features, from the same pass
         assert entry["accuracy"] == rows[name, entry["pool"], entry["classifier"], 1.0]["accuracy"]
+    learned, held = hold_out(sets[1], seed=0)
+    states = features_by_step(model, sets[0])
+    for entry in (e for e in result["by_step"] if (e["pool"], e["classifier"]) == ("mean", "linear")):
+        state = states[entry["step"]]
+        expected = linear_accuracy(state[learned], sets[1][learned], state[held], sets[1][held])
+        assert entry["held_out"] == pytest.approx(expected)
+    assert result["best_steps"] == best_steps(result["by_step"])
     assert "by step of the descent" in printed.err
 
 

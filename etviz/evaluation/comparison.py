@@ -55,7 +55,7 @@ def measure_floor(
     device: torch.device | str = "cpu",
 ) -> Evaluation:
     """One of `etviz.inpainting.FLOORS`, which learn nothing. ``device`` is that of the meters."""
-    return quality(name, FLOORS[name], split, device, progress, meters)
+    return quality(name, FLOORS[name], split, meters, device=device, progress=progress)
 
 
 def measure_checkpoint(
@@ -83,7 +83,7 @@ def measure_checkpoint(
         raise UsageError(f"{name} is an autoencoder, which sees what is hidden: it cannot be compared.")
     if model.num_patches != split.masks.shape[1]:
         raise UsageError(f"{name} has {model.num_patches} patches, and the masks have {split.masks.shape[1]}.")
-    found = quality(name, model.reconstruct, split, model.device, progress, meters)
+    found = quality(name, model.reconstruct, split, meters, device=model.device, progress=progress)
     found.correct = probe(model, split)
     found.costs = costs(copy.deepcopy(model), SPEED_BATCH) | speeds(model, split)
     found.card = card
@@ -91,16 +91,9 @@ def measure_checkpoint(
     return found
 
 
-def quality(
-    name: str,
-    fill: Reconstruct,
-    split: Split,
-    device: torch.device | str,
-    progress: Progress | None,
-    meters: Sequence[Meter],
-) -> Evaluation:
-    """The metrics of one way to fill in hidden patches, by image and over all images."""
-    values = measure(fill, split.images, split.masks, device=device, progress=progress, meters=meters)
+def quality(name: str, fill: Reconstruct, split: Split, meters: Sequence[Meter] = (), **settings) -> Evaluation:
+    """The metrics of one way to fill in hidden patches; ``settings`` are those of `etviz.metrics.measure`."""
+    values = measure(fill, split.images, split.masks, meters=meters, **settings)
     return Evaluation.of(name, values, ratio=split.ratio, mask_seed=split.mask_seed, meters=meters)
 
 

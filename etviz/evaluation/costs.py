@@ -18,16 +18,16 @@ RATIO = 0.85  # of patches hidden, while counting: 54 of 64
 
 
 def costs(model: MaskedImageModel, batch: int) -> dict:
-    """Everything below for one model, as numbers: the row of `python -m etviz.models`.
+    """Everything below for one model, as numbers: a row of `python -m etviz.models`.
 
     Args:
-        model: on the device to measure on; left with a gradient and trained for one step.
+        model: on the device to measure on. It is left with gradients, and trained for one step.
         batch: images in the training step whose memory is measured.
 
     Returns:
-        parameters and trained_parameters; reconstruct_flops and training_flops, of one image; peak_bytes, of a training
-        step in float32: weights, gradients, AdamW's moments and what is kept for the backward pass. None on a device
-        that does not say.
+        parameters and trained_parameters; reconstruct_flops and training_flops for one image; and peak_bytes of a
+        training step in float32: weights, gradients, AdamW's moments and what is kept for the backward pass. peak_bytes
+        is None on a device that does not report its memory.
     """
     device = model.device
     images = torch.rand(batch, model.in_chans, model.img_size, model.img_size, device=device)
@@ -45,13 +45,13 @@ def costs(model: MaskedImageModel, batch: int) -> dict:
 
 
 def count_flops(function: Callable) -> int:
-    """FLOPs of the matrix products and convolutions in one call, two for a multiply-add.
+    """FLOPs of the matrix products and convolutions in one call, two for each multiply-add.
 
-    Without oneDNN's packed products and fused attention, which PyTorch's counter does not know everywhere (before 2.15
-    it counts none on a CPU): the products are the same, and so is the count on every device.
+    oneDNN's packed products and fused attention are switched off, because PyTorch's counter does not know them
+    everywhere (before 2.15 it counts none on a CPU). The products are the same, and so is the count on every device.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of TF32, which setting the flag brings up on every machine
+        warnings.simplefilter("ignore")  # about TF32: setting the flag raises it on every machine
         products = torch.backends.mkldnn.flags(enabled=False), sdpa_kernel(SDPBackend.MATH)
         with products[0], products[1], FlopCounterMode(display=False) as counter:
             function()
@@ -59,7 +59,7 @@ def count_flops(function: Callable) -> int:
 
 
 def peak_memory(model: MaskedImageModel, images: torch.Tensor, mask: torch.Tensor) -> int | None:
-    """Bytes held at the worst moment of a training step with a fresh AdamW, the weights included."""
+    """Most bytes held at once during a training step with a fresh AdamW, weights included."""
     model.zero_grad(set_to_none=True)
     step = training_step(model, model.loss, images, mask)
     weights = [*model.parameters(), *model.buffers()]
@@ -68,7 +68,7 @@ def peak_memory(model: MaskedImageModel, images: torch.Tensor, mask: torch.Tenso
 
 
 def training_step(model: MaskedImageModel, loss: Callable, images: torch.Tensor, mask: torch.Tensor) -> Callable:
-    """Forward, backward and AdamW, in float32."""
+    """A call that does forward, backward and one step of AdamW, in float32."""
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-6, fused=images.device.type in ("cpu", "cuda"))
 
@@ -81,13 +81,13 @@ def training_step(model: MaskedImageModel, loss: Callable, images: torch.Tensor,
 
 
 def added_memory(function: Callable, device: torch.device, before: Iterable[torch.Tensor] = ()) -> int | None:
-    """Most bytes of tensors that a call held at once beyond what there was; None on a device that does not say.
+    """Most bytes of tensors that a call held at once beyond those before; None on a device that does not report them.
 
     Args:
         function: called once.
-        device: where it computes: CUDA's allocator keeps count itself, on a CPU every result of an operation is
+        device: where it computes. CUDA's allocator keeps count itself; on a CPU every result of an operation is
             counted until it is freed.
-        before: tensors that are there already, which an operation in place may return.
+        before: tensors that exist already, which an operation in place may return.
     """
     if device.type == "cuda":
         there = torch.cuda.memory_allocated(device)
@@ -102,7 +102,7 @@ def added_memory(function: Callable, device: torch.device, before: Iterable[torc
 
 
 class _HeldMemory(TorchDispatchMode):
-    """Counts the bytes of the storages that operations make, from when they are made to when they are freed."""
+    """Counts the bytes of the storages that operations create, until they are freed."""
 
     def __init__(self, before: Iterable[torch.Tensor]):
         super().__init__()

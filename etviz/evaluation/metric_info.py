@@ -1,6 +1,6 @@
-"""What each metric is: its range, direction, unit and use, said once for tables, reports and the app.
+"""What each metric is: its range, direction, unit and use, stated once for tables, reports and the app.
 
-`python -m etviz.metric_info` writes etviz/ui/page/lib/metrics.js from it, where the page finds labels and explanations.
+`python -m etviz.metric_info` writes etviz/ui/page/lib/metrics.js from it, which holds the page's labels and texts.
 """
 
 import json
@@ -14,7 +14,7 @@ LPIPS_NETS = ("alex", "vgg", "squeeze")
 
 @dataclass(frozen=True)
 class MetricInfo:
-    """One metric. ``low`` and ``high`` are the ends of its range, ``high`` infinite where there is none."""
+    """One metric. ``low`` and ``high`` are the ends of its range; ``high`` is infinite if there is no upper end."""
 
     label: str
     meaning: str  # what is measured
@@ -50,11 +50,11 @@ PARTS = {
     "completed": "over all pixels of the completed picture, whose visible pixels are as given",
     "raw": "over all pixels of the raw reconstruction, in which the visible patches are predicted too",
 }
-# Why one looks at a part at all; the masked metrics are what checkpoints are compared by.
+# What each part is for. Checkpoints are compared by the masked metrics.
 PART_USE = {
-    "masked": "Says how well the missing was guessed.",
-    "completed": "Says how the finished picture does, and flatters: what was given is right by construction.",
-    "raw": "Says how the model redraws what it was shown; models are trained on hidden patches alone.",
+    "masked": "Shows how well the missing part was guessed.",
+    "completed": "Rates the finished picture, and flatters it: the visible pixels are right by construction.",
+    "raw": "Shows how the model redraws what it was shown; models are trained on hidden patches alone.",
 }
 
 
@@ -70,7 +70,7 @@ def _errors(part: str) -> dict[str, MetricInfo]:
     psnr = MetricInfo(f"{part} PSNR", ratio, use, "higher", 0, math.inf, DECIBELS, 3, "of that mean")
     mean = MetricInfo(
         f"{part} PSNR by image", f"{ratio} Of each image, then averaged.",
-        f"{use} Weighs easy pictures more than the PSNR of the mean error does.",
+        f"{use} Gives easy pictures more weight than the PSNR of the mean error does.",
         "higher", 0, math.inf, DECIBELS, 3, "mean of each image's own",
     )  # fmt: skip
     return {f"{part}_mse": mse, f"{part}_psnr": psnr, f"{part}_psnr_image_mean": mean}
@@ -81,13 +81,13 @@ def _perception(part: str) -> dict[str, MetricInfo]:
     picture = f"the {part} {'picture' if part == 'completed' else 'reconstruction'}"
     ssim = MetricInfo(
         f"{part} SSIM", f"Structural similarity of {picture} and the original, in 11x11 windows.",
-        "Says whether edges and textures are kept, which the MSE does not see.", "higher", -1, 1,
+        "Shows whether edges and textures are kept, which the MSE does not see.", "higher", -1, 1,
     )  # fmt: skip
     lpips = {f"{part}_lpips_{net}": _lpips(part, picture, net) for net in LPIPS_NETS}
     fid = MetricInfo(
         f"{part} FID", f"Frechet distance between Inception features of all {part} pictures and of all originals.",
-        "Says whether the pictures look real as a set, not whether each is right. Falls with the number of images: "
-        "compare only over equally many.", "lower", 0, math.inf, "", 3, "of all images together",
+        "Shows whether the pictures look real as a set, not whether each is right. Falls with the number of images: "
+        "compare only equal numbers of images.", "lower", 0, math.inf, "", 3, "of all images together",
     )  # fmt: skip
     return {f"{part}_ssim": ssim, **lpips, f"{part}_fid": fid}
 
@@ -96,7 +96,7 @@ def _lpips(part: str, picture: str, net: str) -> MetricInfo:
     return MetricInfo(
         f"{part} LPIPS ({net})",
         f"Learned perceptual distance of {picture} and the original: between features of {net}.",
-        "Says how different people would find the two; blur costs more than in the MSE.", "lower", 0, math.inf,
+        "Estimates how different people would find the two; blur costs more than in the MSE.", "lower", 0, math.inf,
     )  # fmt: skip
 
 

@@ -1,10 +1,10 @@
-"""LPIPS and FID: metrics by networks that were trained on photographs, whose weights have to be had from elsewhere.
+"""LPIPS and FID: metrics by networks that were trained on photographs. Their weights are not part of etviz.
 
-Weights are files under torch hub's own names (`WEIGHTS`), looked for in ``root`` (the command's weights.root), else in
-the folder that ETVIZ_WEIGHTS names, then in torch hub's cache; they are downloaded into that cache only where that is
-asked for. A file's name ends in the start of its SHA-256, which is checked: a wrong network would give wrong numbers.
+Weights are files under torch hub's own names (`WEIGHTS`). They are looked for in ``root`` (the command's weights.root)
+or else in the folder that ETVIZ_WEIGHTS names, and then in torch hub's cache. They are downloaded into that cache only
+on request. A file's name ends with the start of its SHA-256, which is checked, since a wrong file gives wrong numbers.
 
-Both are meters, as `etviz.metrics.measure` takes them: images go through in batches, and memory stays bounded.
+Both are meters for `etviz.metrics.measure`: images pass through in batches, and memory stays bounded.
 """
 
 import hashlib
@@ -56,7 +56,7 @@ WEIGHTS = {
 
 
 class MissingWeights(UsageError):
-    """A metric cannot be measured, since a file of weights is not there. ``metric`` is a key of `WEIGHTS`."""
+    """A metric cannot be measured because its file of weights is missing. ``metric`` is a key of `WEIGHTS`."""
 
     def __init__(self, metric: str, places: list[Path], reason: str = ""):
         self.metric, self.file, self.places = metric, WEIGHTS[metric].name, places
@@ -68,7 +68,7 @@ class MissingWeights(UsageError):
 
 
 def quoted(places: list[Path]) -> str:
-    """Folders as a sentence names them."""
+    """Folders as a sentence lists them."""
     return " or ".join(repr(str(place)) for place in places)
 
 
@@ -76,7 +76,7 @@ def quoted(places: list[Path]) -> str:
 
 
 def weights_places(root: str | os.PathLike | None = None) -> list[Path]:
-    """Where weights are looked for, in this order: ``root`` or else ETVIZ_WEIGHTS, and torch hub's cache."""
+    """Where weights are looked for, in order: ``root`` or else ETVIZ_WEIGHTS, then torch hub's cache."""
     own = root or os.environ.get("ETVIZ_WEIGHTS")
     cache = Path(torch.hub.get_dir()) / "checkpoints"
     return [Path(os.path.expanduser(str(own))), cache] if own else [cache]
@@ -88,11 +88,11 @@ def find_weights(metric: str, root: str | os.PathLike | None = None, download: b
     Args:
         metric: "alex", "vgg" or "squeeze" (LPIPS), or "fid".
         root: a folder to look in before torch hub's cache; ETVIZ_WEIGHTS if None.
-        download: fetch it into torch hub's cache where it is not found; with a progress bar on stderr.
+        download: if it is not found, fetch it into torch hub's cache, with a progress bar on stderr.
 
     Raises:
-        MissingWeights: it is not there, and cannot be or is not to be downloaded.
-        UsageError: there is a file of that name, but another one or a part of it.
+        MissingWeights: it is not there, and the download failed or was not asked for.
+        UsageError: there is a file of that name, but it is another file or only a part.
     """
     wanted, places = WEIGHTS[metric], weights_places(root)
     found = next((place / wanted.name for place in places if os.path.isfile(place / wanted.name)), None)
@@ -111,7 +111,7 @@ def find_weights(metric: str, root: str | os.PathLike | None = None, download: b
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file of weights, on the CPU. Raises `UsageError` where it holds something else."""
+    """The tensors of a file of weights, on the CPU. Raises `UsageError` if it holds something else."""
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # zipfile, pickle and torch raise many kinds for damaged files
@@ -125,7 +125,7 @@ def _check_digest(path: Path, wanted: WeightsFile) -> None:
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256") if hasattr(hashlib, "file_digest") else _digest(file)
     if not digest.hexdigest().startswith(wanted.digest):
-        raise UsageError(f"{str(path)!r} is truncated or another file than {wanted.url}: copy it again.")
+        raise UsageError(f"{str(path)!r} is not the file at {wanted.url}, or only a part of it: copy it again.")
 
 
 def _digest(file) -> "hashlib._Hash":
@@ -142,11 +142,11 @@ def _digest(file) -> "hashlib._Hash":
 class Lpips:
     """LPIPS (Zhang et al. 2018, v0.1) of the completed image and of the raw reconstruction, by image.
 
-    Learned perceptual distance, 0 (the same) or more, lower is better, no unit: how different people would find two
-    pictures, by features of a network trained on photographs. Blur costs more than in the MSE.
+    Learned perceptual distance: how different people would find two pictures, by features of a network trained on
+    photographs. 0 (the same) or more, lower is better, no unit. Blur costs more than in the MSE.
 
-    Images smaller than 64x64 are upscaled to that, bilinearly: it is the size of the pictures that the metric was
-    calibrated on, and AlexNet's last layers see 1x1 of a 32x32 picture. Larger ones are left alone.
+    Images smaller than 64x64 are upscaled to that size, bilinearly. The metric was calibrated on pictures of that size,
+    and AlexNet's last layers reduce a 32x32 picture to 1x1. Larger images are left as they are.
 
     Args:
         net: "alex", "vgg" or "squeeze".
@@ -166,7 +166,7 @@ class Lpips:
         return {f"{part}_lpips_{self.net}": self.distance(images, pictures) for part, pictures in parts.items()}
 
     def finish(self) -> dict[str, float]:
-        """LPIPS is known by image."""
+        """Nothing: LPIPS is a metric of single images."""
         return {}
 
     @torch.no_grad()
@@ -187,31 +187,31 @@ def upscale(images: Tensor) -> Tensor:
 
 
 def check_net(net: str) -> None:
-    """Raise `UsageError` where there is no such network."""
+    """Raise `UsageError` if there is no such network."""
     if net not in LPIPS_NETS:
         raise UsageError(f"There is no LPIPS network {net!r}: choose among {', '.join(LPIPS_NETS)}.")
 
 
 def load_lpips(net: str, root: str | os.PathLike | None = None, download: bool = False) -> Lpips:
-    """LPIPS by one of its networks, on the CPU. The linear layers that weigh its features come with the lpips package.
+    """LPIPS by one of its networks, on the CPU. The linear layers that weight its features come with the lpips package.
 
     Raises:
-        MissingWeights, UsageError: as `find_weights`; UsageError too for a network that there is not.
+        MissingWeights, UsageError: as `find_weights`; also UsageError if there is no such network.
     """
     check_net(net)
     path = find_weights(net, root, download)
     weights = read_weights(path)
-    import lpips  # after the file is there: torchvision takes a second
+    import lpips  # only once the file is known to be there: it takes a second
 
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():  # it draws random weights first
-        warnings.simplefilter("ignore")  # of torchvision, at how lpips calls it
+        warnings.simplefilter("ignore")  # torchvision's, about how lpips calls it
         network = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
     trunk = network.net.state_dict()  # slice2.3.weight is torchvision's features.3.weight
     names = {name: f"features.{name.partition('.')[2]}" for name in trunk}
     try:
         network.net.load_state_dict({name: weights[theirs] for name, theirs in names.items()})
     except (KeyError, RuntimeError) as error:
-        raise UsageError(f"{str(path)!r} holds another network's weights than {net}'s.") from error
+        raise UsageError(f"{str(path)!r} does not hold the weights of {net}.") from error
     return Lpips(net, network.eval().requires_grad_(False))
 
 
@@ -221,12 +221,12 @@ def load_lpips(net: str, root: str | os.PathLike | None = None, download: bool =
 class Fid:
     """FID (Heusel et al. 2017) of all completed images and of all raw reconstructions, against the originals.
 
-    The Frechet distance of two Gaussians fitted to features, 0 or more, lower is better, no unit: whether the pictures
-    look real as a set, not whether each is right. It falls as the number of images grows: compare it only over equally
-    many, and with fewer than 2048 not at all.
+    The Frechet distance between two Gaussians fitted to features: whether the pictures look real as a set, not whether
+    each is right. 0 or more, lower is better, no unit. It falls as the number of images grows, so compare it only
+    between equal numbers of images, and never with fewer than 2048.
 
-    torchmetrics computes it from torch-fidelity's Inception features. Images are rounded to 8 bits, as files would be.
-    The features of the originals are computed once for all mask seeds: one `Fid` belongs to one split.
+    torchmetrics computes it from torch-fidelity's Inception features. Images are rounded to 8 bits, as in files. The
+    features of the originals are computed once for all mask seeds, so one `Fid` belongs to one split.
 
     Args:
         extractor: (B, 3, H, W) uint8 -> (B, D) features.
@@ -242,7 +242,7 @@ class Fid:
         self.originals_known = False
 
     def start(self) -> None:
-        """Forget the pictures of another mask, and the originals too unless all of them were seen."""
+        """Forget the pictures under the last masks, and the originals too unless all of them were seen."""
         for distance in self.distances.values():
             distance.reset_real_features = not self.originals_known
             distance.reset()
@@ -259,7 +259,7 @@ class Fid:
         return {}
 
     def finish(self) -> dict[str, float]:
-        """completed_fid and raw_fid; nothing where there were fewer than two images."""
+        """completed_fid and raw_fid; nothing for fewer than two images."""
         self.originals_known = True
         counts = [int(distance.fake_features_num_samples) for distance in self.distances.values()]
         if min(counts) < 2:
@@ -267,14 +267,14 @@ class Fid:
         return {f"{part}_fid": distance.compute().item() for part, distance in self.distances.items()}
 
     def features(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) in [0, 1] -> (B, D) float64 on the CPU, where sums do not depend on the device."""
+        """(B, C, H, W) in [0, 1] -> (B, D) float64 on the CPU, so that sums do not depend on the device."""
         whole = (images * 255).round().clamp(0, 255).to(torch.uint8)
         with torch.autocast(images.device.type, enabled=False):
             return torch.cat([self.extractor(part).cpu().double() for part in whole.split(FID_CHUNK)])
 
 
 class _Given(nn.Module):
-    """A feature extractor for torchmetrics that is given features already: those of the originals serve twice."""
+    """A feature extractor for torchmetrics that passes features on, so that those of the originals serve twice."""
 
     def __init__(self, num_features: int):
         super().__init__()
@@ -289,19 +289,19 @@ def load_fid(root: str | os.PathLike | None = None, download: bool = False, feat
 
     Args:
         root, download: as `find_weights` takes them.
-        features: of which layer: 2048, as is usual, or 768, 192 or 64.
+        features: the layer, by its width: 2048 is usual; 768, 192 and 64 are the others.
 
     Raises:
         MissingWeights, UsageError: as `find_weights`.
     """
     path = find_weights("fid", root, download)
-    read_weights(path)  # a sentence where it is no such file
+    read_weights(path)  # raises one clear sentence for a file of another kind
     from torchmetrics.image.fid import NoTrainInceptionV3
 
     try:
         extractor = NoTrainInceptionV3("inception-v3-compat", [str(features)], str(path))
     except RuntimeError as error:
-        raise UsageError(f"{str(path)!r} holds another network's weights than Inception's.") from error
+        raise UsageError(f"{str(path)!r} does not hold the weights of Inception.") from error
     return Fid(extractor.requires_grad_(False), features)
 
 
@@ -315,10 +315,10 @@ def load_meters(
     download: bool = False,
     device: torch.device | str = "cpu",
 ) -> tuple[list[Lpips | Fid], list[MissingWeights]]:
-    """The metrics asked for, on a device, and what is missing for the others.
+    """The metrics asked for, on a device, and the errors of those whose weights are missing.
 
     Raises:
-        UsageError: a network that there is not, or a damaged file.
+        UsageError: there is no such network, or a file is damaged.
     """
     for net in lpips:
         check_net(net)
@@ -336,7 +336,7 @@ def load_meters(
 
 
 def missing_sentence(missing: list[MissingWeights]) -> str:
-    """One sentence: what is left out, which files it takes, and where to put them."""
+    """One sentence: what is not measured, which files that needs, and where to put them."""
     needs = ", ".join(f"{error.title} (needs {error.file})" for error in missing)
     own, *cache = missing[0].places
     where = f"{str(own)!r}" if cache else f"{str(own)!r} or a folder that ETVIZ_WEIGHTS names"

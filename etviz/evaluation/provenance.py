@@ -1,4 +1,4 @@
-"""What a number depends on besides its options: the code, the libraries, the machine, the weights."""
+"""What a number depends on besides its options: the code, the libraries, the machine and the weights."""
 
 import hashlib
 import platform
@@ -20,7 +20,7 @@ LIBRARIES = (
 
 
 def provenance(device: torch.device) -> dict:
-    """Revision, library versions and device, for a report. Holds no time: two runs of the same give the same."""
+    """Revision, library versions and device, for a report. It holds no time, so two equal runs give equal reports."""
     return {
         "etviz": __version__,
         "revision": git_revision(),
@@ -31,9 +31,9 @@ def provenance(device: torch.device) -> dict:
 
 
 def git_revision(folder: Path = HERE) -> str | None:
-    """The commit that this code is of, with "-dirty" where tracked files have been changed since.
+    """The commit of this code, with "-dirty" if tracked files have been changed since.
 
-    None where there is no git, or the code lies in no repository of its own.
+    None if there is no git, or the code is not in a repository of its own.
     """
 
     def git(*arguments: str) -> str:
@@ -48,7 +48,7 @@ def git_revision(folder: Path = HERE) -> str | None:
 
 
 def library_versions() -> dict[str, str]:
-    """The installed version of each library that a number may depend on; without those that are not installed."""
+    """The version of each installed library that a number may depend on."""
     found = {}
     for name in LIBRARIES:
         try:
@@ -59,5 +59,5 @@ def library_versions() -> dict[str, str]:
 
 
 def weights_digest(checkpoint: str) -> str:
-    """The SHA-256 of a checkpoint's weights, in hexadecimal. Raises `UsageError` where there is none."""
+    """The SHA-256 of a checkpoint's weights, in hexadecimal. Raises `UsageError` if there is no such checkpoint."""
     return hashlib.sha256((find_checkpoint(checkpoint) / WEIGHTS).read_bytes()).hexdigest()
