@@ -15,6 +15,7 @@ from torch import Tensor
 from etviz.errors import UsageError
 
 NUM_PATCHES = 64
+HEADINGS = torch.tensor([(0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1)])  # row, column
 WHITE = 255_000 * 255  # the lightness of white, and of what is transparent
 
 
@@ -81,6 +82,16 @@ def block_mask(
     return mask_from_noise(ring + tie_break, num_hidden(ratio, num_patches))
 
 
+def stroke_mask(
+    batch: int,
+    ratio: float = 0.85,
+    num_patches: int = NUM_PATCHES,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Hide int(N * ratio) patches as a mouse would paint them, in strokes. Returns (B, N) bool."""
+    return mask_from_noise(stroke_noise(batch, num_patches, generator), num_hidden(ratio, num_patches))
+
+
 def grid_mask(batch: int = 1, num_patches: int = NUM_PATCHES) -> Tensor:
     """Hide every second patch, as on a chessboard, starting with the second of the first row. (B, N) bool."""
     rows, cols = _coordinates(grid_side(num_patches))
@@ -109,6 +120,63 @@ def half_mask(batch: int = 1, num_patches: int = NUM_PATCHES, which: str = "righ
     if which not in halves:
         raise UsageError(f"There is no half called {which!r}: choose one of {', '.join(halves)}.")
     return halves[which].expand(batch, -1).clone()
+
+
+def block_noise(batch: int, num_patches: int, generator: torch.Generator) -> Tensor:
+    """Noise (B, N) that grows with the distance to a random patch: `mask_from_noise` then hides a rectangle.
+
+    It is up to twice as long as wide, clipped by the border; its last ring is hidden in random order.
+    """
+    side, device = grid_side(num_patches), generator.device
+    rows, cols = (place.to(device) for place in _coordinates(side))
+    centre = torch.randint(side, (batch, 2, 1), generator=generator, device=device)
+    stretch = 2 ** (
+        torch.rand(batch, 1, generator=generator, device=device) - 0.5
+    )  # one way, and its inverse the other
+    distance = torch.maximum((rows - centre[:, 0]).abs() * stretch, (cols - centre[:, 1]).abs() / stretch)
+    return distance + 0.5 * torch.rand(batch, num_patches, generator=generator, device=device)
+
+
+def side_noise(batch: int, num_patches: int, generator: torch.Generator) -> Tensor:
+    """Noise (B, N) that grows from a random side of the image: `mask_from_noise` then hides a half, or more or less."""
+    side, device = grid_side(num_patches), generator.device
+    rows, cols = (place.to(device) for place in _coordinates(side))
+    depths = torch.stack([rows, cols, side - 1 - rows, side - 1 - cols])  # (4, N)
+    chosen = torch.randint(4, (batch,), generator=generator, device=device)
+    return depths[chosen] + torch.rand(batch, num_patches, generator=generator, device=device)
+
+
+def stroke_noise(batch: int, num_patches: int, generator: torch.Generator | None = None) -> Tensor:
+    """When each patch is first painted over, (B, N): `mask_from_noise` then hides what strokes have covered by a time.
+
+    A stroke starts at a patch not yet painted and goes on from patch to neighbouring patch, turning by 45 degrees at
+    most, for half to twice the side of the grid; it is one or two patches wide. Then comes the next one.
+    """
+    side = grid_side(num_patches)
+    image, tie_break = torch.arange(batch), torch.rand(batch, num_patches, generator=generator)
+    painted = torch.full((batch, num_patches), torch.inf)  # when
+    row = col = heading = left = width = torch.zeros(batch, dtype=torch.long)
+    for time in range(2 * num_patches):
+        lifted = left == 0
+        start = (tie_break + painted.isinf()).argmax(dim=1)  # a patch not yet painted, where there is one
+        length, thickness, towards, turn = (
+            torch.randint(*limits, (batch,), generator=generator) for limits in _stroke_limits(side)
+        )
+        row, col = torch.where(lifted, start // side, row), torch.where(lifted, start % side, col)
+        left, width = torch.where(lifted, length, left) - 1, torch.where(lifted, thickness, width)
+        heading = torch.where(lifted, towards, heading + turn) % 8
+        for below, beside in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            down, right = row + below * (width - 1), col + beside * (width - 1)
+            patch = down.clamp(max=side - 1) * side + right.clamp(max=side - 1)
+            painted[image, patch] = painted[image, patch].clamp(max=time + 0.1 * (below + beside))
+        row = (row + HEADINGS[heading, 0]).clamp(0, side - 1)
+        col = (col + HEADINGS[heading, 1]).clamp(0, side - 1)
+    return painted.clamp(max=2.0 * num_patches) + 0.05 * tie_break
+
+
+def _stroke_limits(side: int) -> tuple[tuple[int, int], ...]:
+    """From where to where (exclusive) a stroke's length, width, first heading and turns are drawn."""
+    return (max(1, side // 2), 2 * side + 1), (1, 3), (0, 8), (-1, 2)
 
 
 def mask_to_hex(mask: Tensor) -> str:

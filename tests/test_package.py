@@ -73,7 +73,7 @@ def test_model_presets_hold_the_constructors_defaults(name):
 
 def test_training_options_are_the_configs():
     options = load_config("config", ["experiment=reference"])["train"]
-    assert train_config(options) == TrainConfig()
+    assert train_config(options) == TrainConfig(decay="all")
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "etviz" / "conf").glob("[em]*/*.yaml")), ids=lambda p: p.stem)

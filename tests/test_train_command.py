@@ -325,10 +325,10 @@ def first_loss(options, processes):
     recipe, dataset = train_config(config["train"]), etviz.load_dataset(config["dataset"]["name"])
     model = train.build_model(config["model"], dataset, recipe.seed)
     order = batches.epoch_order(training.validation_split(dataset, recipe)[0], recipe.seed, 0)
-    step = training.TrainStep(model, 54, recipe.flip, recipe.crop)
+    step = training.TrainStep(model, recipe.flip, recipe.crop)
     state = training.State(model, recipe, 11, 11, None)
     shares = [batches.draw_batch(order, state, rank, processes) for rank in range(processes)]
-    losses = [step(dataset.train_images, *share).item() for share in shares]
+    losses = [step(dataset.train_images, share).item() for share in shares]
     assert abs(losses[0] - losses[1]) > 1e-3  # or this would show nothing
     return sum(losses) / processes
 

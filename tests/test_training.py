@@ -139,14 +139,14 @@ def test_weights_that_are_no_longer_finite_are_not_saved(squares, tmp_path, monk
 
 def test_flips_are_half_and_crops_reach_everywhere():
     state = training.State(tiny(), TrainConfig(batch_size=4000), 100, 1, None)
-    _, flip, offset, _ = batches.draw_batch(torch.arange(4000), state, 0, 1)
+    _, flip, offset, *_ = batches.draw_batch(torch.arange(4000), state, 0, 1)
     assert 0.45 < flip.float().mean() < 0.55
     assert offset.unique().tolist() == list(range(9))
 
 
 def test_flips_and_crops_can_be_switched_off():
     state = training.State(tiny(), TrainConfig(flip=False, crop=False), 100, 1, None)
-    _, flip, offset, _ = batches.draw_batch(torch.arange(128), state, 0, 1)
+    _, flip, offset, *_ = batches.draw_batch(torch.arange(128), state, 0, 1)
     assert not flip.any()
     assert (offset == training.CROP_PADDING).all()
 
@@ -191,14 +191,16 @@ def test_processes_share_a_batch_without_overlap():
 
 def test_first_step_is_adamw_on_the_models_own_loss(squares):
     """One step of fit against the same step written out."""
-    config = TrainConfig(epochs=1, precision="32-true", clip=0.1, **(QUICK | dict(batch_size=180, snapshots=0)))
+    config = TrainConfig(
+        epochs=1, precision="32-true", clip=0.1, decay="all", **(QUICK | dict(batch_size=180, snapshots=0))
+    )
     trained = tiny()
     state = fit(trained, squares, config)
 
     model = tiny()
     train_index, _ = training.holdout_split(200, 20)
     order = batches.epoch_order(train_index, 0, 0)
-    index, flip, offset, noise = batches.draw_batch(order, training.State(model, config, 1, 1, None), 0, 1)
+    index, flip, offset, noise, *_ = batches.draw_batch(order, training.State(model, config, 1, 1, None), 0, 1)
     batch = etviz.data.augment(squares.train_images[index].float() / 255, flip, offset)
     hidden = noise.argsort(1)[:, :54]
     mask = torch.zeros(180, 64, dtype=torch.bool).scatter(1, hidden, True)
@@ -214,7 +216,9 @@ def test_first_step_is_adamw_on_the_models_own_loss(squares):
 
 def test_steps_are_adamws_at_the_scheduled_rates(squares):
     """Warm-up, cosine and weight decay as the optimizer takes them: four steps of fit against the same written out."""
-    options = dict(batch_size=45, snapshots=0, lr=1e-2, min_lr=1e-3, warmup_steps=2, weight_decay=2.0, clip=1e9)
+    options = dict(
+        batch_size=45, snapshots=0, lr=1e-2, min_lr=1e-3, warmup_steps=2, weight_decay=2.0, decay="all", clip=1e9
+    )
     config = TrainConfig(epochs=1, precision="32-true", flip=False, crop=False, **(QUICK | options))
     trained = tiny()
     fit(trained, squares, config)
@@ -224,7 +228,7 @@ def test_steps_are_adamws_at_the_scheduled_rates(squares):
     parameters = list(model.parameters())
     moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in parameters]
     for step, lr in enumerate([5e-3, 1e-2, 1e-2, 1e-3 + 9e-3 / 2]):
-        index, _, _, noise = batches.draw_batch(order, training.State(model, config, 4, 4, None, step=step), 0, 1)
+        index, _, _, noise, *_ = batches.draw_batch(order, training.State(model, config, 4, 4, None, step=step), 0, 1)
         batch = squares.train_images[index].float() / 255
         mask = torch.zeros(45, 64, dtype=torch.bool).scatter(1, noise.argsort(1)[:, :54], True)
         loss = mse_loss(model.predict_patches(batch, mask)[mask], model.to_patches(batch)[mask])

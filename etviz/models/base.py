@@ -112,12 +112,15 @@ class MaskedImageModel(nn.Module):
         self.check_inputs(images, mask)
         return self.to_images(self.predict_patches(images, mask))
 
-    def loss(self, images: Tensor, mask: Tensor, num_hidden: int | None = None) -> Tensor:
-        """The training objective, a scalar: `pixel_error` averaged over hidden patches, in normalised units."""
+    def loss(self, images: Tensor, mask: Tensor, num_hidden: int | None = None, **descent) -> Tensor:
+        """The training objective, a scalar: `pixel_error`, in normalised units, as `mean_by_image` averages it.
+
+        ``descent`` replaces settings of a model's descent, where it has one: steps and step_size.
+        """
         self.check_inputs(images, mask)
-        predicted = self.predict_patches(images, mask, num_hidden).to(self.mean.dtype)
+        predicted = self.predict_patches(images, mask, num_hidden, **descent).to(self.mean.dtype)
         error = self.pixel_error(predicted - self.to_patches(images)).mean(dim=2)  # (B, N)
-        return mean_where(error, mask)
+        return mean_by_image(error, mask)
 
     def pixel_error(self, difference: Tensor) -> Tensor:
         """What a wrong pixel costs, elementwise: its square, unless a model was made for something else."""
@@ -163,6 +166,16 @@ class MaskedImageModel(nn.Module):
 def mean_where(values: Tensor, mask: Tensor) -> Tensor:
     """The mean of values (B, N) where mask (B, N) is true, a scalar; 0 where it is true nowhere."""
     return (values * mask).sum() / mask.sum().clamp(min=1)
+
+
+def mean_by_image(values: Tensor, mask: Tensor) -> Tensor:
+    """The mean of values (B, N) where mask (B, N) is true: within each image first, then over the images.
+
+    An image with three hidden patches so weighs as much as one with sixty; one with none does not count. A scalar, 0
+    where the mask is true nowhere.
+    """
+    per_image = (values * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+    return per_image.sum() / mask.any(dim=1).sum().clamp(min=1)
 
 
 def by_hidden_count(predict: Callable[[Tensor, Tensor, int], Tensor], images: Tensor, mask: Tensor) -> Tensor:

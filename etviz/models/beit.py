@@ -1,7 +1,9 @@
 """BEiT (Bao et al. 2022, arXiv 2106.08254): transformers' BeitForMaskedImageModeling, over a `Tokenizer`'s codes."""
 
 import copy
+import math
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -12,12 +14,13 @@ from etviz.models.base import (
     MaskedImageModel,
     check_at_least_one,
     check_heads,
-    mean_where,
+    mean_by_image,
 )
 from etviz.models.tokenizer import Tokenizer
 from etviz.options import Depth, Positive, Ratio, Share, Size, constructor_options
 
 DECODINGS = ("expected", "best")
+INIT_STD = 0.02
 
 
 class BEiT(MaskedImageModel):
@@ -90,9 +93,18 @@ class BEiT(MaskedImageModel):
                 use_absolute_position_embeddings=True,
             )
         )
+        self._initialise()
+
+    @torch.no_grad()
+    def _initialise(self) -> None:
+        """The official code's start: all normal with std 0.02, cut off at one std, and deep layers' outputs smaller."""
         embeddings = self.beit.beit.embeddings
-        for table in (embeddings.position_embeddings, embeddings.mask_token, embeddings.cls_token):
-            nn.init.normal_(table, std=0.02)  # as in the paper; zero in the library
+        matrices = [m.weight for m in self.beit.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+        for weight in (*matrices, embeddings.position_embeddings, embeddings.mask_token, embeddings.cls_token):
+            nn.init.trunc_normal_(weight, std=INIT_STD, a=-INIT_STD, b=INIT_STD)
+        for number, layer in enumerate(self.beit.beit.layers, start=1):
+            for output in (layer.attention.o_proj, layer.mlp.fc2):
+                output.weight.div_(math.sqrt(2 * number))
 
     def _own_tokenizer(self, tokenizer: Tokenizer | dict | None) -> Tokenizer:
         sizes = dict(img_size=self.img_size, patch_size=self.patch_size, in_chans=self.in_chans)
@@ -121,7 +133,7 @@ class BEiT(MaskedImageModel):
         surprise = F.cross_entropy(
             self.code_logits(images, mask).transpose(1, 2).float(), self.tokenizer.codes(images), reduction="none"
         )
-        return mean_where(surprise, mask)
+        return mean_by_image(surprise, mask)
 
     def predict_patches(self, images: Tensor, mask: Tensor, num_hidden: int | None = None) -> Tensor:
         """See `MaskedImageModel.predict_patches`; with decoding "best" no gradient comes through."""

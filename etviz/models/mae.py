@@ -11,8 +11,11 @@ from etviz.models.base import (
     check_at_least_one,
     check_heads,
 )
+from etviz.models.initialise import xavier_
 from etviz.models.positions import sincos_positions
 from etviz.options import Depth, Positive, Ratio, Size
+
+FUSED = 0.5**0.5  # Xavier's bound for queries, keys and values as one matrix (4 D), as official, over one's own (2 D)
 
 
 class MAE(MaskedImageModel):
@@ -71,11 +74,15 @@ class MAE(MaskedImageModel):
                 norm_pix_loss=False,
             )
         )
-        self._init_positions()
+        self._initialise()
 
     @torch.no_grad()
-    def _init_positions(self) -> None:
-        """Positions and tokens as in the paper: the library's initialisation leaves them all zero (5.23 does)."""
+    def _initialise(self) -> None:
+        """The official code's start; the library's leaves matrices small, and positions and tokens zero (5.23 does)."""
+        xavier_(self)
+        for layer in (*self.mae.vit.layers, *self.mae.decoder.decoder_layers):
+            for part in (layer.attention.q_proj, layer.attention.k_proj, layer.attention.v_proj):
+                part.weight.mul_(FUSED)
         for positions in (self.mae.vit.embeddings.position_embeddings, self.mae.decoder.decoder_pos_embed):
             positions.copy_(sincos_positions(self.num_patches, positions.shape[-1], cls_token=True))
         for token in (self.mae.vit.embeddings.cls_token, self.mae.decoder.mask_token):

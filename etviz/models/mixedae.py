@@ -12,7 +12,7 @@ paper's: groups of 4 (an encoder then works on a quarter of the patches of each 
 number of patches that an image gives; homologous attention in every encoder layer and in no decoder layer; the
 contrastive loss straight on the encoder's last, layer-normed tokens, with temperature 0.25 and weight 0.1; segment
 embeddings in the encoder only, since a decoder sequence holds one image; no CLS token; fixed sine and cosine positions;
-no drop path; mean squared error in normalised units, without normalisation by patch.
+MAE's initialisation; no drop path; mean squared error in normalised units, without normalisation by patch.
 
 Two consequences for comparisons: a mixture hides 48 of an image's 64 patches, whatever share other models learn with;
 and with 54 hidden the 10 visible tokens are fewer than k, so that each then attends to all of them.
@@ -30,8 +30,10 @@ from etviz.models.base import (
     by_hidden_count,
     check_at_least_one,
     check_heads,
+    mean_by_image,
     mean_where,
 )
+from etviz.models.initialise import xavier_
 from etviz.models.positions import sincos_positions
 from etviz.options import Depth, NonNegative, Positive, Ratio, Size
 
@@ -95,6 +97,7 @@ class MixedAE(MaskedImageModel):
         positions = (sincos_positions(self.num_patches, dim) for dim in (embed_dim, decoder_embed_dim))
         for name, table in zip(("positions", "decoder_positions"), positions, strict=True):
             self.register_buffer(name, table, persistent=False)
+        xavier_(self)
 
     # ---- training: mixtures ------------------------------------------------------------------------------------------
 
@@ -116,7 +119,7 @@ class MixedAE(MaskedImageModel):
         own = encoded.repeat_interleave(self.group, dim=0)  # (B, N, D)
         predicted = self.decode(own, hidden).to(self.mean.dtype)
         error = (predicted - patches.flatten(0, 1)).square().mean(dim=2)
-        return mean_where(error, hidden) + self.contrast * homologous_contrast(encoded, owner, self.temperature)
+        return mean_by_image(error, hidden) + self.contrast * homologous_contrast(encoded, owner, self.temperature)
 
     def draw_owners(self, groups: int, device: torch.device) -> Tensor:
         """Which image of its group each patch of a mixture comes from: (groups, N), equally often each, 0 to G - 1."""

@@ -68,8 +68,16 @@ class SimMIM(MaskedImageModel):
                 encoder_stride=patch_size * 2 ** (len(depths) - 1),
             )
         )
-        for table in (self.swin.swin.embeddings.position_embeddings, self.swin.swin.embeddings.mask_token):
-            nn.init.normal_(table, std=0.02)  # zero in the library
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """As the official code starts, unlike the library: convolutions by PyTorch's rule, and no table at zero."""
+        tables = [p for name, p in self.swin.named_parameters() if name.endswith("relative_position_bias_table")]
+        for table in (*tables, self.swin.swin.embeddings.position_embeddings, self.swin.swin.embeddings.mask_token):
+            nn.init.normal_(table, std=0.02)
+        for module in self.swin.modules():
+            if isinstance(module, nn.Conv2d):
+                module.reset_parameters()
 
     def _check_stages(self, depths: Sequence[int], num_heads: Sequence[int], embed_dim: int, window_size: int) -> None:
         if len(depths) != len(num_heads) or not depths:

@@ -18,10 +18,10 @@ from etviz.training.loop import (
     learning_rate,
     make_card,
     make_fabric,
-    make_optimizer,
     snapshot_steps,
     validation_split,
 )
+from etviz.training.optimizers import make_optimizers
 from etviz.training.resume import LAST, STATE, load_last, save_last
 from etviz.training.state import Callback, State
 
@@ -49,7 +49,7 @@ __all__ = [
     "load_last",
     "make_card",
     "make_fabric",
-    "make_optimizer",
+    "make_optimizers",
     "read_history",
     "resolve_precision",
     "save_last",

@@ -84,8 +84,8 @@ class TensorBoard(Callback):
         """Three rows, the images side by side: original, masked, rebuilt. (C, 3S, B * S)."""
         device = state.model.device
         images, mask = self.images.to(device), self.mask.to(device)
-        state.model.eval()
-        rebuilt = state.model.reconstruct(images, mask)
+        state.shipped.eval()
+        rebuilt = state.shipped.reconstruct(images, mask)
         state.model.train()
         masked = images.masked_fill(mask_to_pixels(mask, state.model.patch_size), 0.5)
         rows = [torch.cat(list(row), dim=2) for row in (images, masked, rebuilt)]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from etviz import checkpoints, files
 from etviz.data import Dataset, holdout_split
@@ -24,8 +25,9 @@ from etviz.errors import UsageError
 from etviz.masks import num_hidden
 from etviz.metrics import evaluate_model
 from etviz.models import MaskedImageModel
-from etviz.training.batches import TrainStep, draw_batch, epoch_order
+from etviz.training.batches import Batch, TrainStep, draw_batch, epoch_order
 from etviz.training.config import MASK_SEED, TrainConfig
+from etviz.training.optimizers import make_optimizers
 from etviz.training.resume import load_last, save_last
 from etviz.training.state import Callback, State
 
@@ -45,7 +47,7 @@ def fit(
     are kept. Ctrl-C finishes the step, saves, and raises KeyboardInterrupt.
 
     Args:
-        model: made by `create_model`; trained in place.
+        model: made by `create_model`; trained in place, and left at the moving average where there is one.
         dataset: its test split is never touched.
         config: the recipe.
         run: folder for checkpoints and history; nothing is written where None.
@@ -70,16 +72,16 @@ def fit(
     state = State(model, config, config.epochs * steps_per_epoch, steps_per_epoch, run, describe_device(device))
     state.precision, state.data = resolve_precision(config.precision, device), fingerprint(dataset)
 
-    train_step = TrainStep(model, num_hidden(config.ratio, model.num_patches), config.flip, config.crop)
-    train_step, optimizer = fabric.setup(
-        _compiled(train_step, config, device),
-        make_optimizer(model, config, device),
+    train_step, *optimizers = fabric.setup(
+        _compiled(TrainStep(model, config.flip, config.crop), config, device),
+        *make_optimizers(model, config, device),
         _reapply_compile=False,  # around several devices' wrapper the step would be no single graph
     )
+    state.average = moving_average(model, config.ema) if config.ema else None
     if run is not None and fabric.is_global_zero:
         files.sweep(files.make_folder(run))
     if resume:
-        load_last(state, optimizer)
+        load_last(state, optimizers)
 
     snapshot_at = snapshot_steps(state.total_steps, steps_per_epoch, config.snapshots)
     tell = _Teller(callbacks if fabric.is_global_zero else ())
@@ -91,7 +93,7 @@ def fit(
                 meter.order = epoch_order(train_index, config.seed, state.step // steps_per_epoch).to(device)
             state.lr = learning_rate(state.step, state.total_steps, config)
             batch = draw_batch(meter.order, state, fabric.global_rank, fabric.world_size)
-            loss, norm = _update(train_step, optimizer, fabric, state, (images, *batch))
+            loss, norm = _update(train_step, optimizers, fabric, state, (images, batch))
             state.step += 1
             meter.add(loss, norm)
             validate = is_milestone(state.step, config.validate_every * steps_per_epoch, state.total_steps)
@@ -101,17 +103,19 @@ def fit(
                 meter.read()
                 tell.on_log(state)
             if state.step in snapshot_at and run is not None and fabric.is_global_zero:
-                checkpoints.save_snapshot(model, run, state.step, state.epoch, state.images_seen)
+                checkpoints.save_snapshot(state.shipped, run, state.step, state.epoch, state.images_seen)
             if validate:
                 with meter.paused():
                     _validate(state, held_out_images, fabric, tell)
-                    _save(state, optimizer, dataset, fabric)
+                    _save(state, optimizers, dataset, fabric)
             if _asked_to_stop(interrupted, fabric, log):
                 break
         meter.read()
         if state.step < state.total_steps:
-            _save(state, optimizer, dataset, fabric)
+            _save(state, optimizers, dataset, fabric)
             raise KeyboardInterrupt
+    if state.average is not None:
+        model.load_state_dict(state.shipped.state_dict())
     model.eval()
     return state
 
@@ -131,14 +135,6 @@ def make_fabric(config: TrainConfig):
         raise UsageError(f"These devices or this precision cannot be used here: {error}") from error
     fabric.launch()
     return fabric
-
-
-def make_optimizer(model: nn.Module, config: TrainConfig, device: torch.device) -> torch.optim.Optimizer:
-    """AdamW over all parameters, fused where the device has it."""
-    fused = device.type in ("cuda", "cpu")
-    return torch.optim.AdamW(
-        model.parameters(), lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=fused
-    )
 
 
 def _compiled(step: TrainStep, config: TrainConfig, device: torch.device) -> nn.Module:
@@ -193,22 +189,42 @@ def check_sizes(config: TrainConfig, num_patches: int, dataset: Dataset, world_s
         raise UsageError(f"train.batch_size {config.batch_size} cannot be shared evenly by {world_size} devices.")
 
 
-def _update(train_step, optimizer, fabric, state: State, inputs: Sequence[Tensor]) -> tuple:
-    """One optimizer step at the state's learning rate; the loss and the gradient's norm, still on the device."""
-    for group in optimizer.param_groups:
-        group["lr"] = state.lr
-    optimizer.zero_grad(set_to_none=True)
+def _update(train_step, optimizers, fabric, state: State, inputs: tuple[Tensor, Batch]) -> tuple[Tensor, Tensor]:
+    """One step at the state's learning rate; the loss and the gradient's norm, still on the device."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = state.lr * group["scale"]
+        optimizer.zero_grad(set_to_none=True)
     loss = train_step(*inputs)
     fabric.backward(loss)
-    norm = fabric.clip_gradients(train_step, optimizer, max_norm=state.config.clip, error_if_nonfinite=False)
-    optimizer.step()
+    norm = nn.utils.clip_grad_norm_(state.model.parameters(), state.config.clip)
+    for optimizer in optimizers:
+        optimizer.step()
+    if state.average is not None:
+        state.average.update_parameters(state.model)
     return loss, norm
+
+
+def moving_average(model: MaskedImageModel, decay: float) -> AveragedModel:
+    """An exponential moving average of a model's weights.
+
+    After n steps its decay is (1 + n) / (10 + n) at most, so that it forgets where the weights started.
+    """
+
+    def towards(average: list[Tensor], weights: list[Tensor], count: Tensor) -> None:
+        kept = min(decay, (1 + count.item()) / (10 + count.item()))
+        torch._foreach_lerp_(average, weights, 1 - kept)
+
+    averaged = AveragedModel(model, multi_avg_fn=torch.no_grad()(towards))
+    return averaged.requires_grad_(False)
 
 
 def _validate(state: State, images: Tensor, fabric, tell: "_Teller") -> None:
     """Masked MSE on the held-out part, in the training precision, as a new row of the history."""
     with fabric.autocast():
-        scores = evaluate_model(state.model, images, ratio=state.config.ratio, mask_seed=MASK_SEED, include_ssim=False)
+        scores = evaluate_model(
+            state.shipped, images, ratio=state.config.ratio, mask_seed=MASK_SEED, include_ssim=False
+        )
     state.model.train()
     if not math.isfinite(scores["masked_mse"]):  # before anything is saved: the last state stays one to resume from
         raise UsageError(
@@ -235,7 +251,7 @@ def _validate(state: State, images: Tensor, fabric, tell: "_Teller") -> None:
 # ---- saving ---------------------------------------------------------------------------------------------------------
 
 
-def _save(state: State, optimizer: torch.optim.Optimizer, dataset: Dataset, fabric) -> None:
+def _save(state: State, optimizers: Sequence[torch.optim.Optimizer], dataset: Dataset, fabric) -> None:
     """Best weights where the last validation was the best so far, history, and everything to resume."""
     if state.run is None or not fabric.is_global_zero:
         return
@@ -243,16 +259,21 @@ def _save(state: State, optimizer: torch.optim.Optimizer, dataset: Dataset, fabr
     validated_now = bool(state.history) and state.history[-1]["step"] == state.step
     if validated_now and state.history[-1]["masked_mse"] < state.best_mse:
         state.best_mse = state.history[-1]["masked_mse"]
-        checkpoints.save_checkpoint(state.model, state.run, make_card(state, dataset), sections)
+        checkpoints.save_checkpoint(state.shipped, state.run, make_card(state, dataset), sections)
     elif not (state.run / checkpoints.CONFIG).is_file():  # interrupted before the first validation
-        checkpoints.save_checkpoint(state.model, state.run, make_card(state, dataset), sections)
+        checkpoints.save_checkpoint(state.shipped, state.run, make_card(state, dataset), sections)
     if state.history:
         checkpoints.write_history(state.run, state.history)
-    save_last(state, optimizer)
+    save_last(state, optimizers)
 
 
 def _plain_config(config: TrainConfig) -> dict:
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}
+    return {key: _as_lists(value) for key, value in asdict(config).items()}
+
+
+def _as_lists(value):
+    """Tuples as lists, through and through: plain YAML."""
+    return [_as_lists(item) for item in value] if isinstance(value, tuple) else value
 
 
 def make_card(state: State, dataset: Dataset) -> dict:

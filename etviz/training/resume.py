@@ -1,5 +1,7 @@
 """Saving everything that a run needs to go on bit for bit, and putting it back."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -11,12 +13,15 @@ LAST = "last"  # a run's folder for resuming
 STATE = "state.safetensors"  # what is in it
 
 
-def save_last(state: State, optimizer: torch.optim.Optimizer) -> None:
+def save_last(state: State, optimizers: Sequence[torch.optim.Optimizer]) -> None:
     """Everything a resumed run needs, in one file, so that its parts always belong together."""
     tensors = {f"model.{name}": tensor for name, tensor in state.model.state_dict().items()}
     for name, parameter in state.model.named_parameters():
-        for key, value in optimizer.state.get(parameter, {}).items():
-            tensors[f"optimizer.{key}.{name}"] = torch.as_tensor(value)
+        for optimizer in optimizers:  # a parameter belongs to one of them
+            for key, value in optimizer.state.get(parameter, {}).items():
+                tensors[f"optimizer.{key}.{name}"] = torch.as_tensor(value)
+    if state.average is not None:
+        tensors |= {f"average.{name}": tensor for name, tensor in state.shipped.state_dict().items()}
     tensors["rng.cpu"] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors["rng.cuda"] = torch.cuda.get_rng_state()
@@ -25,8 +30,8 @@ def save_last(state: State, optimizer: torch.optim.Optimizer) -> None:
     checkpoints.write_tensors(state.run / LAST / STATE, tensors, metadata | {"data": state.data})
 
 
-def load_last(state: State, optimizer: torch.optim.Optimizer) -> None:
-    """Put a fresh model, optimizer and state where the run stopped.
+def load_last(state: State, optimizers: Sequence[torch.optim.Optimizer]) -> None:
+    """Put a fresh model, its average, the optimizers and the state where the run stopped.
 
     Raises:
         UsageError: there is nothing, a part is missing, or it is of another model or other data.
@@ -38,13 +43,16 @@ def load_last(state: State, optimizer: torch.optim.Optimizer) -> None:
             f"The run was trained on {metadata['data']}; the dataset now holds {state.data}: give it back its own data."
         )
     try:
-        model = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
-        state.model.load_state_dict(model)
-        for name, parameter in state.model.named_parameters():
-            if not parameter.requires_grad:  # a part that came trained
-                continue
-            slots = {key: tensors[f"optimizer.{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq")}
-            optimizer.state[parameter] = {key: _beside(key, slot, parameter) for key, slot in slots.items()}
+        state.model.load_state_dict(_part(tensors, "model."))
+        if state.average is not None:
+            state.shipped.load_state_dict(_part(tensors, "average."))
+            state.average.n_averaged.fill_(int(metadata["step"]))
+        names = {parameter: name for name, parameter in state.model.named_parameters()}
+        for optimizer in optimizers:
+            for parameter in (p for group in optimizer.param_groups for p in group["params"]):
+                keys = ("momentum",) if "momentum" in optimizer.defaults else ("step", "exp_avg", "exp_avg_sq")
+                slots = {key: tensors[f"optimizer.{key}.{names[parameter]}"] for key in keys}
+                optimizer.state[parameter] = {key: _beside(key, slot, parameter) for key, slot in slots.items()}
         state.step, state.seconds = int(metadata["step"]), float(metadata["seconds"])
         state.best_mse = float(metadata["best_mse"])
         torch.set_rng_state(tensors["rng.cpu"])
@@ -53,6 +61,11 @@ def load_last(state: State, optimizer: torch.optim.Optimizer) -> None:
     except (RuntimeError, KeyError, ValueError, TypeError) as error:
         raise UsageError(f"{str(path)!r} is incomplete or does not belong to this model: {error}") from error
     state.history = [row for row in checkpoints.read_history(state.run) if row["step"] <= state.step]
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors under a prefix, by the rest of their names."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _beside(key: str, value: Tensor, parameter: Tensor) -> Tensor:

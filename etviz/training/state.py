@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from torch.optim.swa_utils import AveragedModel
+
 from etviz.models import MaskedImageModel
 from etviz.training.config import TrainConfig
 
@@ -28,6 +30,12 @@ class State:
     images_per_second: float = math.nan
     best_mse: float = math.inf
     history: list[dict] = field(default_factory=list)  # a row for each validation, as in history.csv
+    average: AveragedModel | None = None  # of the weights, where config.ema says so
+
+    @property
+    def shipped(self) -> MaskedImageModel:
+        """The weights that are validated, kept and shown: their moving average where there is one."""
+        return self.model if self.average is None else self.average.module
 
     @property
     def epoch(self) -> float:
