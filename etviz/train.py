@@ -95,7 +95,8 @@ def trained_parts(options: dict) -> dict:
                 f"then give model.{part}=FOLDER."
             )
         if not isinstance(options[part], dict):
-            parts[part] = checkpoints.load_model(str(options[part]))
+            trained = checkpoints.load_model(str(options[part]))
+            parts[part] = getattr(trained, part, trained)  # a model that stands on such a part lends it
     return parts
 
 
