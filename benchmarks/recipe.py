@@ -1,9 +1,10 @@
 """Short trainings to compare recipes: python -m benchmarks.recipe images=8000 [seeds=2] [out=FILE.csv] [key=value ...].
 
 Everything but images, seeds and out is an option of `python -m etviz.train`, groups included. A training sees so many
-images of CIFAR-10 once; its learning rate warms up over a fifth of that at most and falls to the end. Prints a row for
-each seed, and appends it to the file: masked PSNR on the last 1,000 training images, which no such training sees, with 54 of 64 patches hidden, at the model's
-own steps and, for Energy Transformers, at 3, 6, 24 and 60 (the last with its own step size), and at mixed masks.
+images of CIFAR-10 once; its learning rate warms up over a fifth of that at most, and falls to the end. Prints a row for
+each seed and appends it to the file: masked PSNR on the last 1,000 training images, which no short training sees. 54 of
+64 patches are hidden, at the model's own steps and, for Energy Transformers, at 3, 6 and 24 steps of the same flow time
+and at 60 of the own size; then blocks of 6 and strokes of 16 patches.
 
 CPU seconds are the process's own, which other programs on the machine change less than the time that passes.
 """
