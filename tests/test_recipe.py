@@ -71,12 +71,15 @@ def test_models_without_an_energy_have_no_steps_to_draw(name):
     assert draw_descent(tiny(name), config, 0.7, (0.5, 0.5)) == {}
 
 
-def test_a_step_descends_as_drawn():
-    model, images, mask = tiny(steps=3), torch.rand(2, 3, 32, 32), torch.rand(2, 64) < 0.5
+@pytest.mark.parametrize("name", ["et", "et_asym"])
+def test_a_step_descends_as_drawn(name):
+    """In both of the asymmetric one's descents."""
+    model, images, mask = tiny(name, steps=3), torch.rand(2, 3, 32, 32), torch.rand(2, 64) < 0.5
     own = model.descent.steps * model.descent.step_size
     coarse = model.loss(images, mask, steps=1, step_size=own)
     assert coarse != model.loss(images, mask)
-    model.descent.steps, model.descent.step_size = 1, own
+    for descent in (model.descent, getattr(model, "encoder", model.descent)):
+        descent.steps, descent.step_size = 1, own
     assert coarse == model.loss(images, mask)
 
 

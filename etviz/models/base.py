@@ -118,8 +118,11 @@ class MaskedImageModel(nn.Module):
         ``descent`` replaces settings of a model's descent, where it has one: steps and step_size.
         """
         self.check_inputs(images, mask)
-        predicted = self.predict_patches(images, mask, num_hidden, **descent).to(self.mean.dtype)
-        error = self.pixel_error(predicted - self.to_patches(images)).mean(dim=2)  # (B, N)
+        return self.patch_loss(self.predict_patches(images, mask, num_hidden, **descent), images, mask)
+
+    def patch_loss(self, predicted: Tensor, images: Tensor, mask: Tensor) -> Tensor:
+        """The loss of patches (B, N, patch_dim) that were predicted for images under a mask, a scalar."""
+        error = self.pixel_error(predicted.to(self.mean.dtype) - self.to_patches(images)).mean(dim=2)  # (B, N)
         return mean_by_image(error, mask)
 
     def pixel_error(self, difference: Tensor) -> Tensor:
