@@ -90,7 +90,7 @@ def test_memories_on_screen_equal_the_python_api(visit, model):
     trace = model.trace(image, mask)
     energy = analysis.memory_energy(model, trace)[5]
     carried = (energy.sort().values[:20].sum() / energy.sum()).item()
-    expect(visit.page.locator(".etviz-carried .is-picture b")).to_have_text(f"{100 * carried:.0f} %")
+    expect(visit.page.locator(".etviz-carried .is-picture b")).to_have_text(f"{100 * carried:.0f}%")
     top, values = analysis.top_memories(model, trace, token=11)
     card = visit.page.locator(".etviz-top-memories button").nth(2)
     assert card.get_attribute("aria-label").startswith(f"Memory {top[5, 2]}: ")
@@ -113,10 +113,10 @@ def test_memories_are_walked_by_keyboard_in_the_order_of_their_use(visit, model)
         grid.press("Home")
         grid.press("ArrowRight")
         expect(grid).to_have_attribute("aria-valuetext", re.compile(f"^Memory {energy.argsort()[1]}, number 2 by use"))
-    first = visit.page.get_by_role("slider", name="The first memories")
+    first = visit.page.get_by_role("slider", name="Number of memories")
     first.fill("100")
     share = (order.mean(0).sort().values[:100].sum() / order.mean(0).sum()).item()
-    sentence = f"The first 100 of 256 memories carry {100 * share:.0f} %"
+    sentence = f"The 100 strongest of 256 memories carry {100 * share:.0f}%"
     expect(visit.page.locator(".etviz-carried")).to_contain_text(sentence)
 
 

@@ -77,7 +77,7 @@ def test_the_best_values_are_marked(visit):
     assert visit.page.get_by_text("All columns descend on one energy.").is_visible()
     visit.page.get_by_label("Beta of column B").fill("0.5")
     visit.page.get_by_label("Beta of column B").press("Tab")
-    expect(visit.page.get_by_text("not comparable: none is marked")).to_be_visible()
+    expect(visit.page.get_by_text("not comparable, so none is marked")).to_be_visible()
     expect(visit.page.locator(".etviz-table tbody td:nth-child(5).is-best")).to_have_count(0)
 
 

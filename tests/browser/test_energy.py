@@ -168,7 +168,7 @@ def test_settings_reach_the_descent_the_address_and_every_tab(visit, panel, mode
     assert shown(visit)[:4] == pytest.approx([float(v) for v in (
         trace.energy[0, 60], trace.attention_energy[0, 60].sum(), trace.hopfield_energy[0, 60].sum(),
         trace.gradient_norm[0, 60])], rel=1e-3)  # fmt: skip
-    expect(panel).to_contain_text("in training: 12 steps")
+    expect(panel).to_contain_text("trained with 12 steps")
     address = resting(visit)
     assert {key: address[key] for key in ("steps", "step_size", "beta", "step", "tab")} == {
         "steps": "60", "step_size": "0.03", "beta": "0.5", "step": "60", "tab": "energy"}  # fmt: skip
@@ -229,7 +229,7 @@ def test_a_descent_that_does_not_settle_says_so(visit, panel):
     set_number(visit, STEP_SIZE, 0.01)
     panel.get_by_label("Run until it settles").check()
     expect(visit.root).to_have_attribute("data-steps", "200", timeout=20_000)
-    expect(panel.locator(".etviz-chart")).to_contain_text("not settled in 200 steps")
+    expect(panel.locator(".etviz-chart")).to_contain_text("not settled after 200 steps")
     expect(panel.locator(".etviz-dot")).to_have_count(3)  # at the cursor alone: there is no room for more
 
 
@@ -249,10 +249,14 @@ def test_the_error_lies_on_a_second_axis(visit, panel, model):
     visit.press("Random mask")
     set_number(visit, STEPS, 60)
     image, trace = trace_of(visit, model, steps=60)
-    panel.get_by_label("Right axis").select_option("Hidden MSE")
+    panel.get_by_label("Right axis").select_option("Masked MSE")
     error = masked_mse(image.expand_as(trace.frames[0]), trace.frames[0], trace.mask.expand(61, -1))
     deepest, best = trace.energy[0].argmin().item(), error.argmin().item()
-    words = f"Energy lowest at step {deepest}, error at {best}" if deepest != best else f"both lowest at step {best}"
+    words = (
+        f"energy is lowest at step {deepest}, the error at step {best}"
+        if deepest != best
+        else f"both lowest at step {best}"
+    )
     expect(panel).to_contain_text(words)
     curve = panel.locator("path[data-line=second]").get_attribute("d")
     y = torch.tensor([float(point.split()[1]) for point in re.split("[ML]", curve)[1:]])
@@ -280,7 +284,7 @@ def test_it_fits_one_screen_and_a_phone(visit, panel, browser, address):
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, reduced_motion="reduce")
     phone = Visit(context, f"{address}?tab=energy&steps=60&step_size=0.2&rule=backtracking")
     expect(phone.page.locator("path[data-band]").first).to_be_attached()
-    phone.page.get_by_label("Right axis").select_option("Hidden MSE")
+    phone.page.get_by_label("Right axis").select_option("Masked MSE")
     assert phone.sideways() <= 0
     context.close()
 
@@ -290,7 +294,7 @@ def test_text_has_contrast(browser, address, scheme):
     context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
     visit = Visit(context, f"{address}?tab=energy&steps=60&patch=9")
     expect(visit.page.locator("path[data-band]").first).to_be_attached()
-    visit.page.get_by_label("Right axis").select_option("Hidden MSE")
+    visit.page.get_by_label("Right axis").select_option("Masked MSE")
     poor = poor_contrast(visit.page)
     context.close()
     assert poor == []

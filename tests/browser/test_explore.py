@@ -259,7 +259,9 @@ def test_the_mask_is_read_and_written_in_hexadecimal(visit):
     for bad in ("ff00", "ff00ff00ff00ff0g", ""):
         field.fill(bad)
         field.press("Enter")
-        expect(visit.page.get_by_role("alert")).to_contain_text(f"16 hexadecimal digits, not “{bad}”.")
+        expect(visit.page.get_by_role("alert")).to_contain_text(
+            f"“{bad}” is not a mask of 64 patches, which has 16 hexadecimal digits."
+        )
     assert visit.read("mask") == "ff00ff00ff00ff07"
     assert len(visit.answers) == before
     visit.press("Invert")

@@ -136,7 +136,7 @@ def test_the_original_is_nowhere_until_it_is_shown(visit):
         visit.page.keyboard.press("Enter")
     assert visit.read("tab") == "guide"
     assert shows_original(visit) < 0.05
-    button(visit, "Reveal at once").click()
+    button(visit, "Reveal all at once").click()
     assert shows_original(visit) < 0.05
     button(visit, "Show the original").click()
     assert shows_original(visit) == 1
@@ -170,7 +170,7 @@ def test_the_score_counts_guesses_and_outlives_a_game(visit):
         guess = truth if right else next(name for name in names if name != truth)
         visit.page.get_by_role("button", name=guess, exact=True).click()
         expect(visit.page.get_by_role("button", name=guess, exact=True)).to_have_attribute("aria-pressed", "true")
-        button(visit, "Reveal at once").click()
+        button(visit, "Reveal all at once").click()
         expect(visit.page.get_by_role("button", name=guess, exact=True)).to_be_disabled()
         button(visit, "Show the original").click()
         expect(visit.page.locator(".etviz-game-verdict")).to_contain_text(f"It is: {truth}.")

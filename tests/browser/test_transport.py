@@ -17,9 +17,9 @@ def test_single_steps_by_button_and_by_key(visit):
     for key, step in ((",", "10"), (",", "9"), (".", "10")):
         press(key)
         assert visit.read("step") == step
-    visit.page.get_by_role("button", name="Step on").click()
-    visit.page.get_by_role("button", name="Step on").click()
-    expect(visit.page.get_by_role("button", name="Step on")).to_be_disabled()
+    visit.page.get_by_role("button", name="Step forward").click()
+    visit.page.get_by_role("button", name="Step forward").click()
+    expect(visit.page.get_by_role("button", name="Step forward")).to_be_disabled()
     press(".")
     assert visit.read("step") == "12"
     assert not visit.answers  # the keys paint nothing
@@ -73,7 +73,7 @@ def test_a_change_of_speed_while_playing_holds_at_once(visit):
 
 def test_the_cursor_goes_on_to_step_60_and_back(visit, model):
     twelfth = visit.pixels("Reconstruction")
-    visit.page.get_by_role("button", name="Go on to step 60").click()
+    visit.page.get_by_role("button", name="Continue to step 60").click()
     expect(visit.root).to_have_attribute("data-steps", "60")
     expect(visit.page.get_by_role("button", name="Pause")).to_be_visible()  # it walks on from step 12
     assert 12 <= int(visit.read("step")) < 30

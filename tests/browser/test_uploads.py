@@ -29,7 +29,7 @@ def test_an_upload_is_shown_whole_with_the_square_that_was_used(visit, tmp_path,
     picture.save(tmp_path / "mine.png")
     visit.page.locator(PICTURE).set_input_files(tmp_path / "mine.png")
     note = visit.page.get_by_role("note")
-    expect(note).to_contain_text(f"{size[0]}×{size[1]} pixels. The square of {min(size)}×{min(size)}")  # noqa: RUF001
+    expect(note).to_contain_text(f"{size[0]}×{size[1]} pixels. The {min(size)}×{min(size)} square")  # noqa: RUF001
     assert note.locator("i").evaluate(SQUARE) == pytest.approx(square, abs=0.01)
     expect(visit.page.get_by_text("Your mine.png")).to_be_visible()
     inside = visit.pixels("Original")[:, 1:-1, 1:-1]  # the filter that shrinks looks a little over the border
@@ -110,7 +110,7 @@ def test_a_second_click_while_the_camera_opens_leaves_no_camera_on(browser, addr
 
 def test_a_refused_camera_is_one_sentence(visit):
     visit.page.get_by_role("button", name="Camera…").click()
-    expect(visit.page.get_by_role("alert")).to_contain_text("not allowed to use the camera")
+    expect(visit.page.get_by_role("alert")).to_contain_text("may not use the camera")
     expect(visit.page.get_by_role("dialog")).to_be_hidden()
 
 
@@ -174,9 +174,9 @@ def test_a_bad_mask_file_is_one_sentence_and_loses_nothing(visit, tmp_path, cont
     wide = io.BytesIO()
     Image.new("1", (5000, 10)).save(wide, format="PNG")
     data, words = {
-        "text": (b"no picture at all", "no picture that the browser can read"),
+        "text": (b"no picture at all", "cannot read this file as a picture"),
         "3 MB": (bytes(3 * 2**20), "larger than 2 MB"),
-        "wide": (wide.getvalue(), "4096x4096 is the most"),
+        "wide": (wide.getvalue(), "4096x4096 is the limit"),
     }[content]
     (tmp_path / "mask.png").write_bytes(data)
     before = visit.read("mask")

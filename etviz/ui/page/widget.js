@@ -8,7 +8,7 @@ import { h } from "./lib/tools.js";
 
 const SETTINGS = ["steps", "step_size", "beta", "rule", "settle"];
 
-/** In JupyterLab plain keys are commands too: what the painter is told, the notebook must not hear. */
+/** Plain keys are commands in JupyterLab too, so those meant for the painter must not reach the notebook. */
 function keepPlainKeys(event) {
   if (!event.ctrlKey && !event.metaKey && !event.altKey) event.stopPropagation();
 }
@@ -32,7 +32,7 @@ export default {
       waiting.delete(id);
     };
 
-    /** What is on screen becomes what Python reads. */
+    /** Let Python read what is on screen. */
     function tell(answer) {
       telling = true;
       model.set("mask", answer.mask);

@@ -1,4 +1,4 @@
-/** Axes of charts: round numbers on them, and lines through points. */
+/** The axes of charts, with round numbers on them, and lines through points. */
 
 import { fixed, svg } from "../lib/tools.js";
 
@@ -19,7 +19,7 @@ export function niceTicks(values, count) {
   return ticks;
 }
 
-const WIDE = 2e5; // a gap from which on seven digits would have no room
+const WIDE = 2e5; // from this gap on, seven digits would not fit
 
 /**
  * A text for each tick: all with the decimals that the finest of them needs, and millions as M. `narrow` charts write

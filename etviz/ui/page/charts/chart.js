@@ -19,12 +19,12 @@ export const LINES = [
   { key: "attention_energy", name: "Attention", mark: "attention" },
   { key: "hopfield_energy", name: "Hopfield", mark: "hopfield" },
 ];
-// Left and right as in .etviz-transport: the slider runs under the axis.
+// Left and right as in .etviz-transport, so that the slider runs under the axis.
 const MARGIN = { top: 10, right: 14, bottom: 6, left: 74 };
 const SECOND = { ...MARGIN, top: 24, right: 70 }; // with an axis on the right
-const DOT_PX = 9; // a dot a state where they lie further apart than this
+const DOT_PX = 9; // states at least this far apart get a dot each
 
-/** The energies of one step, all with as many decimals as suit the largest; `tell` puts others beside them in words. */
+/** The energies of one step, all with the decimals that suit the largest. `tell` writes further numbers the same way. */
 export function energies(answer, step) {
   const decimals = decimalsFor(Math.max(...LINES.map((line) => Math.abs(answer[line.key][step]))), 6);
   const tell = (value) => (Number.isFinite(value) ? fixed(value, decimals) : "–");
@@ -44,7 +44,7 @@ export function energies(answer, step) {
  *   second(line)      {name, values, tell} on an axis of its own on the right, or null
  */
 export function createChart({ onStep }) {
-  const still = svg("g"); // what scrubbing leaves alone
+  const still = svg("g"); // what does not change with the step
   const moving = svg("g");
   const picture = svg("svg", { role: "img", class: "etviz-plot" }, still, moving);
   const tip = createTooltip();
@@ -56,7 +56,7 @@ export function createChart({ onStep }) {
   const kind = () => (shown.scale === "median" && !shown.band ? "change" : shown.scale);
   const bandOf = (line) => (kind() === "change" ? shown.band?.changes : shown.band?.values)?.[line.key] ?? [];
 
-  /** Numbers over the steps as the axis has them: less what counts as nothing there. */
+  /** Numbers over the steps as the axis shows them: minus what counts as zero there. */
   function shifted(line, numbers) {
     const [start, median] = [shown.answer[line.key][0], bandOf(line)[1]];
     const zero = { change: () => start, value: () => 0, median: (i) => median[i] }[kind()];
@@ -89,7 +89,7 @@ export function createChart({ onStep }) {
       ...drawSecondAxis(secondTicks, width),
       ...LINES.flatMap(drawBand).reverse(),
       ...(shown.second ? [drawLine({ mark: "second" }, shown.second.values, area.y2)] : []),
-      ...LINES.flatMap((line) => [...drawDots(line), drawLine(line, values(line), area.y)]).reverse(), // the total last, on top
+      ...LINES.flatMap((line) => [...drawDots(line), drawLine(line, values(line), area.y)]).reverse(), // the total last, so that it is on top
       ...shown.answer.rises.flatMap(drawRise),
       ...drawOwnEnd(),
       ...drawSettled(),
@@ -140,21 +140,21 @@ export function createChart({ onStep }) {
     ];
   }
 
-  /** Where the descent goes on for longer than it did in training. */
+  /** Mark where the descent goes beyond the steps it was trained with. */
   function drawOwnEnd() {
     const { steps, own } = shown.answer.settings;
-    if (area.last <= own.steps || (area.last > steps && !shown.answer.settings.settle)) return []; // several energies one after another
+    if (area.last <= own.steps || (area.last > steps && !shown.answer.settings.settle)) return []; // several blocks, each with its own energy
     const x = area.x(own.steps);
     return [
       upright("etviz-own", x),
-      chartText("etviz-tick etviz-note", x + 5, area.top + 14, `in training: ${own.steps} steps`, "start"),
+      chartText("etviz-tick etviz-note", x + 5, area.top + 14, `trained with ${own.steps} steps`, "start"),
     ];
   }
 
   function drawSettled() {
     if (!shown.answer.settings.settle) return [];
     const { settled } = shown.answer;
-    const text = settled === null ? `not settled in ${area.last} steps` : `settled at step ${settled}`;
+    const text = settled === null ? `not settled after ${area.last} steps` : `settled at step ${settled}`;
     return [chartText("etviz-tick etviz-note", area.right - 6, area.top + 14, text)];
   }
 
@@ -169,7 +169,7 @@ export function createChart({ onStep }) {
   const drawDots = (line) =>
     (area.right - area.left) / area.last < DOT_PX ? [] : values(line).flatMap((_, i) => dot(line, i, 2));
 
-  /** A triangle above each state that lies higher than the one before. */
+  /** A triangle above each state whose energy is higher than the one before. */
   function drawRise(i) {
     const value = values(LINES[0])[i];
     if (!Number.isFinite(value)) return [];

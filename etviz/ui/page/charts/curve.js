@@ -1,4 +1,4 @@
-/** How much of a whole its largest parts carry together: curves over their number, read at one number. */
+/** The share of a whole that its largest parts carry together: curves over the number of parts, read at one number. */
 
 import { clamp, h, svg } from "../lib/tools.js";
 import { acrossLine, areaWithin, chartText, linearScale, uprightLine } from "./axes.js";
@@ -6,7 +6,7 @@ import { acrossLine, areaWithin, chartText, linearScale, uprightLine } from "./a
 const CURVE_MARGIN = { top: 8, right: 14, bottom: 20, left: 44 };
 const MOST_POINTS = 200; // of a curve as drawn
 
-/** Shares of the sum that the n largest of `values` carry, n = 0 to all of them; from 0 to 1. */
+/** The share of the sum, 0 to 1, that the n largest of `values` carry, for n = 0 to all. */
 export function cumulated(values) {
   const sorted = Float64Array.from(values, Math.abs).sort().reverse();
   const sums = [0];
@@ -33,7 +33,7 @@ export function createCurve({ label, onNumber }) {
   const node = h("div", { class: "etviz-curve" }, plot, slider);
   let curves = [];
   let number = 1;
-  let [width, height] = [0, 0]; // kept, because asking for them makes a browser lay the page out
+  let [width, height] = [0, 0]; // kept, because asking for them forces a layout
 
   function drawAll() {
     if (!curves.length || width < 60) return;
@@ -45,12 +45,12 @@ export function createCurve({ label, onNumber }) {
     picture.replaceChildren(
       ...[0, 0.5, 1].flatMap((share) => [
         acrossLine(share ? "etviz-rule" : "etviz-zero", y(share), area),
-        chartText("etviz-tick", area.left - 8, y(share) + 4, `${100 * share} %`),
+        chartText("etviz-tick", area.left - 8, y(share) + 4, `${100 * share}%`),
       ]),
       ...[0, 0.25, 0.5, 0.75, 1].map((part) =>
         chartText("etviz-tick", x(part * all), height - 4, String(Math.round(part * all)), "middle"),
       ),
-      svg("line", { class: "etviz-ghost", x1: x(0), x2: x(all), y1: y(0), y2: y(1) }), // all alike
+      svg("line", { class: "etviz-ghost", x1: x(0), x2: x(all), y1: y(0), y2: y(1) }), // if all were equal
       uprightLine("etviz-now", x(number), area),
       ...curves.map(({ mark, shares }) => drawCurve(mark, shares, x, y)),
       ...curves.map(({ mark, shares }) =>

@@ -74,7 +74,7 @@ export function createGradientChart() {
     return Array.from({ length: Math.floor(last + 1e-6) - start + 1 }, (_, i) => start + i);
   };
 
-  /** Where the state is, where its step led, and what the pointer is on. */
+  /** Where the state is, where its step led, and the point under the pointer. */
   function marks() {
     const { x, y } = area;
     const { energy_here: here, energy_next: next, moved } = line();
@@ -94,11 +94,11 @@ export function createGradientChart() {
     const least =
       lowest[0] >= 4 - 1e-6
         ? "The energy still falls at the end of this line."
-        : `Lowest here: ${format(lowest[0], 3)} step sizes on.`;
+        : `Lowest here: ${format(lowest[0], 3)} step sizes ahead.`;
     const taken = moved
       ? `○ Its step of ${format(size, 3)} led to ${format(next, 6)}. `
       : "No step was taken from here. ";
-    return Number.isFinite(lowest[1]) ? start + taken + least : "The energy is no finite number here.";
+    return Number.isFinite(lowest[1]) ? start + taken + least : "The energy is not finite here.";
   }
 
   function point(event) {

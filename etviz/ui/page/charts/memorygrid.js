@@ -1,14 +1,14 @@
-/** All memories as small pictures on one canvas, strongest first: one is chosen by pointer or keyboard. */
+/** All memories as small pictures on one canvas, the strongest first. Pointer or keyboard choose one. */
 
 import { clamp, h } from "../lib/tools.js";
 import { createTooltip } from "./tooltip.js";
 
 const PICTURE_GAP = 3; // between pictures, in CSS pixels like all sizes here
-const PICTURE_SIDES = [16, 12, 8]; // the largest whose grid is low enough is taken
+const PICTURE_SIDES = [16, 12, 8]; // the largest whose grid is low enough
 const FAINT_ALPHA = 60; // opacity, of 255, of a memory that carries nothing
 
 /**
- * `onPick(memory)` when the reader chooses one, `tell(memory, rank)` says it in words.
+ * `onPick(memory)` when the reader chooses one, `tell(memory, rank)` puts one into words.
  *
  *   show(order, pictures, energy)   memories from first to last; RGB bytes and energy by memory, pictures of side x side
  *   select(memory)                  outline one
@@ -28,9 +28,9 @@ export function createMemoryGrid({ onPick, tell }) {
   let chosen = null;
   let layout = { columns: 1, scale: 1, cell: 1 };
   let hovered = null; // a rank
-  let room = 0; // the width there is, kept because asking for it makes a browser lay the page out
+  let room = 0; // the width available; kept, because asking for it forces a layout
 
-  /** How large the pictures are drawn and how many to a row, by the room there is. */
+  /** How large the pictures are, and how many fit in a row. */
   function arrange() {
     const sizes = PICTURE_SIDES.map((wanted) => {
       const scale = Math.max(1, Math.round(wanted / now.side));

@@ -1,19 +1,19 @@
-/** A picture with its patches: numbers laid over it in colour, read by hovering, and one patch to choose. */
+/** A picture with a number for each patch, laid over it in colour and read by hovering. One patch can be chosen. */
 
 import { draw, viridis } from "../lib/pixels.js";
 import { clamp, h } from "../lib/tools.js";
 import { createTooltip } from "./tooltip.js";
 
-export const COVER = 0.72; // how much of the picture a colour laid over it hides
+export const COVER = 0.72; // opacity of a colour laid over the picture
 
 /** A patch in words, on a grid of side x side. */
 export const patchName = (i, side) => `row ${Math.floor(i / side) + 1}, column ${(i % side) + 1}`;
 
 /**
- * `label` names it; `onPick(patch)` makes it a chooser (pointer, arrow keys); `tell(value)` says a value in words.
+ * `label` names it; with `onPick(patch)`, pointer and arrow keys choose a patch; `tell(value)` puts a value into words.
  *
  *   show(size, side, pixel)   the picture, see `draw`, of side x side patches
- *   values(list, scale)       a number for each patch, or null for none; scale {low, high, colour?} says the colours
+ *   values(list, scale)       a number for each patch, or null for no numbers; `scale` is {low, high, colour?}
  *   select(patch)             outline a patch, or null for none
  */
 export function createPatchMap({ label, onPick = null, tell = (value) => String(value) }) {

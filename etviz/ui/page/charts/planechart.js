@@ -7,7 +7,7 @@ import { createTooltip } from "./tooltip.js";
 
 const LEVELS = 12; // contours
 const NEAR = 12; // pixels from a state that count as on it
-const SHARPNESS = 2; // pixels of the page for each of the canvas: the energy is smooth
+const SHARPNESS = 2; // pixels of the page for each of the canvas, since the energy is smooth
 
 /**
  * `onStep(step)` when the reader clicks a state of the path.
@@ -35,7 +35,7 @@ export function createPlaneChart({ onStep }) {
     return plane;
   }
 
-  /** The grid, and whatever paths leave it. */
+  /** Make room for the grid, and for paths that leave it. */
   function frame() {
     const range = (axis, index) => {
       const all = [...axis, ...runs.flatMap((run) => run.path.map((place) => place[index]))];
@@ -146,7 +146,7 @@ export function createPlaneChart({ onStep }) {
     return `Energy on the plane of the path's first two principal components, which hold ${one} and ${two} of its variance: from ${format(plane.low)} to ${format(plane.high)}.`;
   }
 
-  /** Which state of the path lies under the pointer, as its place in the path, or -1. */
+  /** The index of the path's state under the pointer, or -1. */
   function stateAt(left, top) {
     const far = plane.path.map((place) => Math.hypot(across(place[0]) - left, up(place[1]) - top));
     const nearest = far.indexOf(Math.min(...far));

@@ -5,17 +5,16 @@ import { viridis } from "../lib/pixels.js";
 import { h } from "../lib/tools.js";
 import { createPatchMap } from "./patchmap.js";
 
-const CLS_TITLE =
-  "The CLS token: it belongs to no patch, and descends with them. Its colour is that of the patches' scale";
+const CLS_TITLE = "The CLS token belongs to no patch, and descends with the patches. Its colour follows their scale";
 
-/** The patch that the views look at: the chosen one, or a hidden one near the middle. */
+/** The patch that views show: the chosen one, or a hidden one near the middle. */
 export function patchInView(app) {
   const mask = maskFromHex(app.answer.mask);
   return app.patch !== null && app.patch >= 0 && app.patch < mask.length ? app.patch : middlePatch(mask);
 }
 
 /**
- * A patch map with the CLS token beside its title, if any; see `createPatchMap`; `brief(value)` says a value in few characters.
+ * A patch map (see `createPatchMap`) with the CLS token beside its title. `brief(value)` is a value in few characters.
  *
  *   values(tokens, scale)     a number for each token, CLS first
  */

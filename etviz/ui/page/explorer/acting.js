@@ -8,7 +8,7 @@ import { isMaskHex, isSeed, maskFromHex, maskToHex } from "../lib/masks.js";
 import { OWN, patchesOf, shareable } from "./state.js";
 
 const KEY_PAUSE_MS = 120; // after a key press, in case another follows
-const LOST = "This link was made with an uploaded picture, which stays with its owner: here is another one.";
+const LOST = "This link was made with an uploaded picture, which stays with its owner. Here is another picture.";
 
 /** @param {Page} page */
 export function createActing(page) {
@@ -130,8 +130,9 @@ export function createActing(page) {
     const known = picture && picture !== "lost" ? picture : start.answer.picture;
     await asking.change({ picture: known, model, snapshot, settings }, { remember: false });
     if (picture === "lost") drawing.say(LOST);
-    if (!readable) drawing.say(`The address holds no mask of ${patches} patches: this is another one.`);
+    if (!readable) drawing.say(`The address holds no mask of ${patches} patches, so here is another one.`);
     if (Number.isInteger(step)) drawing.showStep(step);
+    if (state.patch !== null) drawing.showPatch(); // no view could, before there was a descent
   }
 
   return { endStroke, setMask, undo, redo, pick, setStep, setSeed, choosePatch, link, openTab, lead, travelTo };

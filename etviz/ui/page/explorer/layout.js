@@ -15,7 +15,7 @@ import { createTransport } from "../parts/transport.js";
 import { createUploads } from "../parts/uploads.js";
 import { OWN } from "./state.js";
 
-const HINT = "Drag to hide patches or to show them again. Or use the arrow keys and the space bar.";
+const HINT = "Drag to hide or show patches, or use arrow keys and space.";
 
 /** @param {Page} page */
 export function createParts(page) {

@@ -5,7 +5,7 @@
  */
 
 const NUMBERS = ["steps", "step_size", "beta"];
-const LINKED = ["columns", "run", "epoch"]; // texts of views
+const LINKED = ["columns", "run", "epoch"]; // what views keep there, as text
 
 /** The state as a query string; what is null is left out. @param {Shareable} state */
 export function toQuery({ picture, model, snapshot, mask, settings, seed, step, tab, patch, linked = {} }) {
@@ -18,7 +18,7 @@ export function toQuery({ picture, model, snapshot, mask, settings, seed, step, 
 }
 
 /**
- * The state in a query string, only what is there; `known` is the picture to take for "upload".
+ * The state in a query string, as far as it says; `known` is the picture that "upload" stands for.
  *
  * @param {string} query @param {Picture | null} known @returns {Travelled}
  */
@@ -27,7 +27,7 @@ export function fromQuery(query, known = null) {
   const number = (name) => {
     if (!given.has(name)) return undefined;
     const text = given.get(name);
-    return text.trim() && Number.isFinite(Number(text)) ? Number(text) : text; // whoever reads it says what is wrong
+    return text.trim() && Number.isFinite(Number(text)) ? Number(text) : text; // the server says what is wrong with it
   };
   const state = { mask: given.get("mask")?.toLowerCase(), model: given.get("model"), snapshot: given.get("snapshot") };
   Object.assign(state, { seed: number("seed"), step: number("step"), patch: number("patch"), tab: given.get("tab") });
@@ -44,8 +44,8 @@ export function fromQuery(query, known = null) {
 }
 
 /**
- * Keeps the address of `page` (a window, or null where the host has no address) in step with the state. `onTravel(state)`
- * when the reader goes back or forward.
+ * Keeps the address of `page` in step with the state; it is a window, or null where the host has no address.
+ * `onTravel(state)` is called when the reader goes back or forward.
  *
  * @param {Window | null} page @param {(state: Travelled) => void} onTravel
  */
@@ -65,13 +65,13 @@ export function createAddress(page, onTravel) {
   };
   const read = () => fromQuery(page.location.search, page.history.state?.picture ?? null);
   page.addEventListener("popstate", () => {
-    clearTimeout(timer); // what was waiting to be written belongs to the page that was left
+    clearTimeout(timer); // a write that still waits belongs to the state that was left
     onTravel(read());
   });
   return {
     read,
     push: (state) => write("pushState", state),
-    /** Browsers allow some hundred changes a minute: scrubbing waits for a rest. */
+    /** Browsers allow about a hundred changes a minute, so scrubbing is written once it rests. */
     replace(state) {
       clearTimeout(timer);
       timer = setTimeout(write, 250, "replaceState", state);

@@ -1,14 +1,14 @@
 /**
- * Questions to the host of which only the newest matters.
+ * Questions to the host, of which only the newest matters.
  *
  * @import { App, Question } from "./types.d.ts"
  */
 
 const PATIENCE_MS = 20000; // for an answer
-const SILENCE = { error: "The app, or the notebook's kernel, does not answer: is it busy, or no longer running?" };
+const SILENCE = { error: "The app (or the notebook's kernel) does not answer. It may be busy, or no longer running." };
 
 /**
- * The promise's answer, or one with an error where there is none in time.
+ * The promise's answer, or an error where none comes in time.
  *
  * @param {Promise<any>} promise
  */
@@ -25,8 +25,8 @@ export function patiently(promise, patience = PATIENCE_MS) {
 }
 
 /**
- * A function that asks one question at a time: while one is under way, the newest of the next ones waits. It resolves to the
- * answer, or to null where a newer question was put meanwhile. `onBusy(whether)` is told when it starts and ends.
+ * A function that asks one question at a time; while one is under way, only the newest of the others waits. It resolves
+ * to the answer, or to null where a newer question has been asked since. `onBusy(whether)` is called at start and end.
  *
  * @param {(question: Question) => Promise<any>} ask @param {(busy: boolean) => void} onBusy
  */
@@ -56,9 +56,9 @@ export function createAsker(ask, onBusy = (_busy) => {}) {
 }
 
 /**
- * A view's questions about the descent on screen. `read(extra)` asks for a reading of this kind and hands it to `show`
- * unless another descent, or another question of the view's, came meanwhile. The same question twice in a row is asked
- * once, so that a view may ask whenever it is drawn. What is wrong is said on the page, and may be asked again.
+ * A view's questions about the descent on screen. `read(extra)` asks for a reading of this kind, and hands it to `show`
+ * unless another descent or another question has come since. A question is not repeated while its reading is on screen,
+ * so a view may ask whenever it is drawn. An error is shown on the page, and the question may be asked again.
  *
  * @param {App} app @param {string} kind @param {(reading: any) => void} show
  */

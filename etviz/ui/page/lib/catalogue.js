@@ -1,11 +1,11 @@
-/** The checkpoints and training runs on the server, as `describe_run` in etviz/ui/runs.py tells of them. */
+/** The checkpoints and training runs on the server, as `describe_run` in etviz/ui/runs.py describes them. */
 
 import { patiently } from "./asker.js";
 import { h } from "./tools.js";
 
 const FRESH_MS = 10000; // runs come and go while the page is open
 
-/** `list()` resolves to all that can be loaded, asked for anew where the last answer is old. */
+/** `list()` resolves to everything that can be loaded; it asks again when the last answer is old. */
 export function createCatalogue(app) {
   let known = [];
   let asked = -Infinity;
@@ -22,7 +22,7 @@ export function createCatalogue(app) {
   };
 }
 
-/** 0.1, 1.8, 16: an epoch in few digits. */
+/** An epoch in few digits: 0.1, 1.8, 16. */
 export const epochText = (epoch) => (Number.isFinite(epoch) ? String(Number(epoch.toFixed(epoch < 1 ? 2 : 1))) : "?");
 
 const finalText = (run) => (run.epoch == null ? "Final weights" : `Final (${epochText(run.epoch)})`);

@@ -1,4 +1,4 @@
-/** The columns of a comparison as plain data: what each descends with, in words, in an address, and ready-made sets. */
+/** The columns of a comparison as plain data: in words, in an address, and in ready-made sets. */
 
 import { epochText } from "./catalogue.js";
 import { format } from "./tools.js";
@@ -20,7 +20,7 @@ export const column = (model, rest = {}) => ({
 export const columnsToText = (columns) =>
   columns.map((entry) => FIELDS.map((field) => encodeURIComponent(entry[field] ?? "")).join(",")).join(";");
 
-/** The columns in an address, at most four; a number that is none stays text, for the server to refuse. */
+/** The columns in an address, at most four. What should be a number but is not stays text, for the server to refuse. */
 export function columnsFromText(text) {
   const read = (part) => {
     const values = part.split(",").map((value) => decode(value) || null);
@@ -46,7 +46,7 @@ export const stepSizesOf = (run) => FACTORS.map((factor) => Number((factor * run
 export const byStepSize = (run, snapshot) =>
   stepSizesOf(run).map((step_size) => column(run.name, { snapshot, step_size }));
 
-/** Up to three snapshots, the first among them, spread over the training, and the final weights. */
+/** The final weights and up to three snapshots: the first, and others spread over the training run. */
 export function byEpoch(run) {
   const early = run.snapshots.slice(0, -1); // the last is close to the final weights
   const count = Math.min(3, early.length);
@@ -57,7 +57,7 @@ export function byEpoch(run) {
   return [...chosen.map(({ file }) => column(run.name, { snapshot: file })), column(run.name)];
 }
 
-/** The page's model, then those trained on the same dataset, then others: as many as there is room for. */
+/** As many models as fit: the page's own, then those trained on the same dataset, then others. */
 export function byModel(runs, own) {
   const { dataset } = runs.find(({ name }) => name === own) ?? {};
   const rank = (run) => (run.name === own ? 0 : run.dataset === dataset ? 1 : 2);
@@ -77,7 +77,7 @@ export function columnText(entry, run) {
   return parts.join(", ");
 }
 
-/** Whether columns descend on one and the same energy, so that its values can be held against each other. */
+/** Whether all columns descend on the same energy, so that its values can be compared. */
 export function sameEnergy(columns) {
   const key = ({ model, snapshot, beta }) => JSON.stringify([model, snapshot, beta]);
   return new Set(columns.map(key)).size === 1;

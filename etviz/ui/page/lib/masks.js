@@ -1,7 +1,7 @@
 /**
- * Patch masks in the browser, a Uint8Array each: 1 = hidden. As etviz.masks has them: patches row by row from the top
- * left, patch 0 the highest bit of the hexadecimal, `Math.floor(N * share)` hidden by a share. A seed gives the mask that
- * etviz gives for a `torch.Generator` of that seed.
+ * Patch masks in the browser, each a Uint8Array in which 1 is hidden. The conventions are those of etviz.masks: patches
+ * run row by row from the top left, patch 0 is the highest bit of the hexadecimal, and a share hides
+ * `Math.floor(N * share)` patches. A seed gives the mask that etviz gives for a `torch.Generator` with that seed.
  */
 
 export function maskFromHex(hex) {
@@ -20,7 +20,7 @@ export function maskToHex(mask) {
 export const countPatches = (hex) => 4 * hex.length;
 export const sideOf = (hex) => Math.sqrt(countPatches(hex));
 
-/** Whether a text is a mask of so many patches. */
+/** Whether a text is a mask of `count` patches. */
 export const isMaskHex = (text, count) => text.length === count / 4 && /^[0-9a-f]+$/i.test(text);
 
 export const countHidden = (mask) => mask.reduce((sum, bit) => sum + bit, 0);
@@ -104,14 +104,14 @@ const HALVES = {
 
 export const halfMask = (count, which) => byPlace(count, HALVES[which]);
 
-/** The right half; where a mask is a half already, the next one around. */
+/** The right half; for a mask that is a half already, the next one in turn. */
 export function nextHalf(mask) {
   const halves = Object.keys(HALVES).map((which) => halfMask(mask.length, which));
   const now = halves.findIndex((half) => half.every((bit, i) => bit === mask[i]));
   return halves[(now + 1) % halves.length];
 }
 
-/** The hidden patch nearest to the middle; where nothing is hidden, the nearest of all. */
+/** The hidden patch nearest to the middle, or the nearest of all where none is hidden. */
 export function middlePatch(mask) {
   const side = Math.sqrt(mask.length);
   const off = (i) => Math.hypot(Math.floor(i / side) - (side - 1) / 2, (i % side) - (side - 1) / 2);
@@ -120,14 +120,14 @@ export function middlePatch(mask) {
   return (hidden.length ? hidden : all).reduce((best, i) => (off(i) < off(best) ? i : best));
 }
 
-/** The same picture of a mask on a grid of `count` patches: each takes the nearest one's bit. */
+/** The mask resized to a grid of `count` patches: each takes the bit of the nearest one. */
 export function resizedMask(mask, count) {
   const [from, to] = [Math.sqrt(mask.length), Math.sqrt(count)];
   const near = (place) => Math.floor(((place + 0.5) * from) / to);
   return byPlace(count, (row, column) => mask[near(row) * from + near(column)]);
 }
 
-/** The patches that a brush covers around one patch, at most `side` a row; it stays within the grid. */
+/** The patches that a brush covers at one patch of a side x side grid; it stays within the grid. */
 export const BRUSHES = {
   one: (row, column, side) => [row * side + column],
   four(row, column, side) {
@@ -138,7 +138,7 @@ export const BRUSHES = {
   column: (_row, column, side) => Array.from({ length: side }, (_, i) => i * side + column),
 };
 
-/** A picture of a mask as ImageData, so many pixels a patch: white = hidden, black = visible, as etviz.mask_to_image. */
+/** A picture of a mask, as etviz.mask_to_image draws it: white is hidden, black is visible, `patchSize` pixels a patch. */
 export function maskToPixels(mask, patchSize) {
   const side = Math.sqrt(mask.length);
   const size = side * patchSize;
@@ -150,7 +150,7 @@ export function maskToPixels(mask, patchSize) {
   return image;
 }
 
-/** The mask of `count` patches in a picture of any size: hidden where white or transparent, as etviz.mask_from_image. */
+/** The mask of `count` patches in a picture of any size, as etviz.mask_from_image reads it: white or transparent is hidden. */
 export function maskFromPixels({ data, width, height }, count) {
   const side = Math.sqrt(count);
   const part = (i, length) => {

@@ -8,7 +8,7 @@ export const VIRIDIS = ["440154", "472d7b", "3b528b", "2c728e", "21918c", "28ae8
 );
 
 export function viridis(share) {
-  const place = clamp(share || 0, 0, 1) * (VIRIDIS.length - 1); // what is no number is drawn as nothing
+  const place = clamp(share || 0, 0, 1) * (VIRIDIS.length - 1); // NaN gets the lowest colour
   const i = Math.min(Math.floor(place), VIRIDIS.length - 2);
   return VIRIDIS[i].map((low, channel) => low + (place - i) * (VIRIDIS[i + 1][channel] - low));
 }
@@ -37,13 +37,13 @@ export function draw(canvas, size, pixel) {
   for (let i = 0; i < size * size; i++) {
     const colour = pixel(i);
     if (!colour) continue;
-    for (let channel = 0; channel < 3; channel++) data[4 * i + channel] = colour[channel]; // scrubbing draws many
+    for (let channel = 0; channel < 3; channel++) data[4 * i + channel] = colour[channel]; // a loop, since scrubbing draws many
     data[4 * i + 3] = 255;
   }
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
-/** A copy of some pixels, grey where `hides(i)` says so. */
+/** A copy of the pixels, grey wherever `hides(i)` is true. */
 export function blanked(pixels, hides) {
   return pixels.map((value, i) => (hides(Math.floor(i / 3)) ? 128 : value));
 }

@@ -40,7 +40,7 @@ export function decimalsFor(value, digits) {
   return clamp(digits - whole, 0, 6);
 }
 
-// Made once: the views write hundreds of numbers a frame.
+// Made once, since the views write hundreds of numbers for each frame.
 const FORMATS = Array.from({ length: 7 }, (_, decimals) => {
   const digits = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
   return new Intl.NumberFormat("en-US", { ...digits, signDisplay: "negative" });

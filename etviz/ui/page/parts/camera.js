@@ -3,20 +3,20 @@
 import { centredSquare } from "../lib/crop.js";
 import { h } from "../lib/tools.js";
 
-const SIZE = 256; // pixels a side that are sent: more than any model takes
+const SIZE = 256; // pixels a side of what is sent: more than any model takes
 const REFUSALS = {
-  NotAllowedError: "The browser was not allowed to use the camera: allow it beside the address, or upload a picture.",
-  NotFoundError: "The browser found no camera: upload a picture.",
-  NotReadableError: "Another program is using the camera: close that one first.",
+  NotAllowedError: "The browser may not use the camera. Allow it next to the address bar, or upload a picture.",
+  NotFoundError: "The browser found no camera. Upload a picture instead.",
+  NotReadableError: "Another program is using the camera. Close it first.",
 };
 
-/** A button and the dialog that it opens, or null where the browser has no camera to offer. `onFile(file)` when taken. */
+/** A button and the dialog that it opens, or null where the browser offers no camera. `onFile(file)` when a picture is taken. */
 export function createCamera({ onFile, onProblem }) {
   if (!navigator.mediaDevices?.getUserMedia) return null;
   const video = h("video", {
     autoplay: true,
     playsinline: true,
-    "aria-label": "What the camera sees: all of this square is used",
+    "aria-label": "What the camera sees; the whole square is used",
   });
   const dialog = h(
     "dialog",
@@ -37,12 +37,14 @@ export function createCamera({ onFile, onProblem }) {
   video.muted = true;
 
   async function open() {
-    button.disabled = true; // a second click would open a second stream, and nothing would ever stop the first
+    button.disabled = true; // a second click would open a second stream, and the first would never stop
     try {
       video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 } } });
       dialog.showModal();
     } catch (error) {
-      onProblem(REFUSALS[/** @type {Error} */ (error).name] ?? "The camera could not be opened: upload a picture.");
+      onProblem(
+        REFUSALS[/** @type {Error} */ (error).name] ?? "The camera could not be opened. Upload a picture instead.",
+      );
     } finally {
       button.disabled = false;
     }
@@ -56,7 +58,7 @@ export function createCamera({ onFile, onProblem }) {
   /** What the dialog shows: the square in the middle. */
   async function take() {
     const { left, top, side } = centredSquare(video.videoWidth, video.videoHeight);
-    if (!side) return; // no picture yet
+    if (!side) return; // the camera has not started yet
     const canvas = h("canvas", { width: SIZE, height: SIZE });
     canvas.getContext("2d").drawImage(video, left, top, side, side, 0, 0, SIZE, SIZE);
     dialog.close();

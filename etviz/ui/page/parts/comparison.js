@@ -1,4 +1,4 @@
-/** This image's metrics at one step beside those of two fills that have learned nothing. */
+/** This picture's metrics at one step, next to those of two fills that learn nothing. */
 
 import { METRIC_INFO } from "../lib/metrics.js";
 import { fixed, h } from "../lib/tools.js";
@@ -28,11 +28,14 @@ const METRICS = [
   },
 ];
 const COLUMNS = {
-  now: ["Step", "The reconstruction at the step on screen, its visible pixels as given."],
-  mean_fill: ["Mean fill", "Every hidden pixel is the mean of the visible ones, in each channel: no learning at all."],
+  now: ["Step", "The reconstruction at this step, with the visible pixels as given."],
+  mean_fill: [
+    "Mean fill",
+    "Fills every hidden pixel with the mean of the visible ones, channel by channel. Nothing is learned.",
+  ],
   navier_stokes: [
     "Navier–Stokes",
-    "Navier–Stokes inpainting (Bertalmio et al. 2001), as OpenCV has it: carries edges on into the gaps. No learning at all.",
+    "Navier–Stokes inpainting (Bertalmio et al. 2001), from OpenCV: continues edges into the gaps. Nothing is learned.",
   ],
 };
 
@@ -45,7 +48,11 @@ export function createComparison() {
   const node = h(
     "table",
     { class: "etviz-comparison" },
-    h("caption", { class: "etviz-spoken" }, "Quality of this picture at this step, beside two fills without learning"),
+    h(
+      "caption",
+      { class: "etviz-spoken" },
+      "Quality of this picture at this step, next to two fills that learn nothing",
+    ),
     h("thead", {}, h("tr", {}, h("td"), ...Object.values(terms).map((term) => h("th", { scope: "col" }, term)))),
     h(
       "tbody",
@@ -61,7 +68,7 @@ export function createComparison() {
     const known = Object.values(values)
       .map((value) => value[key])
       .filter(Number.isFinite);
-    const best = known.length > 1 ? words(better(...known)) : null; // nothing is best alone
+    const best = known.length > 1 ? words(better(...known)) : null; // one value alone is not best
     for (const [column, cell] of Object.entries(row)) {
       const text = words(values[column][key]);
       cell.textContent = text;
@@ -72,12 +79,12 @@ export function createComparison() {
 
   return {
     node,
-    /** `now`, `mean_fill` and `navier_stokes` are {mse, psnr, ssim} each, with null for what is not known. */
+    /** `now`, `mean_fill` and `navier_stokes` are {mse, psnr, ssim} each, null where unknown. */
     show(step, values) {
       terms.now.firstChild.textContent = `Step ${step}`;
       METRICS.forEach((metric, i) => showRow(metric, cells[i], values));
     },
-    /** Whether the numbers beside the step's are still on their way. */
+    /** Show whether the numbers of the other columns are still being computed. */
     wait(waiting) {
       node.setAttribute("aria-busy", waiting);
     },

@@ -1,9 +1,9 @@
-/** How an upload was cropped: all of it, with the square that was used. */
+/** A note that shows how an upload was cropped: the whole picture, with the square that was used. */
 
 import { centredSquare } from "../lib/crop.js";
 import { h } from "../lib/tools.js";
 
-/** A note that shows an uploaded file until it is dismissed. */
+/** The note stays until it is dismissed. */
 export function createCropNote() {
   const image = h("img", { alt: "All of your picture" });
   const square = h("i");
@@ -25,7 +25,7 @@ export function createCropNote() {
   return {
     node,
     hide,
-    /** The centred square of `file`, which became size x size pixels. */
+    /** Show `file` with its centred square, which became size x size pixels. */
     async show(file, size) {
       hide();
       image.src = URL.createObjectURL(file);
@@ -37,7 +37,7 @@ export function createCropNote() {
       square.style.top = percent(top, height);
       square.style.width = percent(side, width);
       square.style.height = percent(side, height);
-      const used = width === height ? "All of it" : `The square of ${side}×${side} in the middle`;
+      const used = width === height ? "All of it" : `The ${side}×${side} square in the middle`;
       words.textContent = `Your picture has ${width}×${height} pixels. ${used} was shrunk to ${size}×${size}.`;
       node.hidden = false;
     },

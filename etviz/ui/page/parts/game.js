@@ -1,4 +1,4 @@
-/** "Predict, then reveal": a class says what is under the mask before the page shows it. */
+/** "Predict, then reveal": a class guesses what is under the mask before the page shows it. */
 
 import { createReader } from "../lib/asker.js";
 import { countHidden, maskFromHex, randomMask } from "../lib/masks.js";
@@ -8,7 +8,7 @@ import { h } from "../lib/tools.js";
 const ENOUGH = 0.25; // a mask that hides less gives the picture away
 const SHARE = 0.85;
 
-/** `onPlaying(whether)` is told when a game begins and ends. The score lives as long as the page. */
+/** `onPlaying(whether)` is called when a game begins or ends. The score lasts as long as the page. */
 export function createGame(app, onPlaying) {
   const score = { right: 0, rounds: 0 };
   const rebuilt = createBoard("Rebuilt");
@@ -16,7 +16,7 @@ export function createGame(app, onPlaying) {
   const question = h("h2", { tabindex: "-1" });
   const choices = h("div", { class: "etviz-choices", role: "group", "aria-label": "Names to choose from" });
   const next = button("Reveal the next step", () => revealStep());
-  const once = button("Reveal at once", () => reveal(lastStep()));
+  const once = button("Reveal all at once", () => reveal(lastStep()));
   const truth = button("Show the original", () => finish());
   const again = button("Next picture", () => begin());
   const end = button("End the game", () => stop());
@@ -43,7 +43,7 @@ export function createGame(app, onPlaying) {
     h(
       "p",
       {},
-      "For a class: say what a hidden picture shows, then reveal the descent step by step or at once, and at last the original. The page keeps the score.",
+      "A game for a class: guess what a hidden picture shows, then reveal the descent step by step or all at once, and finally the original. The page keeps score.",
     ),
     button("Start the game →", () => begin()),
   );
@@ -98,7 +98,7 @@ export function createGame(app, onPlaying) {
     lockChoices();
   }
 
-  /** Until the first reveal one may change one's mind, and who had no guess yet may still make one. */
+  /** A guess can be changed until the first reveal; without a guess, one can still be made later. */
   function lockChoices() {
     const locked = phase === "done" || (phase === "reveal" && guess !== null);
     [...choices.children].forEach((choice) => (choice.disabled = locked));
@@ -115,7 +115,7 @@ export function createGame(app, onPlaying) {
       h("button", { type: "button", "aria-pressed": "false", click: choose(name) }, name),
     );
     choices.replaceChildren(
-      ...(named.length ? named : [h("p", { class: "etviz-hint" }, "Have a guess, and say it aloud.")]),
+      ...(named.length ? named : [h("p", { class: "etviz-hint" }, "Make a guess, and say it aloud.")]),
     );
   }
 
@@ -142,16 +142,17 @@ export function createGame(app, onPlaying) {
   function judge(right, start = "") {
     score.rounds += 1;
     score.right += right ? 1 : 0;
-    verdict.textContent = start + (right ? "You had it." : guess === null ? "Not this time." : `You said: ${guess}.`);
+    verdict.textContent =
+      start + (right ? "You were right." : guess === null ? "Not this time." : `You said: ${guess}.`);
     tally.textContent = `Score: ${score.right} of ${score.rounds}`;
   }
 
-  /** Without a label nobody but the class knows. */
+  /** Without a label only the class can tell who was right. */
   function askTheClass() {
     verdict.replaceChildren(
-      h("span", {}, "Did you have it? "),
-      button("We had it", () => judge(true)),
-      button("We did not", () => judge(false)),
+      h("span", {}, "Were you right? "),
+      button("We were right", () => judge(true)),
+      button("We were wrong", () => judge(false)),
     );
   }
 

@@ -1,17 +1,18 @@
-/** Small maps of every head in both roles, with the course of its entropy: one is chosen by clicking. */
+/** Small maps of every head in both roles, with its entropy over the steps. A click chooses a head. */
 
 import { COVER } from "../charts/patchmap.js";
 import { draw } from "../lib/pixels.js";
 import { h, svg } from "../lib/tools.js";
 
-const SPARK = { width: 100, height: 30 }; // in units of its own: it stretches
+const SPARK = { width: 100, height: 30 }; // in its own units, since it stretches
 const ROLE_NAMES = ["as a query", "as a key"];
 
 /**
- * The mean of heads and each head. `onHead(head)` when the reader chooses one, null for the mean.
+ * The mean of the heads, then each head. `onHead(head)` when the reader chooses one; null is the mean.
  *
- *   show(entropy, maximum)    entropy[card][step] in bits; card 0 is the mean, then the heads
- *   step(step, picture, small)  small[card] = {maps: [as query, as key], a number a patch, scale}; over a canvas `picture`
+ *   show(entropy, maximum)      entropy[card][step] in bits; card 0 is the mean, then the heads
+ *   step(step, picture, small)  small[card] = {maps: [as query, as key], scale}, a number for each patch, laid over the
+ *                               canvas `picture`
  *   select(head)
  */
 export function createHeads({ onHead }) {
@@ -71,7 +72,7 @@ export function createHeads({ onHead }) {
     });
   }
 
-  /** A picture with colours over it, as the larger maps have them. */
+  /** Draw a picture with colours over it, like the larger maps. */
   function lay(canvas, picture, list, { low, high, colour }) {
     draw(veil, Math.sqrt(list.length), (i) => colour((list[i] - low) / (high - low || 1)));
     if (canvas.width !== picture.width) canvas.width = canvas.height = picture.width;

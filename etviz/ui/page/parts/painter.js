@@ -1,11 +1,11 @@
-/** The painter: a picture under a grid of patches to hide and to show. */
+/** The painter: a picture under a grid of patches, which the reader hides and shows. */
 
 import { BRUSHES } from "../lib/masks.js";
 import { clamp, h } from "../lib/tools.js";
 
 /**
- * A picture under a grid of patches. Dragging paints: the first patch touched decides whether to hide or to reveal.
- * A brush may cover more than one patch. `onPaint(mask)` is called on every change, `onStroke(viaKeyboard)` when a stroke or a key press is done.
+ * Dragging paints: the first patch touched decides whether to hide or to reveal. A brush may cover several patches.
+ * `onPaint(mask)` is called on every change, `onStroke(viaKeyboard)` at the end of a stroke or a key press.
  */
 export function createPainter({ onPaint, onStroke }) {
   const canvas = h("canvas", { "aria-hidden": "true" });
@@ -52,7 +52,7 @@ export function createPainter({ onPaint, onStroke }) {
 
   const under = (patch) => brush(Math.floor(patch / side), patch % side, side);
 
-  /** Show what the brush would cover, where it is more than the patch under the pointer. */
+  /** Show what the brush would cover, if that is more than the patch under the pointer. */
   function preview(patches) {
     cells.forEach((cell, i) => cell.classList.toggle("is-under", patches.length > 1 && patches.includes(i)));
   }
@@ -63,7 +63,7 @@ export function createPainter({ onPaint, onStroke }) {
     return place(event.clientY - box.top, box.height) * side + place(event.clientX - box.left, box.width);
   }
 
-  /** Every patch on the way between two: a fast pointer reports few points. */
+  /** Every patch on the way between two, since a fast pointer reports few points. */
   function between(from, to) {
     const [r0, c0, r1, c1] = [Math.floor(from / side), from % side, Math.floor(to / side), to % side];
     const length = Math.max(Math.abs(r1 - r0), Math.abs(c1 - c0), 1);

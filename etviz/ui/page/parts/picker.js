@@ -1,4 +1,4 @@
-/** Choosing what to look at: a picture, a model. */
+/** Choosing a picture and a model. */
 
 import { createAsker } from "../lib/asker.js";
 import { draw, rgb } from "../lib/pixels.js";
@@ -8,12 +8,12 @@ const ALL = ""; // the class menu's first entry
 
 /**
  * Pages of thumbnails of a dataset or one of its classes. `onPicture({dataset, index})` when one is chosen;
- * `ask(question)` answers for other pages than the first; `extra` are controls of somebody else's.
+ * `ask(question)` gives the pages after the first; `extra` are further controls to show.
  */
 export function createPicker(start, { onPicture, onProblem, ask, extra = [] }) {
   const askForPage = createAsker(ask);
   let page = start.gallery ?? null; // as etviz/ui/readings/gallery.py gives it
-  let asked = page; // the newest page asked for, perhaps still under way
+  let asked = page; // the newest page asked for, which may not be here yet
   let shown = {}; // the picture on screen
   let thumbs = [];
 
@@ -69,7 +69,7 @@ export function createPicker(start, { onPicture, onProblem, ask, extra = [] }) {
     if (turned) pick(page.thumbs[place % page.per_page].index);
   }
 
-  /** Show another page; whether it came. */
+  /** Show another page. Resolves to whether it came. */
   async function turn(changes) {
     asked = { dataset: asked.dataset, label: asked.label, page: asked.page, ...changes };
     const answer = await askForPage({ kind: "gallery", model: start.answer.model, ...asked });
@@ -138,7 +138,7 @@ export function createModelMenu(start, onModel) {
     node: h("div", { class: "etviz-model" }, name, facts),
     show(model, snapshot = null) {
       if (![...menu.options].some((option) => option.value === model)) {
-        menu.append(h("option", { value: model }, model)); // a run, which no menu knew at the start
+        menu.append(h("option", { value: model }, model)); // a run, which was not in the menu at the start
         name.replaceWith(menu);
       }
       menu.value = model;

@@ -1,4 +1,4 @@
-/** Numbers of one step in words, beside a chart: shared by the views that show the energy. */
+/** The numbers of one step, above a chart: shared by the views that show the energy. */
 
 import { energies, LINES } from "../charts/chart.js";
 import { METRIC_INFO } from "../lib/metrics.js";
@@ -6,34 +6,36 @@ import { format, h, steps } from "../lib/tools.js";
 import { createTerm } from "./term.js";
 
 const EXPLAINED = {
-  energy: "Energy of the whole state: attention and Hopfield together. Any sign, no unit. The descent lowers it.",
-  attention_energy: "The part of the energy that falls as tokens agree with the keys of others. Any sign, no unit.",
-  hopfield_energy: "The part of the energy that falls as tokens agree with the learned memories. At most 0, no unit.",
+  energy: "Energy of the whole state: attention plus Hopfield. Either sign, no unit. The descent lowers it.",
+  attention_energy:
+    "The part of the energy that falls as queries match the keys of other tokens. Either sign, no unit.",
+  hopfield_energy: "The part of the energy that falls as tokens match the learned memories. At most 0, no unit.",
 };
 
 /** What a descent has at every step besides its energies: {name, title, at(answer) -> T+1 numbers or null, tell}. */
 export const MEASURES = {
   gradient_norm: {
     name: "Slope ‖∂E/∂g‖",
-    title: "Length of the energy's gradient: how steep it is here. From 0, flat, without an upper end; no unit.",
+    title:
+      "Length of the energy's gradient: how steep the energy is here. 0 is flat; there is no upper limit and no unit.",
     at: (answer) => answer.gradient_norm,
     tell: (value) => format(value ?? NaN, 4),
   },
   psnr: {
-    name: "Hidden PSNR",
+    name: "Masked PSNR",
     title: METRIC_INFO.masked_psnr.text,
     at: (answer) => answer.psnr,
     tell: (value) => (value === null ? "–" : `${value.toFixed(2)} dB`),
   },
   mse: {
-    name: "Hidden MSE",
+    name: "Masked MSE",
     title: METRIC_INFO.masked_mse.text,
     at: (answer) => answer.mse,
     tell: (value) => (value === null ? "–" : value.toFixed(4)),
   },
   step_size: {
     name: "Step taken",
-    title: "Size of the step that led here. Backtracking halves a step until the energy does not rise.",
+    title: "Size of the step that led here. Backtracking halves each step until the energy no longer rises.",
     at: (answer) => [null, ...answer.step_sizes],
     tell: (value) => (value === null ? "–" : format(value, 3)),
   },
@@ -83,10 +85,10 @@ export function createBadge() {
 const SCALES = {
   change: { text: "Change", title: "Change since step 0", name: "Change since step 0" },
   value: { text: "Value", title: "Value of the energy", name: "Value of the energy" },
-  median: { text: "vs. median", title: "Less the median of the other pictures at the same step" },
+  median: { text: "vs. median", title: "Minus the median of the other pictures at the same step" },
 };
 
-/** The choice between some of the chart's scales, the first to begin with; `onScale(name)`. */
+/** A choice between some of the chart's scales, starting with the first. `onScale(name)` when it changes. */
 export function createScaleSwitch(names, onScale) {
   const choose = (chosen) => () => {
     onScale(names[chosen]);

@@ -1,8 +1,8 @@
-/** How to descend: the controls, and a chip that says when it is not the model's own way. */
+/** The settings of the descent: their controls, and a chip that says when they are not the model's own. */
 
 import { clamp, h } from "../lib/tools.js";
 
-const DECADES = 2; // of step size and beta that the sliders reach on both sides of the model's own
+const DECADES = 2; // that the sliders of step size and beta reach on both sides of the model's own value
 const TOLD = {
   steps: (value) => `${value} steps`,
   step_size: (value) => `step size ${rounded(value)}`,
@@ -20,7 +20,7 @@ export function differences(settings) {
   return [...numbers.map((key) => TOLD[key](settings[key])), ...switches.filter(Boolean)];
 }
 
-/** A note that the settings are not the model's own, with the way back; hidden where they are. */
+/** A note that the settings are not the model's own, with a button to reset them; hidden otherwise. */
 export function createSettingsChip({ onReset }) {
   const words = h("span");
   const reset = h(
@@ -48,7 +48,7 @@ export function createSettingsChip({ onReset }) {
   };
 }
 
-/** A slider and a number field for one setting; `toPlace` and `toValue` map between values and the slider's places. */
+/** A slider and a number field for one setting; `toPlace` and `toValue` convert between values and slider positions. */
 function createNumberSetting({ name, title, range, field, toPlace, toValue, onChange }) {
   const slider = h("input", { type: "range", ...range, "aria-label": name });
   const number = h("input", { type: "number", ...field, "aria-label": `${name}, as a number` });
@@ -101,15 +101,11 @@ export function createSettings(app) {
       onChange: (value, passing) => apply({ [key]: value }, passing),
     });
   const numbers = {
-    step_size: logarithmic(
-      "step_size",
-      "Step size α",
-      "How far each step goes along minus the gradient: x ← x − α ∂E/∂g",
-    ),
+    step_size: logarithmic("step_size", "Step size α", "How far each step goes down the gradient: x ← x − α ∂E/∂g"),
     beta: logarithmic(
       "beta",
       "Beta β",
-      "Inverse temperature of the attention, how sharp it is: changing it changes the energy itself",
+      "Inverse temperature of the attention, which sets how sharp it is. Changing it changes the energy itself",
     ),
     steps: createNumberSetting({
       name: "Steps",
@@ -138,17 +134,17 @@ export function createSettings(app) {
     h(
       "div",
       { class: "etviz-switches" },
-      check(backtracking, "Backtracking", "Halve a step until the energy does not rise"),
+      check(backtracking, "Backtracking", "Halve each step until the energy no longer rises"),
       check(settle, "Run until it settles", settling),
     ),
     h(
       "p",
       { class: "etviz-hint" },
-      "Another β is another energy: its curves do not compare with those of the model’s own.",
+      "A different β is a different energy: do not compare its curves with the model’s own.",
     ),
   );
 
-  /** While `passing`, it is not remembered as a place to go back to. */
+  /** While `passing`, it makes no entry in the browser's history. */
   function apply(part, passing = false) {
     const { steps, step_size, beta, rule, settle: until } = { ...now, ...part };
     ask({ steps, step_size, beta, rule, settle: until }, { ...now, ...part }, passing);
@@ -157,7 +153,7 @@ export function createSettings(app) {
   async function ask(settings, next, passing = false) {
     show(next);
     await app.change({ settings }, { remember: !passing });
-    if (now === next) show(app.answer.settings); // also where they were refused
+    if (now === next) show(app.answer.settings); // which are the old ones where these were refused
   }
 
   function show(settings) {

@@ -1,4 +1,4 @@
-/** Taking a descent along: a link to it, or files of it. */
+/** Sharing a descent: by a link, or as a file. */
 
 import { createAsker } from "../lib/asker.js";
 import { bytes, h } from "../lib/tools.js";
@@ -10,9 +10,9 @@ const SAVED_AS = {
   zip: ["Everything (ZIP)", "Settings, mask, arrays (.npz), pictures, film strip and GIF"],
 };
 
-const COPY = "The address holds picture, mask, model, settings, step and tab";
+const COPY = "The link holds the picture, mask, model, settings, step and tab";
 
-/** A menu that opens. `link()` gives the address to share; null in place of it where there is none. */
+/** A menu that opens. `link()` gives the address to share; it is null where there is none. */
 export function createShare(app, link) {
   const ask = createAsker((question) => app.host.ask(question));
   const done = h("span", { class: "etviz-hint", role: "status" });
@@ -39,7 +39,7 @@ export function createShare(app, link) {
       await navigator.clipboard.writeText(address);
       done.textContent = "Link copied";
     } catch {
-      app.say(`This browser lets no page copy: the link is ${address}`);
+      app.say(`This browser does not let pages copy. The link is ${address}`);
     }
   }
 

@@ -1,4 +1,4 @@
-/** Tabs after the ARIA pattern: arrow keys move, only the open panel is in the page's flow. */
+/** Tabs by the ARIA pattern: arrow keys move between them, and only the open panel is in the page's flow. */
 
 import { h } from "../lib/tools.js";
 
@@ -45,7 +45,7 @@ export function createTabs(views, onOpen) {
         entry.panel.hidden = !chosen;
         entry.tab.setAttribute("aria-selected", chosen);
         entry.tab.tabIndex = chosen ? 0 : -1;
-        if (chosen) list.scrollLeft = entry.tab.offsetLeft - list.clientWidth / 2; // on a phone the list is wider than the page
+        if (chosen) list.scrollLeft = entry.tab.offsetLeft - list.clientWidth / 2; // the list may be wider than a phone
       }
     },
   };

@@ -4,7 +4,7 @@ import { h } from "../lib/tools.js";
 
 let terms = 0;
 
-/** `name` as a quiet button that shows `text` while it is pointed at or has the focus. */
+/** `name` as a quiet button, which shows `text` while the pointer is on it or it has the focus. */
 export function createTerm(name, text) {
   terms += 1;
   const id = `etviz-term-${terms}`;

@@ -1,4 +1,4 @@
-/** What one can do to a mask without painting it patch by patch. */
+/** Masks without painting them patch by patch: ready-made ones, brushes, seeds and files. */
 
 import { downloadMask, readMask } from "../lib/maskfile.js";
 import { blockMask, centerMask, gridMask, isMaskHex, isSeed, MAX_SEED, nextHalf, randomMask } from "../lib/masks.js";
@@ -8,16 +8,16 @@ const BRUSH_NAMES = { one: "1", four: "2×2", row: "Row", column: "Column" };
 const BRUSH_TITLES = { one: "One patch", four: "Two by two patches", row: "A whole row", column: "A whole column" };
 const KEYS = [
   "Mask: 1 random, 2 block, 3 grid, 4 centre, 5 half, 6 invert, 0 clear, Ctrl+Z undo.",
-  "Steps: P plays and pauses, comma steps back, full stop steps on.",
+  "Steps: P plays and pauses, comma steps back, full stop steps forward.",
 ];
 
 /**
- * Two nodes: `bar` for what is always there, `more` for what folds away. `mask()` and `seed()` give the present ones,
- * `patchSize()` its pixels a patch, `limit` is what a mask's picture may be, {bytes, side}, `onMask(mask)` takes a new one, `onSeed(seed)` too, `onBrush(name)` a brush,
- * `onProblem(sentence)` what is wrong with what was typed or uploaded.
+ * Two nodes: `bar` is always there, `more` folds away. `mask()` and `seed()` give the present ones, and `patchSize()` the
+ * pixels of a patch; `limit`, {bytes, side}, is for pictures of masks. `onMask(mask)`, `onSeed(seed)` and `onBrush(name)`
+ * take new ones, and `onProblem(sentence)` says what is wrong with what was typed or uploaded.
  */
 export function createToolbar({ mask, seed, patchSize, limit, onMask, onSeed, onBrush, onUndo, onRedo, onProblem }) {
-  let drawn = randomMask; // what the seed draws: a random mask or a block
+  let drawn = randomMask; // what the seed is for: random masks or blocks
   const size = () => mask().length;
   const share = () => Number(slider.value) / 100;
   const inverted = () => mask().map((bit) => 1 - bit);
@@ -26,13 +26,13 @@ export function createToolbar({ mask, seed, patchSize, limit, onMask, onSeed, on
     onSeed(seed() === MAX_SEED ? 0 : seed() + 1);
     return drawn(size(), share(), seed());
   };
-  // By key: name, title, and the mask.
+  // By key: the name, the title, and a function that makes the mask.
   const presets = {
-    1: ["Random", "Hide this share of the patches, at random by the next seed", () => drawNext(randomMask)],
-    2: ["Block", "Hide this share of the patches in one block, placed by the next seed", () => drawNext(blockMask)],
-    3: ["Grid", "Hide every second patch, as on a chessboard", () => gridMask(size())],
+    1: ["Random", "Hide this share of the patches at random, with the next seed", () => drawNext(randomMask)],
+    2: ["Block", "Hide this share of the patches in one block, placed with the next seed", () => drawNext(blockMask)],
+    3: ["Grid", "Hide every second patch, like a chessboard", () => gridMask(size())],
     4: ["Centre", "Hide the square in the middle", () => centerMask(size())],
-    5: ["Half", "Hide one half; again for the next", () => nextHalf(mask())],
+    5: ["Half", "Hide one half; press again for the next", () => nextHalf(mask())],
     6: ["Invert", "Hide what is visible and show what is hidden", inverted],
     0: ["Clear", "Hide nothing", () => new Uint8Array(size())],
   };
@@ -44,7 +44,7 @@ export function createToolbar({ mask, seed, patchSize, limit, onMask, onSeed, on
     slider.style.setProperty("--share", (slider.value - 5) / 90);
     slider.setAttribute("aria-valuetext", `${slider.value} percent`);
   };
-  // Moving it draws at once, by the same seed: what 40% looks like is on screen while one looks for 40%.
+  // Moving the slider draws at once with the same seed, so that the reader sees what each share looks like.
   slider.addEventListener("input", () => {
     tellShare();
     onMask(drawn(size(), share(), seed()), { passing: true });
@@ -60,7 +60,7 @@ export function createToolbar({ mask, seed, patchSize, limit, onMask, onSeed, on
       "aria-keyshortcuts": key,
       click: () => onMask(make()),
     };
-    if (name === "Random") attributes["aria-label"] = "Random mask"; // pictures have a Random too
+    if (name === "Random") attributes["aria-label"] = "Random mask"; // there is a Random for pictures too
     return h("button", attributes, name);
   };
   const icon = (text, title, act) =>
@@ -116,7 +116,9 @@ export function createToolbar({ mask, seed, patchSize, limit, onMask, onSeed, on
   hex.addEventListener("change", () => {
     const text = hex.value.trim();
     if (isMaskHex(text, size())) return onMask(text.toLowerCase());
-    return onProblem(`A mask of ${size()} patches is ${size() / 4} hexadecimal digits, not “${text.slice(0, 40)}”.`);
+    return onProblem(
+      `“${text.slice(0, 40)}” is not a mask of ${size()} patches, which has ${size() / 4} hexadecimal digits.`,
+    );
   });
 
   const file = h("input", {
@@ -165,7 +167,7 @@ export function createToolbar({ mask, seed, patchSize, limit, onMask, onSeed, on
     h("summary", {}, "More masks, brushes and keys"),
     group("Hide", button(2), button(3), button(4), button(5)),
     group("Brush", h("div", { class: "etviz-switch" }, ...brushes)),
-    field("Seed", seedField, h("small", { class: "etviz-hint" }, "draws the random ones, as in etviz.random_mask")),
+    field("Seed", seedField, h("small", { class: "etviz-hint" }, "for random masks, as in etviz.random_mask")),
     field("Hex", hex),
     group("PNG", ...picture, file, h("small", { class: "etviz-hint" }, "white is hidden")),
     ...KEYS.map((line) => h("p", { class: "etviz-hint" }, line)),
@@ -174,7 +176,7 @@ export function createToolbar({ mask, seed, patchSize, limit, onMask, onSeed, on
   return {
     bar,
     more,
-    /** Act on a number key; whether it was one. */
+    /** Act on a number key. Returns whether it was one. */
     press(key) {
       if (!presets[key]) return false;
       onMask(presets[key][2]());

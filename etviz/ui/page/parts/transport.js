@@ -2,7 +2,7 @@
 
 import { h, svg } from "../lib/tools.js";
 
-const PLAY_MS = 170; // a step while playing at full speed
+const PLAY_MS = 170; // for each step at full speed
 const SPEEDS = { "1×": ["Full speed", 1], "½×": ["Half speed", 1 / 2], "¼×": ["Quarter speed", 1 / 4] };
 const PLAY = "M6 4l12 8-12 8z";
 const PAUSE = "M6 4h4v16H6zM14 4h4v16h-4z";
@@ -12,8 +12,8 @@ const ON = "M8 4l10 8-10 8zM18 4h2v16h-2z";
 const drawing = (path) => svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: path }));
 
 /**
- * Play button and slider, whose track lies under the chart's axis, and below them single steps and slow motion.
- * `onStep(step)` when it moves, `onSteps(count)` when the reader wants a longer or shorter descent; `most` is the longest.
+ * A play button and a slider, whose track runs under the chart's axis; below them, single steps and slow motion.
+ * `onStep(step)` when it moves, `onSteps(count)` when the reader wants a longer or shorter descent; `most` is the limit.
  */
 export function createTransport({ onStep, onSteps, most }) {
   const play = h("button", { type: "button", class: "etviz-play", "aria-keyshortcuts": "p", click: toggle });
@@ -29,7 +29,7 @@ export function createTransport({ onStep, onSteps, most }) {
     };
     return h("button", { ...attributes, click: () => move(by) }, drawing(path));
   };
-  const [back, on] = [single(BACK, "Step back", ",", -1), single(ON, "Step on", ".", 1)];
+  const [back, on] = [single(BACK, "Step back", ",", -1), single(ON, "Step forward", ".", 1)];
   const speeds = Object.entries(SPEEDS).map(([name, [title, factor]]) => {
     const chosen = h(
       "button",
@@ -116,23 +116,23 @@ export function createTransport({ onStep, onSteps, most }) {
     node,
     start,
     stop,
-    /** Act on a key; whether it was one of these. */
+    /** Act on a key. Returns whether it was one of these. */
     press(key) {
       keys[key.toLowerCase()]?.();
       return key.toLowerCase() in keys;
     },
-    /** What there is beyond the last step: `settings` are those in effect. */
+    /** Offer to go beyond the last step; the settings are those in effect. */
     offer({ steps, own, settle }) {
       const count = steps < most ? most : own.steps;
       longer.hidden = settle || count === steps;
-      longer.textContent = steps < most ? `Go on to step ${most}` : `Back to ${own.steps} steps`;
+      longer.textContent = steps < most ? `Continue to step ${most}` : `Back to ${own.steps} steps`;
       longer.title = `The model was trained with ${own.steps} steps`;
       longer.onclick = () => onSteps(count);
     },
     step(value, last) {
       if (Number(slider.max) !== last || !ticks.childElementCount) {
         slider.max = last;
-        const every = [1, 5, 10, 20].find((gap) => last / gap <= 13) ?? 50; // as many numbers as there is room for
+        const every = [1, 5, 10, 20].find((gap) => last / gap <= 13) ?? 50; // as many numbers as fit
         ticks.dataset.every = every;
         const marks = Array.from({ length: last + 1 }, () => h("span"));
         marks.forEach((mark, i) => mark.style.setProperty("--at", i / Math.max(last, 1)));

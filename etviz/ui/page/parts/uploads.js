@@ -1,14 +1,15 @@
-/** Pictures of the reader's own: from a file, by dropping one on the page, or from the camera. */
+/** The reader's own pictures: from a file, dropped on the page, or from the camera. */
 
 import { h } from "../lib/tools.js";
 import { createCamera } from "./camera.js";
 import { createCropNote } from "./cropnote.js";
 
-const UNSENT = "The picture did not reach the server: is the app still running?";
+const UNSENT = "The picture did not reach the server. Is the app still running?";
 
 /**
- * `controls` to choose with, and a `note` that shows how the picture was cropped. `limit` is {bytes, side},
- * `readFile(file)` gives {pixels} | {error}, `onPicture(picture)` takes it, `onProblem(sentence)` what is wrong with it.
+ * `controls` to choose with, and a `note` that shows how the picture was cropped. `limit` is {bytes, side};
+ * `readFile(file)` gives {pixels} or {error}; `onPicture(picture)` takes a picture, `onProblem(sentence)` says what is
+ * wrong with it.
  */
 export function createUploads({ limit, readFile, onPicture, onBusy, onProblem }) {
   const megabytes = limit.bytes / 2 ** 20;

@@ -1,5 +1,5 @@
 /**
- * Attention: where one patch looks and who looks at it, at the present step, by all heads and by each.
+ * Attention: where one patch looks, and what looks at it, at the page's step, over all heads and in each.
  *
  * @import { App, View } from "../lib/types.d.ts"
  */
@@ -16,11 +16,11 @@ import { createHeads } from "../parts/heads.js";
 const ROLE_TITLES = ["As a query", "As a key"];
 const ROLE_LABELS = ["Where the patch looks; choose another", "Who looks at the patch; choose another"];
 const WEIGHT_SCALE =
-  "Attention weight, which has no unit. The colours follow its square root, the same at all steps and in both roles; all heads share a scale, their mean has its own";
+  "Attention weight (no unit). The colours follow its square root, and are the same at all steps and in both roles. All heads share one scale; their mean has its own";
 const NO_EXPLANATION =
   "Attention is not an explanation: a weight says what is mixed, not why the picture comes out as it does.";
-const STRONGEST_TOKENS = 3; // tokens named beside the maps
-const rootColour = (share) => viridis(Math.sqrt(clamp(share, 0, 1))); // most weights are small: a square root shows them
+const STRONGEST_TOKENS = 3; // named beside the maps
+const rootColour = (share) => viridis(Math.sqrt(clamp(share, 0, 1))); // which shows the many small weights
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
 
 /** A reading of etviz/ui/readings/attention.py as weights by role, step and head. */
@@ -103,8 +103,8 @@ export function createAttentionView(app) {
       heads.node,
     ),
   );
-  let shown = null; // the reading on screen, and the answer that it belongs to
-  let head = null; // the one enlarged, or null for the mean
+  let shown = null; // the reading on screen, with the answer it was read for
+  let head = null; // the enlarged one, or null for the mean
 
   function ask() {
     const patch = patchInView(app);
@@ -130,7 +130,7 @@ export function createAttentionView(app) {
   }
 
   function step(at) {
-    if (shown?.answer !== app.answer) return; // what is on screen stays whole until its successor is there
+    if (shown?.answer !== app.answer) return; // the last reading stays on screen until the next one is here
     const side = Math.sqrt(shown.tokens - 1);
     draw(picture, app.answer.size, app.pixel(at));
     maps.forEach((map, role) => {
@@ -174,7 +174,7 @@ export function createAttentionView(app) {
   return {
     name: "attention",
     title: "Attention",
-    text: "Choose a patch: which tokens does it weigh as a query, and which weigh it as a key? In an Energy Transformer both pull on it at every step, in every head.",
+    text: "Choose a patch: which tokens does it attend to as a query, and which attend to it as a key? In an Energy Transformer both pull on it, at every step and in every head.",
     node,
     show: ask,
     choose: ask,

@@ -1,5 +1,5 @@
 /**
- * Compare: up to four models, epochs or ways to descend on the same picture and mask, in lockstep.
+ * Compare: up to four models, epochs or ways to descend on the same picture and mask, all at the same step.
  *
  * @import { App, View } from "../lib/types.d.ts"
  */
@@ -29,10 +29,10 @@ const DIFFERENCE_CEILING = 0.3; // absolute difference drawn in the brightest co
 const MARKS = ["total", "attention", "hopfield", "fourth"]; // colours and dashes of the letters
 
 const COMPARED = [
-  { key: "mse", name: "Hidden MSE", best: Math.min, tell: (v) => v.toFixed(4), title: METRIC_INFO.masked_mse.text },
+  { key: "mse", name: "Masked MSE", best: Math.min, tell: (v) => v.toFixed(4), title: METRIC_INFO.masked_mse.text },
   {
     key: "psnr",
-    name: "Hidden PSNR",
+    name: "Masked PSNR",
     best: Math.max,
     tell: (v) => `${v.toFixed(2)} dB`,
     title: METRIC_INFO.masked_psnr.text,
@@ -44,7 +44,7 @@ const COMPARED = [
     best: Math.min,
     tell: (v) => format(v, 6),
     title:
-      "Energy after the last step. Marked only where all columns descend on one energy: those of different models, epochs or betas are not comparable",
+      "Energy after the last step. The best is marked only where all columns descend on one energy: energies of different models, epochs or betas are not comparable",
   },
   { key: "rose", name: "Rises", best: Math.min, tell: String, title: "Steps that raised the energy: fewer is better" },
   {
@@ -52,7 +52,7 @@ const COMPARED = [
     name: "Time",
     best: Math.min,
     tell: (v) => `${v.toFixed(0)} ms`,
-    title: "On the server, for the pictures and energies of all steps: lower is better",
+    title: "Time on the server for the pictures and energies of all steps: lower is better",
   },
 ];
 
@@ -61,10 +61,10 @@ export function createCompareView(app) {
   const catalogue = createCatalogue(app);
   const ask = createAsker((question) => app.host.ask(question));
   let known = new Map(); // readings of the descent on screen, by column
-  let stale = new Map(); // and of the one before, shown until the new ones come
+  let stale = new Map(); // those of the descent before, shown until the new ones are here
   let columns = [];
-  let descent = null; // what `known` belongs to
-  let against = "first"; // what differences are to
+  let descent = null; // the descent that `known` holds readings of
+  let against = "first"; // what each picture is compared with
 
   const cards = LETTERS.map((_, i) =>
     createColumnCard(i, {
@@ -169,7 +169,7 @@ export function createCompareView(app) {
     adopt(next);
   }
 
-  /** Show columns, and ask for what is not known of them. */
+  /** Show columns, and ask for those readings that are missing. */
   function adopt(next) {
     columns = next;
     add.disabled = columns.length === LETTERS.length;
@@ -183,15 +183,15 @@ export function createCompareView(app) {
   async function request(missing) {
     const { answer } = app;
     const reading = await ask({ kind: "compare", picture: answer.picture, columns: missing.map(asked) });
-    if (reading === null || app.answer !== answer) return; // asked anew meanwhile
-    const given = reading.columns ?? missing.map(() => reading); // an error is then each one's
+    if (reading === null || app.answer !== answer) return; // a newer question is under way
+    const given = reading.columns ?? missing.map(() => reading); // one error for all of them
     given.forEach((found, i) => known.set(keyOf(missing[i]), found.error ? found : unpacked(found)));
     drawAll();
   }
 
   const keyOf = (entry) => columnsToText([entry]);
 
-  /** A column as a question: the mask as painted for the page's model, on the grid of the column's own. */
+  /** A column as a question: the mask as painted, resized to the grid of the column's own model. */
   function asked({ model, snapshot, step_size, beta, rule }) {
     const mask = maskToHex(
       resizedMask(maskFromHex(app.answer.mask), runOf({ model })?.patches ?? countPatches(app.answer.mask)),
@@ -218,9 +218,9 @@ export function createCompareView(app) {
   const readingOf = (entry) => known.get(keyOf(entry)) ?? stale.get(keyOf(entry)) ?? null;
   const readings = () => columns.map(readingOf);
   const usable = (reading) => (reading && !reading.error ? reading : null);
-  const frameAt = (reading) => Math.min(app.step, reading.frames.length - 1); // fewer steps: the last one stays
+  const frameAt = (reading) => Math.min(app.step, reading.frames.length - 1); // a shorter descent stays at its last step
 
-  /** The completed picture of a column at the present step, see `draw`. */
+  /** The completed picture of a column at the page's step, as `draw` takes it. */
   function pictureOf(reading) {
     const { frames, original, mask, patches } = reading;
     return completed(rgb(frames[frameAt(reading)]), rgb(original), mask, patches);
@@ -238,7 +238,7 @@ export function createCompareView(app) {
       if (i === 0 && against === "first") cards[i].reference(found.size, rgb(found.original));
       else if (other)
         cards[i].difference(found.size, pictureOf(found), other, against === "original" ? "the original" : "A");
-      else cards[i].noDifference(first ? "A is of another size" : "A has no picture yet");
+      else cards[i].noDifference(first ? "A has another size" : "A has no picture yet");
     });
   }
 
@@ -269,7 +269,7 @@ export function createCompareView(app) {
     );
     const energy = comparable
       ? "All columns descend on one energy."
-      : "Energies of different models, epochs or betas are not comparable: none is marked.";
+      : "Energies of different models, epochs or betas are not comparable, so none is marked.";
     note.textContent = `Best values are shaded. ${energy}`;
   }
 
@@ -339,7 +339,7 @@ export function createCompareView(app) {
   return {
     name: "compare",
     title: "Compare",
-    text: "Two to four columns fill in the same hidden patches: other models, other epochs of one training, or other ways to descend. All walk with the page's step cursor; a column of fewer steps waits at its last.",
+    text: "Two to four columns fill in the same hidden patches, with different models, different epochs of one training run, or different ways to descend. All follow the page's step; a column with fewer steps stays at its last.",
     node,
     show,
     step(step) {
@@ -366,13 +366,13 @@ function createColumnCard(index, { onChange, onRemove }) {
   const stepSize = field("Step size", "Step size α of x ← x − α ∂E/∂g. Empty: the model's own");
   const beta = field(
     "Beta",
-    "Inverse temperature β of the attention: another β is another energy. Empty: the model's own",
+    "Inverse temperature β of the attention: a different β is a different energy. Empty: the model's own",
   );
   const rule = h(
     "select",
     {
       "aria-label": named("Step rule"),
-      title: "Backtracking halves a step until the energy does not rise",
+      title: "Backtracking halves each step until the energy no longer rises",
       change: send,
     },
     h("option", { value: "" }, "fixed"),

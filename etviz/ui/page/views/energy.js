@@ -1,5 +1,5 @@
 /**
- * The energy: its curves before those of other pictures, each token's share of it, and how to descend.
+ * The energy: its curves in front of those of other pictures, each token's share of it, and the settings of the descent.
  *
  * @import { App, View } from "../lib/types.d.ts"
  */
@@ -14,8 +14,8 @@ import { floats, format, h } from "../lib/tools.js";
 import { createBadge, createReadout, createScaleSwitch, MEASURES } from "../parts/readout.js";
 import { createSettings } from "../parts/settings.js";
 
-const BAND_REST_MS = 500; // after the last change, before the band is asked for
-const AGAIN_MS = 3000; // where others' bands came first
+const BAND_REST_MS = 500; // between the last change and the question for the band
+const AGAIN_MS = 3000; // before asking once more, where the server was busy with other bands
 const TERMS = [
   {
     key: "attention",
@@ -41,7 +41,7 @@ function createTokenValue() {
   };
 }
 
-/** One term of the energy by token: over the picture, with CLS beside, in colours that stay the same over all steps. */
+/** One term of the energy for each token: over the picture, with CLS beside it, in colours that are the same at all steps. */
 function createEnergyMap(app, { key, name, title }) {
   const map = createPatchMap({ label: `${name} by patch`, onPick: app.choosePatch, tell: (value) => format(value, 4) });
   const [cls, chosen] = [createTokenValue(), createTokenValue()];
@@ -78,7 +78,7 @@ function createEnergyMap(app, { key, name, title }) {
       map.select(patch);
       step(app.step);
     },
-    /** The energies of another descent, or null while they are under way. */
+    /** The energies of another descent, or null while they are being computed. */
     show(encoded) {
       energy = encoded && floats(encoded);
       if (!energy) return;
@@ -94,13 +94,13 @@ function createEnergyMap(app, { key, name, title }) {
   };
 }
 
-/** A colour's lightness alone, so that hues over it are the numbers'. */
+/** A colour's lightness alone, so that the hues laid over it stand for the numbers. */
 function grey([red, green, blue]) {
   const light = 0.3 * red + 0.59 * green + 0.11 * blue;
   return [light, light, light];
 }
 
-/** On which step a list is lowest. */
+/** The step at which a list is lowest. */
 const lowest = (list) => list.reduce((best, value, i) => (value !== null && !(value >= list[best]) ? i : best), 0);
 
 /** @param {App} app @returns {View} */
@@ -113,7 +113,7 @@ export function createEnergyView(app) {
   const second = createSecondAxis(showSecond);
   const legend = h("span", {
     class: "etviz-band-legend",
-    title: "Of the gallery shown, under this mask and these settings",
+    title: "Pictures of the gallery shown, with this mask and these settings",
   });
   const remark = h("span");
   const readTokens = createReader(app, "token_energies", showTokens);
@@ -135,17 +135,17 @@ export function createEnergyView(app) {
       "div",
       {
         class: "etviz-hint etviz-remarks",
-        title: "Lower energy need not be a better picture: set hidden MSE on the right axis",
+        title: "A lower energy is not always a better picture: put masked MSE on the right axis and see",
       },
       legend,
       remark,
     ),
     chart.node,
   );
-  let bandKey = null; // what the band on screen belongs to
+  let bandKey = null; // what the band on screen was computed for
   let timer = null;
 
-  /** All that a band depends on: the descent without the picture. */
+  /** Everything that a band depends on: the descent apart from its picture. */
   function keyOfBand() {
     const { picture, ...rest } = app.question();
     return JSON.stringify([picture.dataset, rest, rest.settings.settle ? app.answer.energy.length : null]);
@@ -163,7 +163,7 @@ export function createEnergyView(app) {
     }
     bandKey = keyOfBand();
     chart.band(reading);
-    legend.textContent = `Shaded: 10–90% of ${reading.count} ${reading.source}s; thin: median. Clearest against the median.`;
+    legend.textContent = `Shaded: 10–90% of ${reading.count} ${reading.source}s; thin line: their median. Clearest on the scale “vs. median”.`;
   }
 
   function askForBand(wait = BAND_REST_MS) {
@@ -171,7 +171,7 @@ export function createEnergyView(app) {
     if (bandKey === keyOfBand()) return;
     bandKey = null;
     chart.band(null);
-    legend.textContent = "Other pictures follow, once you rest …";
+    legend.textContent = "Other pictures appear once you pause …";
     timer = setTimeout(() => node.checkVisibility() && readBand(), wait);
   }
 
@@ -185,7 +185,7 @@ export function createEnergyView(app) {
   return {
     name: "energy",
     title: "Energy",
-    text: "The energy is an attention term plus a Hopfield term, and each step moves all tokens down its slope. See which tokens hold it, how it falls for other pictures, and what other settings do.",
+    text: "The energy is an attention term plus a Hopfield term, and each step moves all tokens down its slope. See which tokens carry it, how it falls for other pictures, and what other settings do.",
     node,
     show(answer) {
       settings.show(answer.settings);
@@ -227,5 +227,5 @@ function verdict({ energy, mse }) {
   if (mse[0] === null) return "Nothing is hidden: there is no error to compare.";
   const [deepest, best] = [lowest(energy), lowest(mse)];
   if (deepest === best) return `Energy and error are both lowest at step ${best}.`;
-  return `Energy lowest at step ${deepest}, error at ${best}: lower need not be better.`;
+  return `The energy is lowest at step ${deepest}, the error at step ${best}: lower is not always better.`;
 }

@@ -1,5 +1,5 @@
 /**
- * The first view: original, masked input, reconstruction and error side by side, how good it is, and the energy.
+ * The first view: original, masked input, reconstruction and error side by side, the metrics, and the energy.
  *
  * @import { App, View } from "../lib/types.d.ts"
  */
@@ -13,7 +13,7 @@ import { createComparison } from "../parts/comparison.js";
 import { createBadge, createReadout, createScaleSwitch } from "../parts/readout.js";
 
 const ERROR_CEILING = 0.5; // absolute error drawn in the brightest colour
-const REST_MS = 120; // without a new descent, before the reading of quality is asked for
+const REST_MS = 120; // without a new descent, before the question for the quality
 const UNKNOWN = { mse: null, psnr: null, ssim: null };
 
 /** The mean over the channels of the absolute difference of two colours, 0 to 1. */
@@ -34,7 +34,7 @@ export function createExploreView(app) {
   const readout = createReadout(["gradient_norm"]);
   const comparison = createComparison();
   const readQuality = createReader(app, "quality", showQuality);
-  let measured = { answer: null, quality: null }; // of which descent it was asked, and what came
+  let measured = { answer: null, quality: null }; // the descent it was asked for, and the reading
   let resting = null;
   const node = h(
     "div",
@@ -86,7 +86,7 @@ export function createExploreView(app) {
     return { node, canvas, value };
   }
 
-  /** Ask once for each descent, and only when no other follows at once: painting comes first. */
+  /** Ask once for each descent, and only when no other follows at once, so that painting stays quick. */
   function measure(answer) {
     if (measured.answer === answer || !app.host.ask) return;
     measured = { answer, quality: null };

@@ -11,7 +11,7 @@ import { draw, drawTiles, holed, rgb } from "../lib/pixels.js";
 import { bytes, clamp, format, h, svg } from "../lib/tools.js";
 import { createGame } from "../parts/game.js";
 
-const STRIP = [0, 1 / 12, 1 / 4, 1]; // which share of the way the frames of the strip show
+const STRIP = [0, 1 / 12, 1 / 4, 1]; // how far along the descent each frame of the strip is
 const CURVE = { width: 200, height: 92, edge: 7 };
 const OWN_SETTINGS = {}; // the model's
 
@@ -54,7 +54,7 @@ export function createGuideView(app) {
   const steps = h("div", { class: "etviz-guide-steps" }, ...cards, game.invitation);
   const node = h("div", { class: "etviz-guide" }, steps, game.node);
   const readMemories = createReader(app, "memory_sheet", showMemories);
-  let asked = null; // what the memories were read for
+  let asked = null; // the answer that the memories were read for
 
   function createPicture(label) {
     return h("canvas", { role: "img", "aria-label": label });
@@ -77,7 +77,7 @@ export function createGuideView(app) {
     draw(pictures.masking[0], app.answer.size, pixel);
     draw(pictures.masking[1], app.answer.size, holed(pixel, mask, app.patches));
     const hidden = countHidden(mask);
-    words.masking.textContent = `${hidden} of ${mask.length} patches are hidden. The model sees the others only, and rebuilds the rest.`;
+    words.masking.textContent = `${hidden} of ${mask.length} patches are hidden. The model sees only the others, and rebuilds the hidden ones.`;
   }
 
   function showPatches({ size, mask }) {
@@ -105,7 +105,7 @@ export function createGuideView(app) {
       svg("path", { class: "etviz-line is-total", d: linePath(energy, x, y) }),
       svg("circle", { class: "etviz-here", cx: x(step), cy: y(energy[step]), r: 6 }),
     );
-    words.energy.textContent = `How badly all tokens fit together: ${format(energy[step], 6)} at step ${step}. Lower fits better, but need not look better.`;
+    words.energy.textContent = `How badly all tokens fit together: ${format(energy[step], 6)} at step ${step}. A lower energy is a better fit, but not always a better picture.`;
   }
 
   function showStrip({ size, energy }) {
@@ -115,20 +115,20 @@ export function createGuideView(app) {
       draw(pictures.descent[i], size, app.pixel(step));
       pictures.descent[i].setAttribute("aria-label", `Step ${step}`);
     });
-    words.descent.textContent = `Each of ${last} steps moves all tokens downhill on the energy. Here are steps ${wanted.slice(0, -1).join(", ")} and ${wanted[wanted.length - 1]}.`;
+    words.descent.textContent = `Each of the ${last} steps moves all tokens downhill on the energy. Here are steps ${wanted.slice(0, -1).join(", ")} and ${wanted[wanted.length - 1]}.`;
   }
 
   function showMemories({ size, count: all, patches }) {
     const side = Math.ceil(Math.sqrt(patches.length));
     const pixels = patches.map((patch) => rgb(bytes(patch)));
     drawTiles(pictures.memories[0], side, size, (tile, i) => pixels[tile]?.(i) ?? null);
-    words.memories.textContent = `A token that is like one of ${all} learned memories lies lower. These ${patches.length}, decoded, carry most of the energy here.`;
+    words.memories.textContent = `A token that matches one of the ${all} learned memories has a lower energy. These ${patches.length}, decoded as patches, carry most of the energy here.`;
   }
 
   return {
     name: "guide",
     title: "Guide",
-    text: "Five steps from a hidden picture to a rebuilt one, drawn from what is on screen. Each button sets the page to what its step speaks of; a button there leads back.",
+    text: "Five steps from a hidden picture to a rebuilt one, drawn from what is on screen. Each button takes the page to what its step is about; a button there leads back.",
     node,
     show(answer) {
       game.show();

@@ -9,6 +9,7 @@ import { createGradientChart } from "../charts/gradientchart.js";
 import { createPlaneChart } from "../charts/planechart.js";
 import { createReader } from "../lib/asker.js";
 import { MAX_SEED } from "../lib/masks.js";
+import { METRIC_INFO } from "../lib/metrics.js";
 import { draw, rgb } from "../lib/pixels.js";
 import { bytes, format, h } from "../lib/tools.js";
 
@@ -86,8 +87,8 @@ function createRuns(app, onRuns) {
     verdict.textContent = `${same} of ${runs.length} in the same basin`;
     verdict.classList.toggle("is-up", same < runs.length);
     criterion.textContent =
-      `Same basin: on the straight line between a run's end and that without noise, the energy rises above the higher of the two by at most ` +
-      `${limit} of what the descent without noise lost. More is a barrier, though there may be a way around it.`;
+      `Same basin: on the straight line between a run's end and the end without noise, the energy rises above the higher of the two by at most ` +
+      `${limit} of what the descent without noise lost. A higher rise is a barrier, though there may be a way around it.`;
     tiles.replaceChildren(
       tile(reading, "No noise", "", ""),
       ...runs.map((run, i) =>
@@ -110,12 +111,8 @@ function createRuns(app, onRuns) {
       h(
         "dl",
         {},
-        item(
-          "MSE",
-          end.mse === null ? "–" : end.mse.toFixed(4),
-          "Mean squared error over the hidden pixels, of values in 0..1: lower is better",
-        ),
-        item("Energy", format(end.energy, 6), "At the end of the descent (no unit)"),
+        item("Masked MSE", end.mse === null ? "–" : end.mse.toFixed(4), METRIC_INFO.masked_mse.text),
+        item("Energy", format(end.energy, 6), "Energy at the end of the descent (no unit)"),
         "barrier" in end
           ? item(
               "Barrier",
@@ -143,7 +140,7 @@ export function createLandscapeView(app) {
   const runs = createRuns(app, (list) => plane.runs(list));
   const readLines = createReader(app, "gradient_lines", showLines);
   const readPlane = createReader(app, "energy_plane", showPlane);
-  let asked = null; // the descent that the questions were about
+  let asked = null; // the descent on which the questions were asked
 
   scale.append(createColourBar(low, high, "Energy on the plane (no unit)", h("span", {}, "Energy")));
   alongLine.append(h("div", { class: "etviz-head" }, h("h2", {}, "Along the next step")), line.node);
@@ -181,7 +178,7 @@ export function createLandscapeView(app) {
     name: "landscape",
     title: "Landscape",
     text:
-      "The energy on the line that the next step follows, and on the plane that holds most of the path: slices of thousands of dimensions. " +
+      "The energy along the line of the next step, and on the plane that holds most of the path: two slices through thousands of dimensions. " +
       "Below, descents from disturbed starts: do they end in the same valley?",
     node,
     async show(answer) {
@@ -189,7 +186,7 @@ export function createLandscapeView(app) {
       asked = answer;
       for (const part of [alongLine, onPlane]) part.classList.add("is-stale");
       readLines();
-      await readPlane(); // before the runs, whose paths are drawn over it
+      await readPlane(); // first, since the paths of the runs are drawn over it
       if (app.answer === answer) runs.disturb();
     },
     step(step) {

@@ -1,5 +1,5 @@
 /**
- * Memories: all of them by use, what they carry of the energy, which act on one patch, and where one of them fires.
+ * Memories: all of them in order of use, their share of the energy, which of them act on one patch, and where one fires.
  *
  * @import { App, View } from "../lib/types.d.ts"
  */
@@ -14,14 +14,13 @@ import { sideOf } from "../lib/masks.js";
 import { draw } from "../lib/pixels.js";
 import { bytes, clamp, floats, format, h } from "../lib/tools.js";
 
-const TOP_MEMORIES = 8; // memories of the chosen patch
+const TOP_MEMORIES = 8; // shown for the chosen patch
 const USES = { step: "At this step", descent: "Over the descent" };
-const ENERGY_SCALE =
-  "Energy that this memory carries in a token, which has no unit; the colours are the same at all steps";
+const ENERGY_SCALE = "Energy that this memory gives to a token (no unit). The colours are the same at all steps";
 const MEMORY_PICTURE =
-  "A memory is a direction among tokens. It is drawn as the patch that the decoder makes of the token that it pulls towards: stronger than any picture holds it";
+  "A memory is a direction in the space of tokens. It is drawn as the patch that the decoder makes of the token it pulls towards, which is stronger than in any picture";
 const energyWords = (value) => (value ? format(value, 4) : "0");
-const shareWords = (part, whole) => (whole ? `${(100 * (part / whole)).toFixed(1)} %` : "–");
+const shareWords = (part, whole) => (whole ? `${(100 * (part / whole)).toFixed(1)}%` : "–");
 const sumOf = (values) => values.reduce((sum, value) => sum + value, 0);
 /** Memories, the one with the lowest energy first. */
 const byUse = (energy) => Array.from(energy.keys()).sort((a, b) => energy[a] - energy[b] || a - b);
@@ -32,7 +31,7 @@ export function createMemoriesView(app) {
   const readPatch = createReader(app, "memories_of_patch", acceptPatch);
   const readPlaces = createReader(app, "memory_places", acceptPlaces);
   const grid = createMemoryGrid({ onPick: chooseMemory, tell: tellMemory });
-  const curve = createCurve({ label: "The first memories", onNumber: chooseNumber });
+  const curve = createCurve({ label: "Number of memories", onNumber: chooseNumber });
   const map = createTokenMap({
     label: "Where the memory fires; choose a patch",
     onPick: app.choosePatch,
@@ -76,11 +75,11 @@ export function createMemoriesView(app) {
       h("div", { class: "etviz-top-memories" }, ...cards.map((card) => card.node)),
     ),
   );
-  // The readings on screen, each with the answer that it belongs to.
+  // The readings on screen, each with the answer it was read for.
   let all = null;
   let ofPatch = null;
   let places = null;
-  let memory = null; // the one looked at
+  let memory = null; // the chosen one
   let number = 20; // of memories, in the curve
 
   function createCard() {
@@ -106,7 +105,7 @@ export function createMemoriesView(app) {
   }
 
   function acceptAll(reading) {
-    if (all?.answer.model !== app.answer.model) memory = null; // another model's memories are others
+    if (all?.answer.model !== app.answer.model) memory = null; // its number means another memory now
     const pictures = bytes(reading.patches);
     const area = 3 * reading.count * reading.patch_size ** 2;
     const picturesOf = (block) => pictures.subarray(block * area, (block + 1) * area);
@@ -114,7 +113,7 @@ export function createMemoriesView(app) {
     memory ??= byUse(energyOver(all.blocks.length - 1))[0];
     node.classList.remove("is-waiting");
     whichPart.hidden = !reading.decoder;
-    whichPart.textContent = "These are the decoder's memories, in whose descent hidden patches form.";
+    whichPart.textContent = "These are the memories of the decoder, in whose descent hidden patches form.";
     askForPlaces();
     step(app.step);
   }
@@ -155,7 +154,7 @@ export function createMemoriesView(app) {
 
   const energyAt = (at) => all.energy.subarray(at * all.count, (at + 1) * all.count);
 
-  /** The mean over those states whose energy has the same memories as this one's. */
+  /** The mean over the states that belong to the same block, and so to the same memories, as this one. */
   function energyOver(at) {
     const states = all.blocks.flatMap((block, state) => (block === all.blocks[at] ? [energyAt(state)] : []));
     return Float32Array.from(
@@ -172,7 +171,7 @@ export function createMemoriesView(app) {
   }
 
   function step(at) {
-    if (all?.answer !== app.answer) return; // what is on screen stays whole until its successor is there
+    if (all?.answer !== app.answer) return; // the last reading stays on screen until the next one is here
     const energy = energyByUse(at);
     number = clamp(number, 1, all.count);
     count.textContent = `All ${all.count} memories by use`;
@@ -229,17 +228,17 @@ export function createMemoriesView(app) {
         "span",
         { class: `is-${mark}` },
         h("i", { class: "etviz-key" }),
-        h("b", {}, `${(100 * shares[number]).toFixed(0)} %`),
+        h("b", {}, `${(100 * shares[number]).toFixed(0)}%`),
       );
     const energies = [`${by === "step" ? "" : "mean "}${energyWords(sumOf(energy))}`, energyWords(sumOf(token))];
     carried.replaceChildren(
-      `The first ${number} of ${all.count} memories carry `,
+      `The ${number} strongest of ${all.count} memories carry `,
       key(parts[0]),
-      ` of the picture's (${energies[0]}); this patch's own first ${number} carry `,
+      ` of the picture's energy (${energies[0]}); the patch's own ${number} strongest carry `,
       key(parts[1]),
-      ` of its (${energies[1]}).`,
+      ` of its energy (${energies[1]}).`,
     );
-    carried.title = `The picture ${by === "step" ? `at step ${at}` : "in the mean over the descent"}, the patch at step ${at}; each by its own order`;
+    carried.title = `The picture ${by === "step" ? `at step ${at}` : "in the mean over the descent"}, the patch at step ${at}, each in its own order`;
     curve.show(parts, number, carried.textContent);
   }
 

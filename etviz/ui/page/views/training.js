@@ -1,5 +1,5 @@
 /**
- * Training: how a run's curves went, and the same picture and mask through its epochs.
+ * Training: the curves of a run, and the same picture and mask filled in at each of its epochs.
  *
  * @import { App, View } from "../lib/types.d.ts"
  */
@@ -12,7 +12,7 @@ import { METRIC_INFO } from "../lib/metrics.js";
 import { completed, draw, patchTable, rgb, splitFrames } from "../lib/pixels.js";
 import { bytes, clamp, fixed, h } from "../lib/tools.js";
 
-const LOOK_MS = 5000; // between two looks at a run that is not finished
+const LOOK_MS = 5000; // between two questions about an unfinished run
 const TICK_MS = 1000;
 
 const CURVES = [
@@ -24,16 +24,21 @@ const CURVES = [
   },
   {
     key: "masked_psnr",
-    label: "Validation PSNR, dB",
+    label: "Validation masked PSNR, dB",
     tell: (v) => `${v.toFixed(2)} dB`,
-    title: `Of the images held out of training. ${METRIC_INFO.masked_psnr.text}`,
+    title: `On the images held out of training. ${METRIC_INFO.masked_psnr.text}`,
   },
-  { key: "lr", label: "Learning rate", tell: (v) => v.toExponential(2), title: "Of AdamW, at the end of the epoch" },
+  {
+    key: "lr",
+    label: "Learning rate",
+    tell: (v) => v.toExponential(2),
+    title: "AdamW's learning rate at the end of the epoch",
+  },
   {
     key: "images_per_second",
     label: "Images/s",
     tell: (v) => fixed(v, 0),
-    title: "Images trained on each second, validations left out",
+    title: "Images trained on per second, without the validations",
   },
 ];
 
@@ -41,12 +46,12 @@ const CURVES = [
 export function createTrainingView(app) {
   const catalogue = createCatalogue(app);
   const [askRun, askEpochs] = [0, 1].map(() => createAsker((question) => app.host.ask(question)));
-  let run = null; // as `describe_run` tells of it
+  let run = null; // as `describe_run` gives it
   let reading = null; // its curves
   let film = null; // its epochs: {run, epochs: [{file, epoch, frames, psnr}], original, hidden, patches, size}
-  let filmOf = ""; // what the film was asked for
+  let filmOf = ""; // the question that the film answers
   let chosen = 0; // index into the film's epochs
-  let looked = 0; // when the run was last looked at
+  let looked = 0; // when the run was last asked about
   let timer = null;
 
   const menu = h("select", { "aria-label": "Run", change: () => open(menu.value) });
@@ -60,7 +65,7 @@ export function createTrainingView(app) {
   const canvas = h("canvas", { role: "img", "aria-label": "Completed picture at this epoch" });
   const original = h("canvas", { role: "img", "aria-label": "Original picture" });
   const title = h("b");
-  const score = h("span", { title: "Peak signal-to-noise ratio over the hidden pixels of this picture" });
+  const score = h("span", { title: `Of this picture. ${METRIC_INFO.masked_psnr.text}` });
   const slider = h("input", {
     type: "range",
     min: 0,
@@ -92,7 +97,7 @@ export function createTrainingView(app) {
       h(
         "div",
         { class: "etviz-epochs" },
-        h("p", { class: "etviz-axis" }, "Training epoch, and PSNR over the hidden pixels in dB"),
+        h("p", { class: "etviz-axis" }, "Training epoch, and masked PSNR in dB"),
         strip,
         slider,
         h("div", { class: "etviz-group" }, everywhere),
@@ -108,7 +113,7 @@ export function createTrainingView(app) {
     return look(name);
   }
 
-  /** Ask for a run's curves, then for the epochs where they are not on screen yet. */
+  /** Ask for a run's curves, then for its epochs unless they are on screen already. */
   async function look(name) {
     looked = performance.now();
     const found = await askRun({ kind: "training", run: name });
@@ -126,7 +131,7 @@ export function createTrainingView(app) {
     if (run.problem) return showFilm(null);
     const { picture } = app.answer;
     const mask = maskToHex(resizedMask(maskFromHex(app.answer.mask), run.patches));
-    const weights = [run.snapshots.length, run.epoch]; // a training adds to them
+    const weights = [run.snapshots.length, run.epoch]; // a training run adds to them
     const question = { kind: "epochs", run: run.name, picture, mask, steps: app.answer.energy.length - 1 };
     const wanted = JSON.stringify([question, weights]);
     if (wanted === filmOf) return;
@@ -138,14 +143,14 @@ export function createTrainingView(app) {
     showFilm({ ...answer, run: run.name, mask });
   }
 
-  /** Once a second while the tab is open and visible: how long ago the run wrote, and now and then a new look at it. */
+  /** Once a second while the tab is open and visible: say how long ago the run wrote, and now and then ask about it anew. */
   function watch() {
     clearInterval(timer);
     if (reading.state !== "finished") timer = setInterval(tick, TICK_MS);
   }
 
   function tick() {
-    if (node.offsetParent === null) return clearInterval(timer); // another tab is open; `show` starts anew
+    if (node.offsetParent === null) return clearInterval(timer); // another tab is open; `show` starts the timer again
     if (document.hidden) return;
     showState();
     if (performance.now() - looked > LOOK_MS) look(run.name);
@@ -205,9 +210,9 @@ export function createTrainingView(app) {
     mark(at < 0 ? last : at);
   }
 
-  const stepOf = ({ frames }) => Math.min(app.step, frames.length - 1); // fewer steps: the last one stays
+  const stepOf = ({ frames }) => Math.min(app.step, frames.length - 1); // a shorter descent stays at its last step
 
-  /** The picture of one epoch at the page's step, the visible pixels as given; see `draw`. */
+  /** The completed picture of one epoch at the page's step, as `draw` takes it. */
   function pictureOf(epoch) {
     return completed(rgb(epoch.frames[stepOf(epoch)]), rgb(film.original), film.hidden, film.patches);
   }
@@ -274,7 +279,7 @@ export function createTrainingView(app) {
     everywhere.textContent = isOpen ? "This epoch is open everywhere" : "Open this epoch everywhere";
     everywhere.title = run.energy
       ? "Every tab then shows this epoch's weights"
-      : "Its model has no energy: the other tabs cannot show it";
+      : "This model has no energy, so the other tabs cannot show it";
   }
 
   function openEverywhere() {
@@ -285,7 +290,7 @@ export function createTrainingView(app) {
   return {
     name: "training",
     title: "Training",
-    text: "How a model learned: its curves, a point for each validation, and this picture as its weights filled it in after a tenth of an epoch, one, three, … All epochs walk with the page's step cursor.",
+    text: "How a model learned: its curves, with a point for each validation, and this picture as its weights filled it in after a tenth of an epoch, one epoch, three, and so on. All epochs follow the page's step.",
     node,
     async show(answer) {
       await look(app.linked("run") ?? answer.model);
@@ -305,7 +310,7 @@ function duration(seconds) {
   return seconds < 172800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86400)} days`;
 }
 
-/** card.json in words. */
+/** What card.json says, in words. */
 function factsText(card) {
   const count = (value) => fixed(value, 0);
   const parts = [
@@ -316,8 +321,8 @@ function factsText(card) {
       : null,
     card.images_seen ? `${count(card.images_seen)} images in ${duration(card.seconds ?? 0)}` : null,
     card.device ?? null,
-    card.validation ? `validation ${card.validation.toFixed(2)} dB` : null,
-    card.test ? `test ${card.test.toFixed(2)} dB` : null,
+    card.validation ? `validation masked PSNR ${card.validation.toFixed(2)} dB` : null,
+    card.test ? `test masked PSNR ${card.test.toFixed(2)} dB` : null,
   ];
   return parts.filter(Boolean).join(" · ");
 }
