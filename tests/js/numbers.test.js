@@ -22,7 +22,10 @@ test("a zero has no sign", () => {
 });
 
 test("decimals suit a number's size", () => {
-  assert.deepEqual([1234, 12, 1, 0.5, 0.001, 0].map((value) => decimalsFor(value, 4)), [0, 2, 3, 4, 6, 3]); // biome-ignore format: one line reads better
+  assert.deepEqual(
+    [1234, 12, 1, 0.5, 0.001, 0].map((value) => decimalsFor(value, 4)),
+    [0, 2, 3, 4, 6, 3],
+  );
 });
 
 test("steps are listed", () => {

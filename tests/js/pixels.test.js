@@ -40,7 +40,13 @@ const [mask, patches] = [Uint8Array.of(0, 1), Uint16Array.of(0, 1)];
 
 test("a completed picture keeps what was visible", () => {
   const pixel = completed(predicted, given, mask, patches);
-  assert.deepEqual([[...pixel(0)], [...pixel(1)]], [[1, 1, 1], [9, 9, 9]]); // biome-ignore format: one line reads better
+  assert.deepEqual(
+    [[...pixel(0)], [...pixel(1)]],
+    [
+      [1, 1, 1],
+      [9, 9, 9],
+    ],
+  );
 });
 
 test("a masked picture has holes", () => {

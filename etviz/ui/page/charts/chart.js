@@ -24,7 +24,7 @@ const MARGIN = { top: 10, right: 14, bottom: 6, left: 74 };
 const SECOND = { ...MARGIN, top: 24, right: 70 }; // with an axis on the right
 const DOT_PX = 9; // states at least this far apart get a dot each
 
-/** The energies of one step, all with the decimals that suit the largest. `tell` writes further numbers the same way. */
+/** The energies of one step, with the decimals that suit the largest; `tell` writes further numbers the same way. */
 export function energies(answer, step) {
   const decimals = decimalsFor(Math.max(...LINES.map((line) => Math.abs(answer[line.key][step]))), 6);
   const tell = (value) => (Number.isFinite(value) ? fixed(value, decimals) : "–");
@@ -39,7 +39,7 @@ export function energies(answer, step) {
  *
  *   show(answer)      the descent, see payload.py
  *   step(step)        where the cursor stands
- *   scale(name)       energies as "change" since step 0, "value", or against the "median" (like "change" without a band)
+ *   scale(name)       "change" since step 0, "value", or against the "median" ("change" where there is no band)
  *   band(reading)     quantiles to draw behind, see readings/energy.py, or null
  *   second(line)      {name, values, tell} on an axis of its own on the right, or null
  */
@@ -89,7 +89,7 @@ export function createChart({ onStep }) {
       ...drawSecondAxis(secondTicks, width),
       ...LINES.flatMap(drawBand).reverse(),
       ...(shown.second ? [drawLine({ mark: "second" }, shown.second.values, area.y2)] : []),
-      ...LINES.flatMap((line) => [...drawDots(line), drawLine(line, values(line), area.y)]).reverse(), // the total last, so that it is on top
+      ...LINES.flatMap((line) => [...drawDots(line), drawLine(line, values(line), area.y)]).reverse(), // the total on top
       ...shown.answer.rises.flatMap(drawRise),
       ...drawOwnEnd(),
       ...drawSettled(),
@@ -143,7 +143,7 @@ export function createChart({ onStep }) {
   /** Mark where the descent goes beyond the steps it was trained with. */
   function drawOwnEnd() {
     const { steps, own } = shown.answer.settings;
-    if (area.last <= own.steps || (area.last > steps && !shown.answer.settings.settle)) return []; // several blocks, each with its own energy
+    if (area.last <= own.steps || (area.last > steps && !shown.answer.settings.settle)) return []; // several blocks
     const x = area.x(own.steps);
     return [
       upright("etviz-own", x),

@@ -14,7 +14,7 @@ export function createColourBar(low, high, title, before = null) {
   return h("div", { class: "etviz-bar", title }, before, low, createGradient(), high);
 }
 
-/** The viridis colours across a map, over three numbers: at the left, the middle and the right. `show(texts, title)`. */
+/** The viridis colours across a map, over three numbers: left, middle and right. `show(texts, title)`. */
 export function createScale() {
   const numbers = [0, 1, 2].map(() => h("span"));
   const node = h("div", { class: "etviz-scale" }, createGradient(), h("div", {}, ...numbers));

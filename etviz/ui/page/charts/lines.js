@@ -17,8 +17,8 @@ const EDGE = { top: 8, right: 12, bottom: 22, left: 52 };
 const NUMBER_GAP = 28; // fewest pixels between two numbers under the axis
 
 /**
- * `label` names the values, `axis` what they are drawn over ("Step"); `tell(value)` puts a value into words. `onPick(x)`
- * when the reader clicks or presses Enter.
+ * `label` names the values, `axis` what they are drawn over ("Step"); `tell(value)` puts a value into words.
+ * `onPick(x)` when the reader clicks or presses Enter.
  *
  *   show(series)   [{name, mark, points: [[x, y or null], ...]}], drawn in the colour of the class is-`mark`
  *   at(x)          a line at x, or null for none

@@ -10,7 +10,7 @@ const FAINT_ALPHA = 60; // opacity, of 255, of a memory that carries nothing
 /**
  * `onPick(memory)` when the reader chooses one, `tell(memory, rank)` puts one into words.
  *
- *   show(order, pictures, energy)   memories from first to last; RGB bytes and energy by memory, pictures of side x side
+ *   show(order, pictures, energy)   memories from first to last; RGB bytes and energy by memory
  *   select(memory)                  outline one
  */
 export function createMemoryGrid({ onPick, tell }) {

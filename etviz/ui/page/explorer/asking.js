@@ -18,8 +18,8 @@ export function createAsking(page) {
   }
 
   /**
-   * Ask for the descent under the present mask with some of picture, model, snapshot and settings replaced. Unless it is
-   * to be remembered, it makes no entry in the browser's history.
+   * Ask for the descent under the present mask with some of picture, model, snapshot and settings replaced. Only what
+   * is to be remembered makes an entry in the browser's history.
    *
    * @param {Partial<Wanted>} part
    */

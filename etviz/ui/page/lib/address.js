@@ -56,7 +56,8 @@ export function createAddress(page, onTravel) {
     clearTimeout(timer);
     // An uploaded picture is too large for an address: it stays in this browser's history.
     const picture = "pixels" in state.picture ? state.picture : null;
-    const theirs = [...new URLSearchParams(page.location.search)].filter(([name]) => name.startsWith("__")); // the host's own
+    // The host keeps parameters of its own there.
+    const theirs = [...new URLSearchParams(page.location.search)].filter(([name]) => name.startsWith("__"));
     page.history[method](
       { picture },
       "",

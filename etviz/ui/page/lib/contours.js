@@ -20,7 +20,7 @@ export function bilinear({ first, second, grid }, [a, b]) {
   return (1 - v) * ((1 - u) * at(0, 0) + u * at(0, 1)) + v * ((1 - u) * at(1, 0) + u * at(1, 1));
 }
 
-/** Segments [[a, b], [a, b]] where a grid of values crosses a level. Each cell is two triangles, so no case is ambiguous. */
+/** Segments [[a, b], [a, b]] where a grid of values crosses a level. Each cell is two triangles: no case is ambiguous. */
 export function contour({ first, second, grid }, level) {
   const point = (row, column) => [first[column], second[row], grid[row * first.length + column]];
   const segments = [];

@@ -138,7 +138,7 @@ export const BRUSHES = {
   column: (_row, column, side) => Array.from({ length: side }, (_, i) => i * side + column),
 };
 
-/** A picture of a mask, as etviz.mask_to_image draws it: white is hidden, black is visible, `patchSize` pixels a patch. */
+/** A picture of a mask, as etviz.mask_to_image draws it: white is hidden; a patch is `patchSize` pixels wide. */
 export function maskToPixels(mask, patchSize) {
   const side = Math.sqrt(mask.length);
   const size = side * patchSize;
@@ -150,7 +150,7 @@ export function maskToPixels(mask, patchSize) {
   return image;
 }
 
-/** The mask of `count` patches in a picture of any size, as etviz.mask_from_image reads it: white or transparent is hidden. */
+/** The mask of `count` patches in any picture, as etviz.mask_from_image reads it: white or transparent is hidden. */
 export function maskFromPixels({ data, width, height }, count) {
   const side = Math.sqrt(count);
   const part = (i, length) => {

@@ -37,7 +37,8 @@ export function draw(canvas, size, pixel) {
   for (let i = 0; i < size * size; i++) {
     const colour = pixel(i);
     if (!colour) continue;
-    for (let channel = 0; channel < 3; channel++) data[4 * i + channel] = colour[channel]; // a loop, since scrubbing draws many
+    // A plain loop, since scrubbing draws many pictures.
+    for (let channel = 0; channel < 3; channel++) data[4 * i + channel] = colour[channel];
     data[4 * i + 3] = 255;
   }
   canvas.getContext("2d").putImageData(image, 0, 0);

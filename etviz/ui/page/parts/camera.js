@@ -10,7 +10,7 @@ const REFUSALS = {
   NotReadableError: "Another program is using the camera. Close it first.",
 };
 
-/** A button and the dialog that it opens, or null where the browser offers no camera. `onFile(file)` when a picture is taken. */
+/** A button and the dialog that it opens, or null where there is no camera. `onFile(file)` when a picture is taken. */
 export function createCamera({ onFile, onProblem }) {
   if (!navigator.mediaDevices?.getUserMedia) return null;
   const video = h("video", {

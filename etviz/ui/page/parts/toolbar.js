@@ -12,9 +12,9 @@ const KEYS = [
 ];
 
 /**
- * Two nodes: `bar` is always there, `more` folds away. `mask()` and `seed()` give the present ones, and `patchSize()` the
- * pixels of a patch; `limit`, {bytes, side}, is for pictures of masks. `onMask(mask)`, `onSeed(seed)` and `onBrush(name)`
- * take new ones, and `onProblem(sentence)` says what is wrong with what was typed or uploaded.
+ * Two nodes: `bar` is always there, `more` folds away. `mask()` and `seed()` give the present ones, and `patchSize()`
+ * the pixels of a patch; `limit`, {bytes, side}, is for pictures of masks. `onMask(mask)`, `onSeed(seed)` and
+ * `onBrush(name)` take new ones, and `onProblem(sentence)` says what is wrong with what was typed or uploaded.
  */
 export function createToolbar({ mask, seed, patchSize, limit, onMask, onSeed, onBrush, onUndo, onRedo, onProblem }) {
   let drawn = randomMask; // what the seed is for: random masks or blocks

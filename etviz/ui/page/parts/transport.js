@@ -13,7 +13,7 @@ const drawing = (path) => svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "tru
 
 /**
  * A play button and a slider, whose track runs under the chart's axis; below them, single steps and slow motion.
- * `onStep(step)` when it moves, `onSteps(count)` when the reader wants a longer or shorter descent; `most` is the limit.
+ * `onStep(step)` when it moves, `onSteps(count)` when the reader wants another length; `most` is the limit.
  */
 export function createTransport({ onStep, onSteps, most }) {
   const play = h("button", { type: "button", class: "etviz-play", "aria-keyshortcuts": "p", click: toggle });

@@ -27,7 +27,8 @@ export function createUploads({ limit, readFile, onPicture, onBusy, onProblem })
   });
   const title = `PNG, JPEG or WebP, up to ${megabytes} MB and ${limit.side}×${limit.side} pixels; the square in the middle is used`;
   const button = h("button", { type: "button", click: () => file.click(), title }, "Upload…");
-  const camera = createCamera({ onFile: (shot) => take(shot, { shown: false }), onProblem }); // its dialog showed the crop
+  // The camera's dialog has shown the crop.
+  const camera = createCamera({ onFile: (shot) => take(shot, { shown: false }), onProblem });
 
   async function take(chosen, { shown = true } = {}) {
     if (chosen.size > limit.bytes)

@@ -218,7 +218,7 @@ export function createCompareView(app) {
   const readingOf = (entry) => known.get(keyOf(entry)) ?? stale.get(keyOf(entry)) ?? null;
   const readings = () => columns.map(readingOf);
   const usable = (reading) => (reading && !reading.error ? reading : null);
-  const frameAt = (reading) => Math.min(app.step, reading.frames.length - 1); // a shorter descent stays at its last step
+  const frameAt = (reading) => Math.min(app.step, reading.frames.length - 1); // a shorter one stays at its last
 
   /** The completed picture of a column at the page's step, as `draw` takes it. */
   function pictureOf(reading) {

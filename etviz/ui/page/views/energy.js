@@ -1,5 +1,5 @@
 /**
- * The energy: its curves in front of those of other pictures, each token's share of it, and the settings of the descent.
+ * The energy: its curves in front of those of other pictures, each token's share of it, and the descent's settings.
  *
  * @import { App, View } from "../lib/types.d.ts"
  */
@@ -41,7 +41,7 @@ function createTokenValue() {
   };
 }
 
-/** One term of the energy for each token: over the picture, with CLS beside it, in colours that are the same at all steps. */
+/** One term of the energy for each token, over the picture and CLS beside it, in the same colours at all steps. */
 function createEnergyMap(app, { key, name, title }) {
   const map = createPatchMap({ label: `${name} by patch`, onPick: app.choosePatch, tell: (value) => format(value, 4) });
   const [cls, chosen] = [createTokenValue(), createTokenValue()];

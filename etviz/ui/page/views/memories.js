@@ -1,5 +1,5 @@
 /**
- * Memories: all of them in order of use, their share of the energy, which of them act on one patch, and where one fires.
+ * Memories: all of them by use, their share of the energy, those that act on one patch, and where one fires.
  *
  * @import { App, View } from "../lib/types.d.ts"
  */

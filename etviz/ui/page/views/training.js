@@ -143,7 +143,7 @@ export function createTrainingView(app) {
     showFilm({ ...answer, run: run.name, mask });
   }
 
-  /** Once a second while the tab is open and visible: say how long ago the run wrote, and now and then ask about it anew. */
+  /** Once a second while the tab is visible: say how long ago the run wrote, and now and then ask about it anew. */
   function watch() {
     clearInterval(timer);
     if (reading.state !== "finished") timer = setInterval(tick, TICK_MS);
