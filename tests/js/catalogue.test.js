@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createCatalogue, epochText } from "../../etviz/ui/page/lib/catalogue.js";
+import { frameAt, pictureAt, relativeEnergy, unpackColumn, valueAt } from "../../etviz/ui/page/lib/columnreading.js";
 import {
   byEpoch,
   byModel,
@@ -13,6 +14,7 @@ import {
   columnText,
   sameEnergy,
 } from "../../etviz/ui/page/lib/columns.js";
+import { durationText, factsText } from "../../etviz/ui/page/lib/runfacts.js";
 
 const RUN = {
   name: "et",
@@ -97,4 +99,43 @@ test("one energy is of one model, epoch and beta", () => {
   assert.ok(sameEnergy([column("et", { step_size: 1 }), column("et", { step_size: 2 })]));
   assert.ok(!sameEnergy([column("et"), column("et", { beta: 0.5 })]));
   assert.ok(!sameEnergy([column("et"), column("et", { snapshot: "3.safetensors" })]));
+});
+
+test("a run's facts, as far as its card has them", () => {
+  assert.equal(factsText({}), "");
+  const card = { model: "et", dataset: "cifar10", parameters: 119729, epochs: 2, planned_epochs: 4, test: 15.934 };
+  const words = "et on cifar10 · 119,729 parameters · weights of epoch 2 of 4 · test masked PSNR 15.93 dB";
+  assert.equal(factsText(card), words);
+});
+
+test("durations have the unit that suits them", () => {
+  assert.deepEqual([45, 720, 18000, 259200].map(durationText), ["45 s", "12 min", "5 h", "3 days"]);
+});
+
+/** A column of two steps over a picture of one patch of a pixel; frame t is all t, the original all 200. */
+const READING = unpackColumn({
+  size: 1,
+  mask: "8",
+  image: btoa("\xc8\xc8\xc8"),
+  frames: btoa("\x00\x00\x00\x01\x01\x01\x02\x02\x02"),
+  energy: [-10, -15, null],
+  rises: [],
+  psnr: [1, 2, 3],
+  milliseconds: 7,
+});
+
+test("a column that is shorter than the page's descent stays at its last step", () => {
+  assert.equal(frameAt(READING, 1), 1);
+  assert.equal(frameAt(READING, 60), 2);
+  assert.deepEqual([...pictureAt(READING, 60)(0)], [2, 2, 2]);
+  assert.deepEqual([valueAt(READING, "psnr", 60), valueAt(READING, "milliseconds", 60)], [3, 7]);
+});
+
+test("energies are compared by their change, in units of the first", () => {
+  assert.deepEqual(relativeEnergy(READING), [
+    [0, 0],
+    [1, -0.5],
+    [2, null],
+  ]);
+  assert.equal(relativeEnergy({ energy: null }), null);
 });

@@ -4,6 +4,7 @@ import { epochText } from "./catalogue.js";
 import { format } from "./tools.js";
 
 export const LETTERS = ["A", "B", "C", "D"];
+export const MARKS = ["total", "attention", "hopfield", "fourth"]; // colours and dashes of the letters
 const FACTORS = [0.5, 1, 5, 20]; // of the model's own step size
 const FIELDS = ["model", "snapshot", "step_size", "beta", "rule"];
 

@@ -29,6 +29,10 @@ export function splitFrames(base64, size) {
   return Array.from({ length: all.length / area }, (_, i) => all.subarray(i * area, (i + 1) * area));
 }
 
+/** The mean over the channels of the absolute difference of two colours, 0 to 1. */
+export const colourDistance = (a, b) =>
+  (Math.abs(a[0] - b[0]) + Math.abs(a[1] - b[1]) + Math.abs(a[2] - b[2])) / (3 * 255);
+
 /** Draw size x size pixels; `pixel(i)` gives the i-th, row by row, as [red, green, blue], or null for a hole. */
 export function draw(canvas, size, pixel) {
   if (canvas.width !== size) canvas.width = canvas.height = size;

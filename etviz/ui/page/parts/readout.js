@@ -3,6 +3,7 @@
 import { energies, LINES } from "../charts/chart.js";
 import { METRIC_INFO } from "../lib/metrics.js";
 import { format, h, steps } from "../lib/tools.js";
+import { createSwitch } from "./switch.js";
 import { createTerm } from "./term.js";
 
 const EXPLAINED = {
@@ -83,23 +84,13 @@ export function createBadge() {
 }
 
 const SCALES = {
-  change: { text: "Change", title: "Change since step 0", name: "Change since step 0" },
-  value: { text: "Value", title: "Value of the energy", name: "Value of the energy" },
+  change: { text: "Change", title: "Change since step 0", "aria-label": "Change since step 0" },
+  value: { text: "Value", title: "Value of the energy", "aria-label": "Value of the energy" },
   median: { text: "vs. median", title: "Minus the median of the other pictures at the same step" },
 };
 
 /** A choice between some of the chart's scales, starting with the first. `onScale(name)` when it changes. */
 export function createScaleSwitch(names, onScale) {
-  const choose = (chosen) => () => {
-    onScale(names[chosen]);
-    buttons.forEach((button, i) => button.setAttribute("aria-pressed", i === chosen));
-  };
-  const button = ({ text, title, name }, i) =>
-    h(
-      "button",
-      { type: "button", title, "aria-label": name ?? null, "aria-pressed": String(i === 0), click: choose(i) },
-      text,
-    );
-  const buttons = names.map((name, i) => button(SCALES[name], i));
-  return h("div", { class: "etviz-switch", role: "group", "aria-label": "Energy axis" }, ...buttons);
+  const options = Object.fromEntries(names.map((name) => [name, SCALES[name]]));
+  return createSwitch({ label: "Energy axis", options, chosen: names[0], onChoose: onScale });
 }

@@ -3,9 +3,14 @@
 import { downloadMask, readMask } from "../lib/maskfile.js";
 import { blockMask, centerMask, gridMask, isMaskHex, isSeed, MAX_SEED, nextHalf, randomMask } from "../lib/masks.js";
 import { h } from "../lib/tools.js";
+import { createSwitch } from "./switch.js";
 
-const BRUSH_NAMES = { one: "1", four: "2×2", row: "Row", column: "Column" };
-const BRUSH_TITLES = { one: "One patch", four: "Two by two patches", row: "A whole row", column: "A whole column" };
+const BRUSH_OPTIONS = {
+  one: { text: "1", title: "One patch", "aria-label": "One patch" },
+  four: { text: "2×2", title: "Two by two patches", "aria-label": "Two by two patches" },
+  row: { text: "Row", title: "A whole row", "aria-label": "A whole row" },
+  column: { text: "Column", title: "A whole column", "aria-label": "A whole column" },
+};
 const KEYS = [
   "Mask: 1 random, 2 block, 3 grid, 4 centre, 5 half, 6 invert, 0 clear, Ctrl+Z undo.",
   "Steps: P plays and pauses, comma steps back, full stop steps forward.",
@@ -75,88 +80,16 @@ export function createToolbar({ mask, seed, patchSize, limit, onMask, onSeed, on
     icon("↷", "Redo (Ctrl+Shift+Z)", onRedo),
   );
 
-  const brushes = Object.keys(BRUSH_NAMES).map((name) => {
-    const choose = () => {
-      brushes.forEach((other) => other.setAttribute("aria-pressed", other === chosen));
-      onBrush(name);
-    };
-    const attributes = {
-      title: BRUSH_TITLES[name],
-      "aria-label": BRUSH_TITLES[name],
-      "aria-pressed": String(name === "one"),
-    };
-    const chosen = h("button", { type: "button", ...attributes, click: choose }, BRUSH_NAMES[name]);
-    return chosen;
+  const brushes = createSwitch({ label: "Brush", options: BRUSH_OPTIONS, chosen: "one", onChoose: onBrush });
+  const seedField = createSeedField({
+    onSeed(value) {
+      onSeed(value);
+      onMask(drawn(size(), share(), value));
+    },
+    onProblem,
   });
-
-  const seedField = h("input", {
-    type: "number",
-    min: 0,
-    max: MAX_SEED,
-    step: 1,
-    value: 0,
-    class: "etviz-seed",
-    "aria-label": "Seed of random masks",
-  });
-  seedField.addEventListener("change", () => {
-    const value = Number(seedField.value);
-    if (seedField.value === "" || !isSeed(value)) return onProblem(`A seed is a whole number from 0 to ${MAX_SEED}.`);
-    onSeed(value);
-    return onMask(drawn(size(), share(), value));
-  });
-
-  const hex = h("input", {
-    type: "text",
-    class: "etviz-hex",
-    spellcheck: "false",
-    autocomplete: "off",
-    "aria-label": "Mask in hexadecimal",
-  });
-  hex.addEventListener("focus", () => hex.select());
-  hex.addEventListener("change", () => {
-    const text = hex.value.trim();
-    if (isMaskHex(text, size())) return onMask(text.toLowerCase());
-    return onProblem(
-      `“${text.slice(0, 40)}” is not a mask of ${size()} patches, which has ${size() / 4} hexadecimal digits.`,
-    );
-  });
-
-  const file = h("input", {
-    type: "file",
-    accept: "image/png,image/jpeg,image/webp",
-    class: "etviz-file is-mask",
-    tabindex: "-1",
-    "aria-hidden": "true",
-  });
-  file.addEventListener("change", async () => {
-    const { mask: read, error } = await readMask(file.files[0], size(), limit);
-    file.value = ""; // so that the same file can be chosen again
-    if (error) onProblem(error);
-    else onMask(read);
-  });
-  const download = () => downloadMask(mask(), patchSize());
-  const picture = [
-    h(
-      "button",
-      {
-        type: "button",
-        "aria-label": "Download the mask",
-        title: "A PNG of the picture's size: white is hidden",
-        click: download,
-      },
-      "Download",
-    ),
-    h(
-      "button",
-      {
-        type: "button",
-        "aria-label": "Upload a mask",
-        title: "A picture of any size: white or transparent is hidden",
-        click: () => file.click(),
-      },
-      "Upload…",
-    ),
-  ];
+  const hex = createHexField({ size, onMask, onProblem });
+  const files = createMaskFiles({ mask, patchSize, limit, onMask, onProblem });
 
   const group = (name, ...children) =>
     h("div", { class: "etviz-group", role: "group", "aria-label": name }, h("span", {}, name), ...children);
@@ -166,10 +99,10 @@ export function createToolbar({ mask, seed, patchSize, limit, onMask, onSeed, on
     { class: "etviz-more" },
     h("summary", {}, "More masks, brushes and keys"),
     group("Hide", button(2), button(3), button(4), button(5)),
-    group("Brush", h("div", { class: "etviz-switch" }, ...brushes)),
+    h("div", { class: "etviz-group" }, h("span", {}, "Brush"), brushes),
     field("Seed", seedField, h("small", { class: "etviz-hint" }, "for random masks, as in etviz.random_mask")),
     field("Hex", hex),
-    group("PNG", ...picture, file, h("small", { class: "etviz-hint" }, "white is hidden")),
+    group("PNG", ...files, h("small", { class: "etviz-hint" }, "white is hidden")),
     ...KEYS.map((line) => h("p", { class: "etviz-hint" }, line)),
   );
 
@@ -189,4 +122,68 @@ export function createToolbar({ mask, seed, patchSize, limit, onMask, onSeed, on
       seedField.value = value;
     },
   };
+}
+
+function createSeedField({ onSeed, onProblem }) {
+  const field = h("input", {
+    type: "number",
+    min: 0,
+    max: MAX_SEED,
+    step: 1,
+    value: 0,
+    class: "etviz-seed",
+    "aria-label": "Seed of random masks",
+  });
+  field.addEventListener("change", () => {
+    const value = Number(field.value);
+    if (field.value !== "" && isSeed(value)) onSeed(value);
+    else onProblem(`A seed is a whole number from 0 to ${MAX_SEED}.`);
+  });
+  return field;
+}
+
+function createHexField({ size, onMask, onProblem }) {
+  const field = h("input", {
+    type: "text",
+    class: "etviz-hex",
+    spellcheck: "false",
+    autocomplete: "off",
+    "aria-label": "Mask in hexadecimal",
+  });
+  field.addEventListener("focus", () => field.select());
+  field.addEventListener("change", () => {
+    const text = field.value.trim();
+    if (isMaskHex(text, size())) return onMask(text.toLowerCase());
+    const wanted = `a mask of ${size()} patches, which has ${size() / 4} hexadecimal digits`;
+    return onProblem(`“${text.slice(0, 40)}” is not ${wanted}.`);
+  });
+  return field;
+}
+
+/** Buttons that download the mask as a picture and upload another. */
+function createMaskFiles({ mask, patchSize, limit, onMask, onProblem }) {
+  const file = h("input", {
+    type: "file",
+    accept: "image/png,image/jpeg,image/webp",
+    class: "etviz-file is-mask",
+    tabindex: "-1",
+    "aria-hidden": "true",
+  });
+  file.addEventListener("change", async () => {
+    const { mask: read, error } = await readMask(file.files[0], mask().length, limit);
+    file.value = ""; // so that the same file can be chosen again
+    if (error) onProblem(error);
+    else onMask(read);
+  });
+  const button = (text, label, title, click) =>
+    h("button", { type: "button", "aria-label": label, title, click }, text);
+  const [down, up] = [
+    "A PNG of the picture's size: white is hidden",
+    "A picture of any size: white or transparent is hidden",
+  ];
+  return [
+    button("Download", "Download the mask", down, () => downloadMask(mask(), patchSize())),
+    button("Upload…", "Upload a mask", up, () => file.click()),
+    file,
+  ];
 }

@@ -1,9 +1,15 @@
 /** The scrubber: one step cursor that drives everything on the page. */
 
 import { h, svg } from "../lib/tools.js";
+import { createSwitch } from "./switch.js";
 
 const PLAY_MS = 170; // for each step at full speed
-const SPEEDS = { "1×": ["Full speed", 1], "½×": ["Half speed", 1 / 2], "¼×": ["Quarter speed", 1 / 4] };
+const SPEEDS = {
+  full: { text: "1×", title: "Full speed", "aria-label": "Full speed" },
+  half: { text: "½×", title: "Half speed", "aria-label": "Half speed" },
+  quarter: { text: "¼×", title: "Quarter speed", "aria-label": "Quarter speed" },
+};
+const FACTORS_OF_SPEED = { full: 1, half: 1 / 2, quarter: 1 / 4 };
 const PLAY = "M6 4l12 8-12 8z";
 const PAUSE = "M6 4h4v16H6zM14 4h4v16h-4z";
 const BACK = "M16 4L6 12l10 8zM4 4h2v16H4z";
@@ -30,34 +36,14 @@ export function createTransport({ onStep, onSteps, most }) {
     return h("button", { ...attributes, click: () => move(by) }, drawing(path));
   };
   const [back, on] = [single(BACK, "Step back", ",", -1), single(ON, "Step forward", ".", 1)];
-  const speeds = Object.entries(SPEEDS).map(([name, [title, factor]]) => {
-    const chosen = h(
-      "button",
-      {
-        type: "button",
-        title,
-        "aria-label": title,
-        "aria-pressed": String(factor === 1),
-        click: () => setSpeed(chosen, factor),
-      },
-      name,
-    );
-    return chosen;
-  });
+  const speeds = createSwitch({ label: "Speed", options: SPEEDS, chosen: "full", onChoose: setSpeed });
   const longer = h("button", { type: "button", class: "etviz-longer" });
   const node = h(
     "div",
     { class: "etviz-transport", role: "group", "aria-label": "Steps of the descent" },
     play,
     h("div", { class: "etviz-track" }, slider, ticks),
-    h(
-      "div",
-      { class: "etviz-motion" },
-      back,
-      on,
-      h("div", { class: "etviz-switch", role: "group", "aria-label": "Speed" }, ...speeds),
-      longer,
-    ),
+    h("div", { class: "etviz-motion" }, back, on, speeds, longer),
   );
   let timer = null;
   let speed = 1;
@@ -72,9 +58,8 @@ export function createTransport({ onStep, onSteps, most }) {
     onStep(Number(slider.value) + by);
   }
 
-  function setSpeed(chosen, factor) {
-    speeds.forEach((other) => other.setAttribute("aria-pressed", other === chosen));
-    speed = factor;
+  function setSpeed(name) {
+    speed = FACTORS_OF_SPEED[name];
     if (timer !== null) start();
   }
 

@@ -7,7 +7,8 @@
 import { createColourBar } from "../charts/colourbar.js";
 import { createLines } from "../charts/lines.js";
 import { createAsker } from "../lib/asker.js";
-import { createCatalogue, epochOptions } from "../lib/catalogue.js";
+import { createCatalogue } from "../lib/catalogue.js";
+import { frameAt, pictureAt, relativeEnergy, unpackColumn } from "../lib/columnreading.js";
 import {
   byEpoch,
   byModel,
@@ -15,46 +16,21 @@ import {
   column,
   columnsFromText,
   columnsToText,
-  columnText,
   LETTERS,
-  sameEnergy,
+  MARKS,
   stepSizesOf,
 } from "../lib/columns.js";
-import { countPatches, maskFromHex, maskToHex, resizedMask, sideOf } from "../lib/masks.js";
-import { METRIC_INFO } from "../lib/metrics.js";
-import { completed, draw, patchTable, rgb, splitFrames, viridis } from "../lib/pixels.js";
-import { bytes, fixed, format, h, steps } from "../lib/tools.js";
+import { countPatches, maskFromHex, maskToHex, resizedMask } from "../lib/masks.js";
+import { rgb } from "../lib/pixels.js";
+import { fixed, h } from "../lib/tools.js";
+import { createColumnCard, DIFFERENCE_CEILING } from "../parts/columncard.js";
+import { createMetricTable } from "../parts/metrictable.js";
+import { createSwitch } from "../parts/switch.js";
 
-const DIFFERENCE_CEILING = 0.3; // absolute difference drawn in the brightest colour
-const MARKS = ["total", "attention", "hopfield", "fourth"]; // colours and dashes of the letters
-
-const COMPARED = [
-  { key: "mse", name: "Masked MSE", best: Math.min, tell: (v) => v.toFixed(4), title: METRIC_INFO.masked_mse.text },
-  {
-    key: "psnr",
-    name: "Masked PSNR",
-    best: Math.max,
-    tell: (v) => `${v.toFixed(2)} dB`,
-    title: METRIC_INFO.masked_psnr.text,
-  },
-  { key: "ssim", name: "SSIM", best: Math.max, tell: (v) => v.toFixed(3), title: METRIC_INFO.completed_ssim.text },
-  {
-    key: "end",
-    name: "End energy",
-    best: Math.min,
-    tell: (v) => format(v, 6),
-    title:
-      "Energy after the last step. The best is marked only where all columns descend on one energy: energies of different models, epochs or betas are not comparable",
-  },
-  { key: "rose", name: "Rises", best: Math.min, tell: String, title: "Steps that raised the energy: fewer is better" },
-  {
-    key: "milliseconds",
-    name: "Time",
-    best: Math.min,
-    tell: (v) => `${v.toFixed(0)} ms`,
-    title: "Time on the server for the pictures and energies of all steps: lower is better",
-  },
-];
+const AGAINST = { first: { text: "Column A" }, original: { text: "The original" } };
+const SCALE_TITLE = "Absolute difference |a − b|, mean of the three channels, of values in 0..1";
+const CURVES_TITLE =
+  "Each curve is (E − E₀) / |E₀|: energies of different models, epochs or betas have different scales and zeros, so their values are not comparable";
 
 /** @param {App} app @returns {View} */
 export function createCompareView(app) {
@@ -78,70 +54,31 @@ export function createCompareView(app) {
     "Add a column",
   );
   const presets = h("div", { class: "etviz-group", role: "group", "aria-label": "What to compare" });
-  const rows = h("tbody");
+  const table = createMetricTable();
   const lines = createLines({
     label: "Energy, change since step 0 in units of |E₀|",
     axis: "Step",
     tell: (value) => `${fixed(value, 3)} |E₀|`,
     onPick: app.setStep,
   });
-  const note = h("p", { class: "etviz-hint" });
+  const axis = h("p", { class: "etviz-axis", title: CURVES_TITLE }, "Energy: change since step 0, in |E₀|");
   const node = h(
     "div",
     { class: "etviz-compare" },
-    h("div", { class: "etviz-compare-bar" }, presets, add, againstSwitch()),
+    h("div", { class: "etviz-compare-bar" }, presets, add, createAgainst()),
     h("div", { class: "etviz-columns" }, ...cards.map((card) => card.node)),
-    h(
-      "div",
-      { class: "etviz-compare-foot" },
-      h("div", { class: "etviz-table", tabindex: 0, role: "region", "aria-label": "Metrics" }, table(), note),
-      h(
-        "div",
-        {},
-        h(
-          "p",
-          {
-            class: "etviz-axis",
-            title:
-              "Each curve is (E − E₀) / |E₀|: energies of different models, epochs or betas have different scales and zeros, so their values are not comparable",
-          },
-          "Energy: change since step 0, in |E₀|",
-        ),
-        lines.node,
-      ),
-    ),
+    h("div", { class: "etviz-compare-foot" }, table.node, h("div", {}, axis, lines.node)),
   );
 
-  function againstSwitch() {
-    const buttons = { first: "Column A", original: "The original" };
-    const pick = (name) => () => {
+  /** The choice of what differences are to, and their colours. */
+  function createAgainst() {
+    const onChoose = (name) => {
       against = name;
-      for (const [other, button] of Object.entries(nodes)) button.setAttribute("aria-pressed", other === name);
       drawPictures();
     };
-    const nodes = Object.fromEntries(
-      Object.entries(buttons).map(([name, text]) => [
-        name,
-        h("button", { type: "button", "aria-pressed": String(name === against), click: pick(name) }, text),
-      ]),
-    );
-    const bar = createColourBar(
-      "0",
-      `≥ ${DIFFERENCE_CEILING}`,
-      "Absolute difference |a − b|, mean of the three channels, of values in 0..1",
-    );
-    return h(
-      "div",
-      { class: "etviz-against" },
-      bar,
-      h("span", {}, "Difference to"),
-      h("div", { class: "etviz-switch", role: "group", "aria-label": "Difference to" }, ...Object.values(nodes)),
-    );
-  }
-
-  function table() {
-    const heads = COMPARED.map(({ name, title }) => h("th", { scope: "col", title }, name));
-    return h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Column"), ...heads)), rows);
+    const bar = createColourBar("0", `≥ ${DIFFERENCE_CEILING}`, SCALE_TITLE);
+    const choice = createSwitch({ label: "Difference to", options: AGAINST, chosen: against, onChoose });
+    return h("div", { class: "etviz-against" }, bar, h("span", {}, "Difference to"), choice);
   }
 
   // -- what is compared
@@ -185,7 +122,7 @@ export function createCompareView(app) {
     const reading = await ask({ kind: "compare", picture: answer.picture, columns: missing.map(asked) });
     if (reading === null || app.answer !== answer) return; // a newer question is under way
     const given = reading.columns ?? missing.map(() => reading); // one error for all of them
-    given.forEach((found, i) => known.set(keyOf(missing[i]), found.error ? found : unpacked(found)));
+    given.forEach((found, i) => known.set(keyOf(missing[i]), found.error ? found : unpackColumn(found)));
     drawAll();
   }
 
@@ -200,113 +137,43 @@ export function createCompareView(app) {
     return { model, snapshot, mask, settings };
   }
 
-  function unpacked(given) {
-    const energy = given.energy;
-    return {
-      ...given,
-      original: bytes(given.image),
-      frames: splitFrames(given.frames, given.size),
-      mask: maskFromHex(given.mask),
-      patches: patchTable(given.size, sideOf(given.mask)),
-      end: energy ? energy[energy.length - 1] : null,
-      rose: given.rises ? given.rises.length : null,
-    };
-  }
-
   // -- drawing
 
   const readingOf = (entry) => known.get(keyOf(entry)) ?? stale.get(keyOf(entry)) ?? null;
   const readings = () => columns.map(readingOf);
   const usable = (reading) => (reading && !reading.error ? reading : null);
-  const frameAt = (reading) => Math.min(app.step, reading.frames.length - 1); // a shorter one stays at its last
-
-  /** The completed picture of a column at the page's step, as `draw` takes it. */
-  function pictureOf(reading) {
-    const { frames, original, mask, patches } = reading;
-    return completed(rgb(frames[frameAt(reading)]), rgb(original), mask, patches);
-  }
 
   function drawPictures() {
     const all = readings();
-    const first = usable(all[0]);
     all.forEach((reading, i) => {
-      const found = usable(reading);
       cards[i].say(reading ? (reading.error ?? "") : "Descending …");
+      const found = usable(reading);
       if (!found) return cards[i].clear();
-      cards[i].picture(found.size, pictureOf(found), stepText(found));
-      const other = against === "original" ? rgb(found.original) : first?.size === found.size ? pictureOf(first) : null;
-      if (i === 0 && against === "first") cards[i].reference(found.size, rgb(found.original));
-      else if (other)
-        cards[i].difference(found.size, pictureOf(found), other, against === "original" ? "the original" : "A");
-      else cards[i].noDifference(first ? "A has another size" : "A has no picture yet");
+      cards[i].picture(found.size, pictureAt(found, app.step), stepText(found));
+      drawDifference(cards[i], found, usable(all[0]), i);
     });
   }
 
-  const stepText = (reading) =>
-    reading.energy ? `step ${frameAt(reading)} of ${reading.frames.length - 1}` : "at once, no energy";
+  function drawDifference(card, found, first, i) {
+    const [own, original] = [pictureAt(found, app.step), rgb(found.original)];
+    if (against === "original") card.difference(found.size, own, original, "the original");
+    else if (i === 0) card.reference(found.size, original);
+    else if (!first) card.noDifference("A has no picture yet");
+    else if (first.size !== found.size) card.noDifference("A has another size");
+    else card.difference(found.size, own, pictureAt(first, app.step), "A");
+  }
 
-  const shownValue = (reading, { key }) =>
-    Array.isArray(reading[key]) ? reading[key][frameAt(reading)] : reading[key];
+  const stepText = (reading) =>
+    reading.energy ? `step ${frameAt(reading, app.step)} of ${reading.frames.length - 1}` : "at once, no energy";
 
   function drawTable() {
-    const all = readings().map(usable);
-    const comparable = sameEnergy(columns);
-    const bests = COMPARED.map((metric) => (metric.key === "end" && !comparable ? null : bestOf(all, metric)));
-    rows.replaceChildren(
-      ...columns.map((entry, i) =>
-        h(
-          "tr",
-          {},
-          h(
-            "th",
-            { scope: "row", class: `is-${MARKS[i]}`, title: columnText(entry, runOf(entry)) },
-            h("i", { class: "etviz-key" }),
-            LETTERS[i],
-          ),
-          ...COMPARED.map((metric, k) => cell(all[i], metric, bests[k])),
-        ),
-      ),
-    );
-    const energy = comparable
-      ? "All columns descend on one energy."
-      : "Energies of different models, epochs or betas are not comparable, so none is marked.";
-    note.textContent = `Best values are shaded. ${energy}`;
-  }
-
-  /** The best value as shown, or null where there is nothing to choose between. */
-  function bestOf(all, metric) {
-    const values = all
-      .filter(Boolean)
-      .map((reading) => shownValue(reading, metric))
-      .filter((value) => value !== null);
-    const best = values.length > 1 ? metric.tell(metric.best(...values)) : null;
-    return values.every((value) => metric.tell(value) === best) ? null : best;
-  }
-
-  function cell(reading, metric, best) {
-    const value = reading ? shownValue(reading, metric) : null;
-    if (value === null) return h("td", { title: reading ? "Not defined here" : null }, "–");
-    const text = metric.tell(value);
-    const title = metric.key === "rose" && value ? `${steps(reading.rises)} went up` : null;
-    return h(
-      "td",
-      { title, class: text === best ? "is-best" : null },
-      text,
-      text === best ? h("span", { class: "etviz-spoken" }, " (best)") : null,
-    );
+    table.show(columns, readings().map(usable), app.step, catalogue);
   }
 
   function drawLines() {
-    const entries = readings()
-      .map((reading, i) => [usable(reading), i])
-      .filter(([reading]) => reading?.energy?.[0]);
-    lines.show(
-      entries.map(([{ energy }, i]) => ({
-        name: LETTERS[i],
-        mark: MARKS[i],
-        points: energy.map((value, step) => [step, value === null ? null : (value - energy[0]) / Math.abs(energy[0])]),
-      })),
-    );
+    const curves = readings().map((reading) => (usable(reading) ? relativeEnergy(reading) : null));
+    const series = curves.map((points, i) => ({ name: LETTERS[i], mark: MARKS[i], points }));
+    lines.show(series.filter(({ points }) => points));
   }
 
   function drawAll() {
@@ -320,8 +187,10 @@ export function createCompareView(app) {
 
   async function show(answer) {
     const now = JSON.stringify([answer.picture, answer.mask, answer.energy.length]);
-    if (now !== descent)
-      [stale, known] = [new Map(columns.map((entry) => [keyOf(entry), readingOf(entry)])), new Map()];
+    if (now !== descent) {
+      stale = new Map(columns.map((entry) => [keyOf(entry), readingOf(entry)]));
+      known = new Map();
+    }
     descent = now;
     const runs = await catalogue.list();
     if (app.answer !== answer) return; // a newer descent has come
@@ -347,134 +216,6 @@ export function createCompareView(app) {
       drawPictures();
       drawTable();
       lines.at(step);
-    },
-  };
-}
-
-/** One column: what it descends with, its picture, and the difference. */
-function createColumnCard(index, { onChange, onRemove }) {
-  const letter = LETTERS[index];
-  const named = (name) => `${name} of column ${letter}`;
-  const model = h("select", {
-    "aria-label": named("Model"),
-    change: () =>
-      onChange(column(model.value, { step_size: number(stepSize), beta: number(beta), rule: rule.value || null })),
-  });
-  const epoch = h("select", { "aria-label": named("Epoch"), change: send });
-  const field = (name, title) =>
-    h("input", { type: "number", step: "any", min: 0, "aria-label": named(name), title, change: send });
-  const stepSize = field("Step size", "Step size α of x ← x − α ∂E/∂g. Empty: the model's own");
-  const beta = field(
-    "Beta",
-    "Inverse temperature β of the attention: a different β is a different energy. Empty: the model's own",
-  );
-  const rule = h(
-    "select",
-    {
-      "aria-label": named("Step rule"),
-      title: "Backtracking halves each step until the energy no longer rises",
-      change: send,
-    },
-    h("option", { value: "" }, "fixed"),
-    h("option", { value: "backtracking" }, "backtracking"),
-  );
-  const remove = h(
-    "button",
-    { type: "button", class: "etviz-icon", "aria-label": `Remove column ${letter}`, click: onRemove },
-    "×",
-  );
-  const [picture, other] = ["Completed picture", "Difference"].map((name) => createTile(name));
-  const sentence = h("p", { class: "etviz-hint", hidden: true });
-  const node = h(
-    "section",
-    { class: `etviz-column is-${MARKS[index]}`, "aria-label": `Column ${letter}` },
-    h("div", { class: "etviz-column-head" }, h("b", {}, h("i", { class: "etviz-key" }), letter), model, remove),
-    h("div", { class: "etviz-column-settings" }, epoch, rule, h("label", {}, "α", stepSize), h("label", {}, "β", beta)),
-    sentence,
-    h("div", { class: "etviz-pair" }, picture.node, other.node),
-  );
-
-  function createTile(name) {
-    const canvas = h("canvas", { role: "img", "aria-label": `${name}, column ${letter}` });
-    const caption = h("figcaption");
-    return { canvas, caption, node: h("figure", {}, h("div", { class: "etviz-canvas" }, canvas), caption) };
-  }
-
-  function number(input) {
-    return input.value === "" ? null : Number(input.value);
-  }
-
-  function send() {
-    onChange(
-      column(model.value, {
-        snapshot: epoch.value || null,
-        step_size: number(stepSize),
-        beta: number(beta),
-        rule: rule.value || null,
-      }),
-    );
-  }
-
-  function fillMenus(entry, catalogue, runs) {
-    const names = runs.some((run) => run.name === entry.model) ? runs : [...runs, { name: entry.model }];
-    model.replaceChildren(
-      ...names.map((run) => h("option", { value: run.name, disabled: Boolean(run.problem) }, run.name)),
-    );
-    model.value = entry.model;
-    const run = catalogue.get(entry.model);
-    epoch.replaceChildren(...epochOptions(run));
-    epoch.value = entry.snapshot ?? "";
-    for (const control of [stepSize, beta, rule]) control.disabled = run?.energy === false;
-    stepSize.placeholder = run?.step_size ? format(run.step_size, 2) : "";
-    beta.placeholder = run?.beta ? format(run.beta, 3) : "";
-  }
-
-  function blank(tile, text) {
-    tile.canvas.getContext("2d").clearRect(0, 0, tile.canvas.width, tile.canvas.height);
-    tile.caption.textContent = text;
-  }
-
-  return {
-    node,
-    async show(entry, count, catalogue) {
-      node.hidden = entry === null;
-      if (!entry) return;
-      remove.hidden = count <= 2;
-      fillMenus(entry, catalogue, await catalogue.list());
-      stepSize.value = entry.step_size ?? "";
-      beta.value = entry.beta ?? "";
-      rule.value = entry.rule ?? "";
-    },
-    say(text) {
-      sentence.textContent = text;
-      sentence.hidden = !text;
-    },
-    clear() {
-      blank(picture, "");
-      blank(other, "");
-    },
-    picture(size, pixel, caption) {
-      draw(picture.canvas, size, pixel);
-      picture.caption.textContent = caption;
-    },
-    reference(size, pixel) {
-      draw(other.canvas, size, pixel);
-      other.caption.textContent = "the original";
-    },
-    difference(size, a, b, name) {
-      let total = 0;
-      draw(other.canvas, size, (i) => {
-        const [left, right] = [a(i), b(i)];
-        const apart =
-          (Math.abs(left[0] - right[0]) + Math.abs(left[1] - right[1]) + Math.abs(left[2] - right[2])) / (3 * 255);
-        total += apart;
-        return viridis(apart / DIFFERENCE_CEILING);
-      });
-      other.caption.textContent = `to ${name}: ${(total / size ** 2).toFixed(3)}`;
-      other.caption.title = "Mean absolute difference over all pixels and channels, of values in 0..1";
-    },
-    noDifference(text) {
-      blank(other, text);
     },
   };
 }

@@ -7,7 +7,7 @@
 import { createChart } from "../charts/chart.js";
 import { createColourBar } from "../charts/colourbar.js";
 import { createReader } from "../lib/asker.js";
-import { draw, holed, rgb, viridis } from "../lib/pixels.js";
+import { colourDistance, draw, holed, rgb, viridis } from "../lib/pixels.js";
 import { clamp, h } from "../lib/tools.js";
 import { createComparison } from "../parts/comparison.js";
 import { createBadge, createReadout, createScaleSwitch } from "../parts/readout.js";
@@ -15,9 +15,6 @@ import { createBadge, createReadout, createScaleSwitch } from "../parts/readout.
 const ERROR_CEILING = 0.5; // absolute error drawn in the brightest colour
 const REST_MS = 120; // without a new descent, before the question for the quality
 const UNKNOWN = { mse: null, psnr: null, ssim: null };
-
-/** The mean over the channels of the absolute difference of two colours, 0 to 1. */
-const errorOf = (a, b) => (Math.abs(a[0] - b[0]) + Math.abs(a[1] - b[1]) + Math.abs(a[2] - b[2])) / (3 * 255);
 
 /** @param {App} app @returns {View} */
 export function createExploreView(app) {
@@ -116,7 +113,7 @@ export function createExploreView(app) {
     const [shown, given] = [app.pixel(app.step, { keep: keep.checked })(i), rgb(app.original)(i)];
     /** @param {ArrayLike<number>} colour */
     const told = ({ 0: red, 1: green, 2: blue }) => `red ${red}, green ${green}, blue ${blue} of 255`;
-    if (title === "Absolute error") return `${errorOf(shown, given).toFixed(3)}, mean of the channels`;
+    if (title === "Absolute error") return `${colourDistance(shown, given).toFixed(3)}, mean of the channels`;
     if (title === "Reconstruction") return told(shown);
     return title === "Masked input" && app.mask[app.patches[i]] ? "hidden" : told(given);
   }
@@ -127,7 +124,7 @@ export function createExploreView(app) {
     let total = 0;
     draw(tiles.reconstruction.canvas, size, shown);
     draw(tiles.error.canvas, size, (i) => {
-      const error = errorOf(shown(i), given(i));
+      const error = colourDistance(shown(i), given(i));
       total += error;
       return viridis(error / ERROR_CEILING);
     });

@@ -13,9 +13,10 @@ import { createReader } from "../lib/asker.js";
 import { sideOf } from "../lib/masks.js";
 import { draw } from "../lib/pixels.js";
 import { bytes, clamp, floats, format, h } from "../lib/tools.js";
+import { createSwitch } from "../parts/switch.js";
 
 const TOP_MEMORIES = 8; // shown for the chosen patch
-const USES = { step: "At this step", descent: "Over the descent" };
+const USES = { step: { text: "At this step" }, descent: { text: "Over the descent" } };
 const ENERGY_SCALE = "Energy that this memory gives to a token (no unit). The colours are the same at all steps";
 const MEMORY_PICTURE =
   "A memory is a direction in the space of tokens. It is drawn as the patch that the decoder makes of the token it pulls towards, which is stronger than in any picture";
@@ -44,21 +45,14 @@ export function createMemoriesView(app) {
   const portrait = h("canvas", { class: "etviz-portrait", title: MEMORY_PICTURE });
   const cards = Array.from({ length: TOP_MEMORIES }, createCard);
   let by = "step";
-  const switches = Object.entries(USES).map(([key, words]) =>
-    h("button", { type: "button", "aria-pressed": String(key === by), click: () => chooseBy(key) }, words),
-  );
+  const uses = createSwitch({ label: "Use", options: USES, chosen: by, onChoose: chooseBy });
   const node = h(
     "div",
     { class: "etviz-memories" },
     h(
       "div",
       { class: "etviz-aside" },
-      h(
-        "div",
-        { class: "etviz-head" },
-        count,
-        h("div", { class: "etviz-switch", role: "group", "aria-label": "Use" }, ...switches),
-      ),
+      h("div", { class: "etviz-head" }, count, uses),
       grid.node,
       h("h2", {}, "How much of the Hopfield energy they carry"),
       carried,
@@ -146,7 +140,6 @@ export function createMemoriesView(app) {
 
   function chooseBy(next) {
     by = next;
-    switches.forEach((button, i) => button.setAttribute("aria-pressed", Object.keys(USES)[i] === by));
     step(app.step);
   }
 
