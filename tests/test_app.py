@@ -189,7 +189,7 @@ def test_the_page_starts_with_a_descent_and_says_where_its_pictures_are_from(ser
     assert "CIFAR-10 is not on this machine" in start["note"]
     assert start["models"][0] == {
         "name": "tiny",
-        "facts": "35,313 parameters · trained on cifar10 · 10.50 dB on hidden test pixels",
+        "facts": "35,313 parameters · trained on cifar10 · test masked PSNR 10.50 dB",
         "patches": 64,
     }
 

@@ -311,6 +311,6 @@ def facts(checkpoint: str) -> str:
     parts = [
         f"{card['parameters']:,} parameters" if card.get("parameters") else "",
         f"trained on {card['dataset']}" if card.get("dataset") else "",
-        f"{psnr:.2f} dB on hidden test pixels" if psnr else "",
+        f"test masked PSNR {psnr:.2f} dB" if psnr else "",
     ]
     return " · ".join(part for part in parts if part)

@@ -5,26 +5,22 @@
  */
 
 import { createScale } from "../charts/colourbar.js";
-import { createCurve, cumulated } from "../charts/curve.js";
 import { createMemoryGrid } from "../charts/memorygrid.js";
 import { patchName } from "../charts/patchmap.js";
 import { createTokenMap, patchInView } from "../charts/tokenmap.js";
 import { createReader } from "../lib/asker.js";
 import { sideOf } from "../lib/masks.js";
+import { byUse, energyWords, shareWords, sumOf, unpackMemories } from "../lib/memoryuse.js";
 import { draw } from "../lib/pixels.js";
-import { bytes, clamp, floats, format, h } from "../lib/tools.js";
+import { floats, h } from "../lib/tools.js";
+import { createCarried } from "../parts/carried.js";
 import { createSwitch } from "../parts/switch.js";
+import { createTopMemories } from "../parts/topmemories.js";
 
-const TOP_MEMORIES = 8; // shown for the chosen patch
 const USES = { step: { text: "At this step" }, descent: { text: "Over the descent" } };
 const ENERGY_SCALE = "Energy that this memory gives to a token (no unit). The colours are the same at all steps";
 const MEMORY_PICTURE =
   "A memory is a direction in the space of tokens. It is drawn as the patch that the decoder makes of the token it pulls towards, which is stronger than in any picture";
-const energyWords = (value) => (value ? format(value, 4) : "0");
-const shareWords = (part, whole) => (whole ? `${(100 * (part / whole)).toFixed(1)}%` : "–");
-const sumOf = (values) => values.reduce((sum, value) => sum + value, 0);
-/** Memories, the one with the lowest energy first. */
-const byUse = (energy) => Array.from(energy.keys()).sort((a, b) => energy[a] - energy[b] || a - b);
 
 /** @param {App} app @returns {View} */
 export function createMemoriesView(app) {
@@ -32,7 +28,8 @@ export function createMemoriesView(app) {
   const readPatch = createReader(app, "memories_of_patch", acceptPatch);
   const readPlaces = createReader(app, "memory_places", acceptPlaces);
   const grid = createMemoryGrid({ onPick: chooseMemory, tell: tellMemory });
-  const curve = createCurve({ label: "Number of memories", onNumber: chooseNumber });
+  const carried = createCarried({ onNumber: () => step(app.step) });
+  const top = createTopMemories({ onMemory: chooseMemory });
   const map = createTokenMap({
     label: "Where the memory fires; choose a patch",
     onPick: app.choosePatch,
@@ -41,9 +38,8 @@ export function createMemoriesView(app) {
   });
   const scale = createScale();
   const [count, name, facts, whose] = [h("h2"), h("h2"), h("p", { class: "etviz-hint" }), h("h2")];
-  const [carried, whichPart] = [h("p", { class: "etviz-carried" }), h("p", { class: "etviz-hint", hidden: true })];
+  const whichPart = h("p", { class: "etviz-hint", hidden: true });
   const portrait = h("canvas", { class: "etviz-portrait", title: MEMORY_PICTURE });
-  const cards = Array.from({ length: TOP_MEMORIES }, createCard);
   let by = "step";
   const uses = createSwitch({ label: "Use", options: USES, chosen: by, onChoose: chooseBy });
   const node = h(
@@ -55,8 +51,7 @@ export function createMemoriesView(app) {
       h("div", { class: "etviz-head" }, count, uses),
       grid.node,
       h("h2", {}, "How much of the Hopfield energy they carry"),
-      carried,
-      curve.node,
+      ...carried.nodes,
       whichPart,
     ),
     h(
@@ -66,7 +61,7 @@ export function createMemoriesView(app) {
       map.node,
       scale.node,
       whose,
-      h("div", { class: "etviz-top-memories" }, ...cards.map((card) => card.node)),
+      top.node,
     ),
   );
   // The readings on screen, each with the answer it was read for.
@@ -74,14 +69,6 @@ export function createMemoriesView(app) {
   let ofPatch = null;
   let places = null;
   let memory = null; // the chosen one
-  let number = 20; // of memories, in the curve
-
-  function createCard() {
-    const [canvas, energy, share] = [h("canvas"), h("b"), h("span")];
-    const card = { memory: 0, canvas, energy, share };
-    card.node = h("button", { type: "button", click: () => chooseMemory(card.memory) }, canvas, energy, share);
-    return card;
-  }
 
   // -- asking
 
@@ -100,11 +87,8 @@ export function createMemoriesView(app) {
 
   function acceptAll(reading) {
     if (all?.answer.model !== app.answer.model) memory = null; // its number means another memory now
-    const pictures = bytes(reading.patches);
-    const area = 3 * reading.count * reading.patch_size ** 2;
-    const picturesOf = (block) => pictures.subarray(block * area, (block + 1) * area);
-    all = { ...reading, energy: floats(reading.energy), picturesOf, answer: app.answer };
-    memory ??= byUse(energyOver(all.blocks.length - 1))[0];
+    all = { ...unpackMemories(reading), answer: app.answer };
+    memory ??= byUse(all.energyOver(all.blocks.length - 1))[0];
     node.classList.remove("is-waiting");
     whichPart.hidden = !reading.decoder;
     whichPart.textContent = "These are the memories of the decoder, in whose descent hidden patches form.";
@@ -133,11 +117,6 @@ export function createMemoriesView(app) {
     askForPlaces();
   }
 
-  function chooseNumber(next) {
-    number = next;
-    step(app.step);
-  }
-
   function chooseBy(next) {
     by = next;
     step(app.step);
@@ -145,94 +124,39 @@ export function createMemoriesView(app) {
 
   // -- drawing
 
-  const energyAt = (at) => all.energy.subarray(at * all.count, (at + 1) * all.count);
-
-  /** The mean over the states that belong to the same block, and so to the same memories, as this one. */
-  function energyOver(at) {
-    const states = all.blocks.flatMap((block, state) => (block === all.blocks[at] ? [energyAt(state)] : []));
-    return Float32Array.from(
-      { length: all.count },
-      (_, i) => states.reduce((sum, energy) => sum + energy[i], 0) / states.length,
-    );
-  }
-
-  const energyByUse = (at) => (by === "step" ? energyAt(at) : energyOver(at));
+  const energyByUse = (at) => (by === "step" ? all.energyAt(at) : all.energyOver(at));
 
   function tellMemory(which, rank) {
     const energy = energyByUse(app.step);
-    return `Memory ${which}, number ${rank + 1} by use: energy ${energyWords(energy[which])}, ${shareWords(energy[which], sumOf(energy))} of the picture's`;
+    const share = shareWords(energy[which], sumOf(energy));
+    return `Memory ${which}, number ${rank + 1} by use: energy ${energyWords(energy[which])}, ${share} of the picture's`;
   }
 
   function step(at) {
     if (all?.answer !== app.answer) return; // the last reading stays on screen until the next one is here
     const energy = energyByUse(at);
-    number = clamp(number, 1, all.count);
     count.textContent = `All ${all.count} memories by use`;
     grid.select(memory);
-    grid.show(byUse(energy), all.picturesOf(all.blocks[at]), energy);
+    grid.show(byUse(energy), all.picturesAt(at), energy);
     if (places?.answer === app.answer) drawPlaces(at);
     if (ofPatch?.answer !== app.answer) return;
     const token = ofPatch.energy.subarray(at * all.count, (at + 1) * all.count);
-    drawCards(at, token);
-    drawCurve(at, energy, token);
-  }
-
-  function drawMemory(canvas, which, at) {
-    const side = all.patch_size;
-    const pictures = all.picturesOf(all.blocks[at]);
-    draw(canvas, side, (i) => pictures.subarray(3 * (which * side * side + i), 3 * (which * side * side + i + 1)));
+    whose.textContent = `Strongest at ${patchName(ofPatch.patch, sideOf(app.answer.mask))}`;
+    top.show(all, token, at, memory);
+    carried.show(energy, token, by === "descent", at);
   }
 
   function drawPlaces(at) {
-    const [now, whole] = [energyAt(at)[places.memory], sumOf(energyAt(at))];
-    drawMemory(portrait, places.memory, at);
+    const energy = all.energyAt(at);
+    const now = energy[places.memory];
+    draw(portrait, all.patch_size, all.pixelAt(at, places.memory));
     name.textContent = `Where memory ${places.memory} fires`;
-    facts.textContent = `${energyWords(now)}, ${shareWords(now, whole)} of the picture's`;
+    facts.textContent = `${energyWords(now)}, ${shareWords(now, sumOf(energy))} of the picture's`;
     facts.title = `Energy that memory ${places.memory} carries over all tokens at step ${at}, and its share of the Hopfield energy`;
     map.show(app.answer.size, Math.sqrt(places.tokens - 1), app.pixel(at));
     map.values(places.energy.subarray(at * places.tokens, (at + 1) * places.tokens), { low: 0, high: places.lowest });
     map.select(patchInView(app));
     scale.show([0, places.lowest / 2, places.lowest].map(energyWords), ENERGY_SCALE);
-  }
-
-  function drawCards(at, token) {
-    const [order, whole] = [byUse(token), sumOf(token)];
-    whose.textContent = `Strongest at ${patchName(ofPatch.patch, sideOf(app.answer.mask))}`;
-    cards.forEach((card, rank) => {
-      card.node.hidden = rank >= order.length;
-      if (card.node.hidden) return;
-      card.memory = order[rank];
-      drawMemory(card.canvas, card.memory, at);
-      card.energy.textContent = energyWords(token[card.memory]);
-      card.share.textContent = shareWords(token[card.memory], whole);
-      card.node.title = `Memory ${card.memory}: energy ${card.energy.textContent}, ${card.share.textContent} of this patch's Hopfield energy at step ${at}`;
-      card.node.setAttribute("aria-label", card.node.title);
-      card.node.setAttribute("aria-pressed", card.memory === memory);
-    });
-  }
-
-  function drawCurve(at, energy, token) {
-    const parts = [
-      { mark: "picture", shares: cumulated(energy) },
-      { mark: "patch", shares: cumulated(token) },
-    ];
-    const key = ({ mark, shares }) =>
-      h(
-        "span",
-        { class: `is-${mark}` },
-        h("i", { class: "etviz-key" }),
-        h("b", {}, `${(100 * shares[number]).toFixed(0)}%`),
-      );
-    const energies = [`${by === "step" ? "" : "mean "}${energyWords(sumOf(energy))}`, energyWords(sumOf(token))];
-    carried.replaceChildren(
-      `The ${number} strongest of ${all.count} memories carry `,
-      key(parts[0]),
-      ` of the picture's energy (${energies[0]}); the patch's own ${number} strongest carry `,
-      key(parts[1]),
-      ` of its energy (${energies[1]}).`,
-    );
-    carried.title = `The picture ${by === "step" ? `at step ${at}` : "in the mean over the descent"}, the patch at step ${at}, each in its own order`;
-    curve.show(parts, number, carried.textContent);
   }
 
   return {

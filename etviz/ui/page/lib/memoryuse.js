@@ -1,0 +1,39 @@
+/** How much each memory of a model is used: its energy, by state and token. */
+
+import { bytes, floats, format } from "./tools.js";
+
+export const energyWords = (value) => (value ? format(value, 4) : "0");
+export const shareWords = (part, whole) => (whole ? `${(100 * (part / whole)).toFixed(1)}%` : "–");
+export const sumOf = (values) => values.reduce((sum, value) => sum + value, 0);
+
+/** Memories, the one with the lowest energy first. */
+export const byUse = (energy) => Array.from(energy.keys()).sort((a, b) => energy[a] - energy[b] || a - b);
+
+/**
+ * The reading `memories` in etviz/ui/readings/memories.py, with its numbers and pictures unpacked.
+ *
+ *   energyAt(step)           the energy of every memory, over all tokens
+ *   energyOver(step)         its mean over the states of the same block, and so of the same memories
+ *   picturesAt(step)         RGB bytes of all memories
+ *   pixelAt(step, memory)    one memory as `draw` takes it
+ */
+export function unpackMemories(reading) {
+  const { count, blocks, patch_size: side } = reading;
+  const [energy, pictures] = [floats(reading.energy), bytes(reading.patches)];
+  const pixels = side * side;
+  const energyAt = (step) => energy.subarray(step * count, (step + 1) * count);
+
+  function energyOver(step) {
+    const states = blocks.flatMap((block, state) => (block === blocks[step] ? [energyAt(state)] : []));
+    const mean = (i) => states.reduce((sum, state) => sum + state[i], 0) / states.length;
+    return Float32Array.from({ length: count }, (_, i) => mean(i));
+  }
+
+  const area = 3 * count * pixels;
+  const picturesAt = (step) => pictures.subarray(blocks[step] * area, (blocks[step] + 1) * area);
+  const pixelAt = (step, memory) => (i) => {
+    const from = 3 * (memory * pixels + i);
+    return picturesAt(step).subarray(from, from + 3);
+  };
+  return { ...reading, energyAt, energyOver, picturesAt, pixelAt };
+}
