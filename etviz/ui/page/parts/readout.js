@@ -1,6 +1,6 @@
 /** The numbers of one step, above a chart: shared by the views that show the energy. */
 
-import { energies, LINES } from "../charts/chart.js";
+import { energies, LINES } from "../charts/energyseries.js";
 import { METRIC_INFO } from "../lib/metrics.js";
 import { format, h, steps } from "../lib/tools.js";
 import { createSwitch } from "./switch.js";

@@ -4,8 +4,8 @@
  * @import { App, View } from "../lib/types.d.ts"
  */
 
-import { createChart } from "../charts/chart.js";
 import { createColourBar } from "../charts/colourbar.js";
+import { createChart } from "../charts/energychart.js";
 import { createPatchMap } from "../charts/patchmap.js";
 import { createReader } from "../lib/asker.js";
 import { sideOf } from "../lib/masks.js";

@@ -4,8 +4,8 @@
  * @import { App, View } from "../lib/types.d.ts"
  */
 
-import { createChart } from "../charts/chart.js";
 import { createColourBar } from "../charts/colourbar.js";
+import { createChart } from "../charts/energychart.js";
 import { createReader } from "../lib/asker.js";
 import { colourDistance, draw, holed, rgb, viridis } from "../lib/pixels.js";
 import { clamp, h } from "../lib/tools.js";
