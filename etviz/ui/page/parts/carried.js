@@ -36,10 +36,10 @@ export function createCarried({ onNumber }) {
       sentence.replaceChildren(
         `The ${number} strongest of ${energy.length} memories carry `,
         percentOf(picture),
-        ` of the picture's energy (${mean ? "mean " : ""}${energyWords(sumOf(energy))}); `,
-        `the patch's own ${number} strongest carry `,
+        ` of the picture's (${mean ? "mean " : ""}${energyWords(sumOf(energy))}); `,
+        `the patch's own ${number} carry `,
         percentOf(patch),
-        ` of its energy (${energyWords(sumOf(token))}).`,
+        ` of its (${energyWords(sumOf(token))}).`,
       );
       const when = mean ? "in the mean over the descent" : `at step ${at}`;
       sentence.title = `The picture ${when}, the patch at step ${at}, each in its own order`;

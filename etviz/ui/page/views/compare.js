@@ -208,7 +208,7 @@ export function createCompareView(app) {
   return {
     name: "compare",
     title: "Compare",
-    text: "Two to four columns fill in the same hidden patches, with different models, different epochs of one training run, or different ways to descend. All follow the page's step; a column with fewer steps stays at its last.",
+    text: "Two to four columns fill in the same hidden patches, with different models, epochs or ways to descend. All follow the page's step; a column with fewer steps stays at its last.",
     node,
     show,
     step(step) {

@@ -113,7 +113,8 @@ export function createEnergyView(app) {
   const second = createSecondAxis(showSecond);
   const legend = h("span", {
     class: "etviz-band-legend",
-    title: "Pictures of the gallery shown, with this mask and these settings",
+    title:
+      "Pictures of the gallery shown, with this mask and these settings; the scale “vs. median” shows best how they differ",
   });
   const remark = h("span");
   const readTokens = createReader(app, "token_energies", showTokens);
@@ -163,7 +164,7 @@ export function createEnergyView(app) {
     }
     bandKey = keyOfBand();
     chart.band(reading);
-    legend.textContent = `Shaded: 10–90% of ${reading.count} ${reading.source}s; thin line: their median. Clearest on the scale “vs. median”.`;
+    legend.textContent = `Shaded: 10–90% of ${reading.count} ${reading.source}s; thin line: their median.`;
   }
 
   function askForBand(wait = BAND_REST_MS) {

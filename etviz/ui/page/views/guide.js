@@ -105,7 +105,7 @@ export function createGuideView(app) {
       svg("path", { class: "etviz-line is-total", d: linePath(energy, x, y) }),
       svg("circle", { class: "etviz-here", cx: x(step), cy: y(energy[step]), r: 6 }),
     );
-    words.energy.textContent = `How badly all tokens fit together: ${format(energy[step], 6)} at step ${step}. A lower energy is a better fit, but not always a better picture.`;
+    words.energy.textContent = `How badly all tokens fit together: ${format(energy[step], 6)} at step ${step}. Lower fits better, but may not look better.`;
   }
 
   function showStrip({ size, energy }) {
@@ -122,7 +122,7 @@ export function createGuideView(app) {
     const side = Math.ceil(Math.sqrt(patches.length));
     const pixels = patches.map((patch) => rgb(bytes(patch)));
     drawTiles(pictures.memories[0], side, size, (tile, i) => pixels[tile]?.(i) ?? null);
-    words.memories.textContent = `A token that matches one of the ${all} learned memories has a lower energy. These ${patches.length}, decoded as patches, carry most of the energy here.`;
+    words.memories.textContent = `A token that matches one of ${all} learned memories has less energy. These ${patches.length}, decoded, carry most of the energy here.`;
   }
 
   return {
