@@ -1,10 +1,14 @@
-/** The descent of one column of a comparison, and what it shows at a step of the page. */
+/**
+ * The descent of one column of a comparison, and what it shows at a step of the page.
+ *
+ * @import { ColumnReading } from "./readings.d.ts"
+ */
 
 import { maskFromHex, sideOf } from "./masks.js";
 import { completed, patchTable, rgb, splitFrames } from "./pixels.js";
 import { bytes } from "./tools.js";
 
-/** A column of the reading in etviz/ui/readings/compare.py, with its pictures as bytes. */
+/** A column's reading with its pictures as bytes. @param {ColumnReading} given */
 export function unpackColumn(given) {
   const { size, mask, energy, rises } = given;
   return {

@@ -1,4 +1,8 @@
-/** The columns of a comparison as plain data: in words, in an address, and in ready-made sets. */
+/**
+ * The columns of a comparison as plain data: in words, in an address, and in ready-made sets.
+ *
+ * @import { RunInfo } from "./readings.d.ts"
+ */
 
 import { epochText } from "./catalogue.js";
 import { format } from "./tools.js";
@@ -42,12 +46,14 @@ function decode(text) {
   }
 }
 
+/** @param {RunInfo} run */
 export const stepSizesOf = (run) => FACTORS.map((factor) => Number((factor * run.step_size).toPrecision(6)));
 
+/** @param {RunInfo} run @param {string | null} snapshot */
 export const byStepSize = (run, snapshot) =>
   stepSizesOf(run).map((step_size) => column(run.name, { snapshot, step_size }));
 
-/** The final weights and up to three snapshots: the first, and others spread over the training run. */
+/** The final weights and up to three snapshots: the first, and others spread over the training. @param {RunInfo} run */
 export function byEpoch(run) {
   const early = run.snapshots.slice(0, -1); // the last is close to the final weights
   const count = Math.min(3, early.length);
@@ -58,7 +64,11 @@ export function byEpoch(run) {
   return [...chosen.map(({ file }) => column(run.name, { snapshot: file })), column(run.name)];
 }
 
-/** As many models as fit: the page's own, then those trained on the same dataset, then others. */
+/**
+ * As many models as fit: the page's own, then those trained on the same dataset, then others.
+ *
+ * @param {RunInfo[]} runs @param {string} own
+ */
 export function byModel(runs, own) {
   const { dataset } = runs.find(({ name }) => name === own) ?? {};
   const rank = (run) => (run.name === own ? 0 : run.dataset === dataset ? 1 : 2);

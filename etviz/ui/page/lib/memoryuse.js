@@ -1,4 +1,8 @@
-/** How much each memory of a model is used: its energy, by state and token. */
+/**
+ * How much each memory of a model is used: its energy, by state and token.
+ *
+ * @import { Memories } from "./readings.d.ts"
+ */
 
 import { bytes, floats, format } from "./tools.js";
 
@@ -10,12 +14,14 @@ export const sumOf = (values) => values.reduce((sum, value) => sum + value, 0);
 export const byUse = (energy) => Array.from(energy.keys()).sort((a, b) => energy[a] - energy[b] || a - b);
 
 /**
- * The reading `memories` in etviz/ui/readings/memories.py, with its numbers and pictures unpacked.
+ * A reading with its numbers and pictures unpacked.
  *
  *   energyAt(step)           the energy of every memory, over all tokens
  *   energyOver(step)         its mean over the states of the same block, and so of the same memories
  *   picturesAt(step)         RGB bytes of all memories
  *   pixelAt(step, memory)    one memory as `draw` takes it
+ *
+ * @param {Memories} reading
  */
 export function unpackMemories(reading) {
   const { count, blocks, patch_size: side } = reading;

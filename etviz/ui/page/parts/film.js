@@ -1,6 +1,7 @@
 /**
  * The same picture and mask, filled in with the weights of each epoch of a training run.
  *
+ * @import { Epochs } from "../lib/readings.d.ts"
  * @import { App } from "../lib/types.d.ts"
  */
 
@@ -16,7 +17,7 @@ const nameOf = ({ file, epoch }) => (file === null ? FINAL : epochText(epoch));
 const titleOf = ({ file, epoch }) => (file === null ? "Final weights" : `Epoch ${epochText(epoch)}`);
 const linkOf = ({ file }) => file ?? FINAL;
 
-/** The reading in etviz/ui/readings/training.py with its pictures as bytes. */
+/** A reading with its pictures as bytes. @param {Epochs & {run: string, mask: string}} answer */
 function unpackFilm(answer) {
   return {
     ...answer,

@@ -1,4 +1,8 @@
-/** "Predict, then reveal": a class guesses what is under the mask before the page shows it. */
+/**
+ * "Predict, then reveal": a class guesses what is under the mask before the page shows it.
+ *
+ * @import { Choices } from "../lib/readings.d.ts"
+ */
 
 import { createReader } from "../lib/asker.js";
 import { countHidden, maskFromHex, randomMask } from "../lib/masks.js";
@@ -104,6 +108,7 @@ export function createGame(app, onPlaying) {
     [...choices.children].forEach((choice) => (choice.disabled = locked));
   }
 
+  /** @param {Choices} reading */
   function showChoices(reading) {
     known = reading;
     const choose = (name) => () => {

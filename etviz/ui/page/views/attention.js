@@ -1,6 +1,7 @@
 /**
  * Attention: where one patch looks, and what looks at it, at the page's step, over all heads and in each.
  *
+ * @import { Attention } from "../lib/readings.d.ts"
  * @import { App, View } from "../lib/types.d.ts"
  */
 
@@ -23,7 +24,7 @@ const STRONGEST_TOKENS = 3; // named beside the maps
 const rootColour = (share) => viridis(Math.sqrt(clamp(share, 0, 1))); // which shows the many small weights
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
 
-/** A reading of etviz/ui/readings/attention.py as weights by role, step and head. */
+/** A reading as weights by role, step and head. @param {Attention} reading */
 function unpackAttention(reading) {
   const { states, heads, tokens } = reading;
   const weights = [floats(reading.as_query), floats(reading.as_key)];
@@ -113,6 +114,7 @@ export function createAttentionView(app) {
     read({ patch });
   }
 
+  /** @param {Attention} reading */
   function accept(reading) {
     shown = { ...unpackAttention(reading), answer: app.answer };
     if (head >= shown.heads) head = null;

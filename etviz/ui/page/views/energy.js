@@ -1,6 +1,7 @@
 /**
  * The energy: its curves in front of those of other pictures, each token's share of it, and the descent's settings.
  *
+ * @import { EnergyBand, TokenEnergies } from "../lib/readings.d.ts"
  * @import { App, View } from "../lib/types.d.ts"
  */
 
@@ -152,11 +153,13 @@ export function createEnergyView(app) {
     return JSON.stringify([picture.dataset, rest, rest.settings.settle ? app.answer.energy.length : null]);
   }
 
+  /** @param {TokenEnergies} reading */
   function showTokens(reading) {
     for (const [i, { key }] of TERMS.entries()) maps[i].show(reading[key]);
     for (const map of maps) map.step(app.step);
   }
 
+  /** @param {EnergyBand} reading */
   function showBand(reading) {
     if (!reading.count) {
       askForBand(AGAIN_MS);

@@ -1,6 +1,7 @@
 /**
  * The first view: original, masked input, reconstruction and error side by side, the metrics, and the energy.
  *
+ * @import { Quality } from "../lib/readings.d.ts"
  * @import { App, View } from "../lib/types.d.ts"
  */
 
@@ -92,6 +93,7 @@ export function createExploreView(app) {
     resting = setTimeout(readQuality, REST_MS);
   }
 
+  /** @param {Quality} quality */
   function showQuality(quality) {
     measured.quality = quality;
     comparison.wait(false);

@@ -1,6 +1,7 @@
 /**
  * The Guide: five steps drawn from what is on screen, each with a button that leads there, and a game for a class.
  *
+ * @import { MemorySheet } from "../lib/readings.d.ts"
  * @import { App, View } from "../lib/types.d.ts"
  */
 
@@ -118,6 +119,7 @@ export function createGuideView(app) {
     words.descent.textContent = `Each of the ${last} steps moves all tokens downhill on the energy. Here are steps ${wanted.slice(0, -1).join(", ")} and ${wanted[wanted.length - 1]}.`;
   }
 
+  /** @param {MemorySheet} reading */
   function showMemories({ size, count: all, patches }) {
     const side = Math.ceil(Math.sqrt(patches.length));
     const pixels = patches.map((patch) => rgb(bytes(patch)));

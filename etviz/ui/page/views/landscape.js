@@ -1,6 +1,7 @@
 /**
  * The energy around the descent: along the next step, on the plane of the path, and from disturbed starts.
  *
+ * @import { EnergyPlane, GradientLines, Perturbations } from "../lib/readings.d.ts"
  * @import { App, View } from "../lib/types.d.ts"
  */
 
@@ -80,6 +81,7 @@ function createRuns(app, onRuns) {
     disturb();
   }
 
+  /** @param {Perturbations} reading */
   function show(reading) {
     const { runs } = reading;
     const same = runs.filter((run) => run.same_basin).length;
@@ -156,12 +158,14 @@ export function createLandscapeView(app) {
     runs.node,
   );
 
+  /** @param {GradientLines} reading */
   function showLines(reading) {
     line.show(reading);
     line.step(app.step);
     alongLine.classList.remove("is-stale");
   }
 
+  /** @param {EnergyPlane} reading */
   function showPlane(reading) {
     const { low: least, high: most } = plane.show(reading);
     const [one, two] = reading.variance;

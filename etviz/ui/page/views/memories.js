@@ -1,6 +1,7 @@
 /**
  * Memories: all of them by use, their share of the energy, those that act on one patch, and where one fires.
  *
+ * @import { Memories, MemoriesOfPatch, MemoryPlaces } from "../lib/readings.d.ts"
  * @import { App, View } from "../lib/types.d.ts"
  */
 
@@ -85,6 +86,7 @@ export function createMemoriesView(app) {
     if (all?.answer === app.answer) readPlaces({ memory });
   }
 
+  /** @param {Memories} reading */
   function acceptAll(reading) {
     if (all?.answer.model !== app.answer.model) memory = null; // its number means another memory now
     all = { ...unpackMemories(reading), answer: app.answer };
@@ -96,11 +98,13 @@ export function createMemoriesView(app) {
     step(app.step);
   }
 
+  /** @param {MemoriesOfPatch} reading */
   function acceptPatch(reading) {
     ofPatch = { ...reading, energy: floats(reading.energy), answer: app.answer };
     step(app.step);
   }
 
+  /** @param {MemoryPlaces} reading */
   function acceptPlaces(reading) {
     const energy = floats(reading.energy);
     const tokens = energy.length / (app.answer.energy.length || 1);
