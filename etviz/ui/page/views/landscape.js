@@ -90,7 +90,7 @@ function createRuns(app, onRuns) {
     verdict.classList.toggle("is-up", same < runs.length);
     criterion.textContent =
       `Same basin: on the straight line between a run's end and the end without noise, the energy rises above the higher of the two by at most ` +
-      `${limit} of what the descent without noise lost. A higher rise is a barrier, though there may be a way around it.`;
+      `${limit} of what the descent without noise lost. More is a barrier, though there may be a way around it.`;
     tiles.replaceChildren(
       tile(reading, "No noise", "", ""),
       ...runs.map((run, i) =>
