@@ -1,4 +1,4 @@
-"""Open the explorer: python app.py, then the address it prints."""
+"""Start the explorer: run `python app.py`, then open the address that it prints."""
 
 import argparse
 import socket
@@ -6,27 +6,29 @@ import sys
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Command-line options."""
-    parser = argparse.ArgumentParser(description="Paint a mask over a picture; watch an Energy Transformer fill it in.")
-    parser.add_argument("--checkpoint", default="et-cifar10", help="name under checkpoints/, or the path of a run")
-    parser.add_argument("--dataset", default="cifar10", help="cifar10, cifar100, an .npz archive or a folder of images")
-    parser.add_argument("--data-root", default=None, help="where CIFAR lies (default: ETVIZ_DATA, else data/)")
+    """Parse the command-line options."""
+    parser = argparse.ArgumentParser(
+        description="Paint a mask over a picture, and watch an Energy Transformer fill it in."
+    )
+    parser.add_argument("--checkpoint", default="et-cifar10", help="a name under checkpoints/, or the path of a run")
+    parser.add_argument("--dataset", default="cifar10", help="cifar10, cifar100, a .npz archive or a folder of images")
+    parser.add_argument("--data-root", default=None, help="where CIFAR is (default: ETVIZ_DATA, or else data/)")
     parser.add_argument("--host", type=own_address, default="127.0.0.1", help="0.0.0.0 opens it to the network")
     parser.add_argument("--port", type=port_number, default=None, help="default: the first free one from 7860")
-    parser.add_argument("--share", action="store_true", help="also make a public gradio.live link")
-    parser.add_argument("--mcp", action="store_true", help="also offer the endpoints as tools over MCP")
+    parser.add_argument("--share", action="store_true", help="also create a public gradio.live link")
+    parser.add_argument("--mcp", action="store_true", help="also offer the endpoints as MCP tools")
     return parser.parse_args(arguments)
 
 
 def port_number(text: str) -> int:
-    """What --port takes. Raises `argparse.ArgumentTypeError` for anything else."""
+    """Parse --port. Raises `argparse.ArgumentTypeError` where it is not a port."""
     if not text.isdecimal() or not 1 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"a port is a number from 1 to 65535, not {text!r}")
     return int(text)
 
 
 def own_address(text: str) -> str:
-    """What --host takes. Raises `argparse.ArgumentTypeError` for others: the server would try them again and again."""
+    """Parse --host. Raises `argparse.ArgumentTypeError` where this machine does not have that address."""
     try:
         family, kind, protocol, _, (address, *_) = socket.getaddrinfo(text, None, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
@@ -37,7 +39,7 @@ def own_address(text: str) -> str:
 
 
 def can_speak_mcp() -> bool:
-    """Whether what Gradio needs for MCP is installed, in a version that it knows."""
+    """Whether the package that Gradio needs for MCP is installed, in a version that Gradio supports."""
     try:
         import gradio.mcp
     except ImportError:
@@ -46,7 +48,7 @@ def can_speak_mcp() -> bool:
 
 
 def main() -> int:
-    """Build the page, serve it, wait for Ctrl-C. Exit status 2 where an option cannot be met."""
+    """Build the page, serve it and wait for Ctrl-C. Returns the exit status: 2 where an option cannot be met."""
     options = parse()
     from etviz.errors import UsageError  # here, so that --help is instant
     from etviz.ui.service import Service
@@ -66,7 +68,7 @@ def main() -> int:
         url = launch(blocks, options.host, options.port, options.share, options.mcp)
     except OSError:
         ports = f"Port {options.port}" if options.port else "Every port from 7860 to 7959"
-        print(f"{ports} on {options.host} is taken or not ours to bind: choose another with --port.", file=sys.stderr)
+        print(f"{ports} on {options.host} is taken or not permitted: choose another with --port.", file=sys.stderr)
         return 2
     print(f"etviz is at {url} (Ctrl-C stops it)", flush=True)
     if options.mcp:

@@ -1,4 +1,4 @@
-"""Pictures to choose from: a dataset's test split, or what scikit-image carries where no dataset is at hand."""
+"""Example pictures: the test split of a dataset, or scikit-image's own pictures where there is no dataset."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from etviz.pictures import picture_to_tensor
 
 DOWNLOADABLE = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "cifar100_coarse": "CIFAR-100"}
 CARRIED_GALLERY = "scikit-image"
-CARRIED = {  # in scikit-image's wheel: these need no download
+CARRIED = {  # part of the scikit-image package, so that they need no download
     "astronaut": "astronaut",
     "chelsea": "cat",
     "coffee": "cup of coffee",
@@ -25,31 +25,31 @@ CARRIED = {  # in scikit-image's wheel: these need no download
     "moon": "moon",
     "camera": "photographer",
 }
-ZOOM = 12  # sides of a piece, along a carried picture
-TRAIN_ZOOM = 9  # of them, from the left, for training; the rest for testing
-STRIDE = 4  # pieces overlap by all but this part of their side
+ZOOM = 12  # side of a carried picture, in pieces
+TRAIN_ZOOM = 9  # columns of pieces for training, from the left; the rest is for testing
+STRIDE = 4  # neighbouring pieces are shifted by one part in four of their side
 
 
 @dataclass
 class Pictures:
-    """Square pictures with a word for each."""
+    """Square pictures, each with a label."""
 
     images: Tensor  # (n, 3, S, S) uint8
-    labels: list[str]  # n words; empty where there is none
-    source: str  # what the captions call them
+    labels: list[str]  # n words; an empty one where there is no label
+    source: str  # what the captions call a picture
 
     def caption(self, index: int) -> str:
-        """One picture in words."""
+        """The caption of one picture."""
         label = self.labels[index]
         return f"{self.source} {index:,}: {label}" if label else f"{self.source} {index:,}"
 
     @cached_property
     def classes(self) -> list[str]:
-        """The words that occur, in alphabetical order."""
+        """The labels that occur, in alphabetical order."""
         return sorted(set(self.labels))
 
     def arranged(self, label: str | None = None) -> list[int]:
-        """Indices of the pictures of one class, or of all with the classes taking turns."""
+        """The indices of the pictures of one class, or of all pictures with the classes taking turns."""
         return self._turns if label is None else [i for i, word in enumerate(self.labels) if word == label]
 
     @cached_property
@@ -64,34 +64,34 @@ class Pictures:
 
 
 def title(dataset: str) -> str:
-    """What the menu calls a gallery."""
+    """The name of a gallery in the menu."""
     return DOWNLOADABLE.get(dataset, Path(dataset).stem)
 
 
 def galleries(dataset: str, root: str | None) -> tuple[list[str], str]:
-    """Which pictures there are to choose from, the asked-for ones first, and a sentence where those are missing.
+    """The galleries to choose from, the requested one first, and a note where that one is missing.
 
-    The other CIFAR is offered too where it is on this machine. Nothing is read or downloaded yet.
+    The other CIFAR is offered as well where it is on this machine. Nothing is read or downloaded yet.
     """
     others = [name for name in ("cifar10", "cifar100") if name != dataset and is_local(name, root)]
     if dataset not in DOWNLOADABLE or is_local(dataset, root):
         return [dataset, *others], ""
-    note = f"{DOWNLOADABLE[dataset]} is not on this machine: these come with scikit-image."
+    note = f"{DOWNLOADABLE[dataset]} is not on this machine: these pictures come with scikit-image."
     return [CARRIED_GALLERY, *others], note
 
 
 def example_pictures(dataset: str = "cifar10", root: str | None = None, size: int = 32) -> Pictures:
-    """A dataset's test images where it is on this machine, else pictures that scikit-image carries; no download.
+    """The test images of a dataset where it is on this machine, or else scikit-image's pictures. Never downloads.
 
     Raises:
-        UsageError: the dataset cannot be read, or neither is there.
+        UsageError: the dataset cannot be read, or there are neither.
     """
     (first, *_), _ = galleries(dataset, root)
     return load_pictures(first, root, size)
 
 
 def example_dataset(dataset: str = "cifar10", root: str | None = None, size: int = 32) -> Dataset:
-    """A dataset to train on where it is on this machine, else pieces of what scikit-image carries; no download.
+    """A dataset to train on where it is on this machine, or else pieces of scikit-image's pictures. Never downloads.
 
     Args:
         dataset: one of `etviz.data.CIFARS`.
@@ -99,7 +99,7 @@ def example_dataset(dataset: str = "cifar10", root: str | None = None, size: int
         size: side of the images, in pixels.
 
     Raises:
-        UsageError: the dataset cannot be read, or neither is there.
+        UsageError: the dataset cannot be read, or there are neither.
     """
     if is_local(dataset, root):
         return load_dataset(dataset, root, img_size=size, download=False)
@@ -107,10 +107,10 @@ def example_dataset(dataset: str = "cifar10", root: str | None = None, size: int
 
 
 def carried_pieces(size: int) -> Dataset:
-    """Overlapping pieces of scikit-image's pictures, labelled by the picture: enough to see a training at work.
+    """Overlapping pieces of scikit-image's pictures, labelled by the picture: enough to see a training make progress.
 
-    The pictures are ``ZOOM`` pieces wide; training pieces come from the left, test pieces from the right, and no
-    pixel is in both.
+    The pictures are `ZOOM` pieces wide. The training pieces come from the left and the test pieces from the right, so
+    that no pixel is in both.
 
     Raises:
         UsageError: scikit-image is not installed.
@@ -130,7 +130,7 @@ def carried_pieces(size: int) -> Dataset:
 
 
 def _pieces(images: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Windows of (n, 3, H, W), in an order mixed from a fixed seed: (m, 3, size, size), and the picture of each."""
+    """Windows of (n, 3, H, W), shuffled by a fixed seed: (m, 3, size, size), and the index of the picture of each."""
     windows = images.unfold(2, size, size // STRIDE).unfold(3, size, size // STRIDE)  # (n, 3, rows, cols, size, size)
     windows = windows.permute(0, 2, 3, 1, 4, 5)
     labels = torch.arange(len(images)).repeat_interleave(windows.shape[1] * windows.shape[2])
@@ -139,7 +139,7 @@ def _pieces(images: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
 
 def load_pictures(dataset: str, root: str | None, size: int) -> Pictures:
-    """A dataset's test images, or scikit-image's pictures, at ``size``. Never downloads.
+    """The test images of a dataset, or scikit-image's pictures, ``size`` pixels wide. Never downloads.
 
     Raises:
         UsageError: the dataset cannot be read.
@@ -153,7 +153,7 @@ def load_pictures(dataset: str, root: str | None, size: int) -> Pictures:
 
 
 def carried_pictures(size: int) -> Pictures:
-    """Pictures from scikit-image's wheel, cut to the model's size.
+    """The pictures that come with scikit-image, cropped and resized to ``size`` pixels.
 
     Raises:
         UsageError: scikit-image is not installed.

@@ -11,6 +11,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from etviz.errors import UsageError
 
@@ -66,8 +67,8 @@ def _replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def finite(data):
-    """Nested data with null for every number that is not finite: JSON has none."""
+def finite(data: Any) -> Any:
+    """A number, or nested data, with None for every number that is not finite: JSON has none."""
     if isinstance(data, dict):
         return {name: finite(value) for name, value in data.items()}
     if isinstance(data, list):

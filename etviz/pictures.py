@@ -1,4 +1,4 @@
-"""Picture files of any size, with what is missing of them: read for restoring, and written again."""
+"""Picture files: read for datasets, uploads and restoring, and written."""
 
 import contextlib
 import io
@@ -18,7 +18,9 @@ from etviz.files import write_bytes
 from etviz.masks import WHITE, lightness
 
 OPAQUE = 255
-PROFILED = ("L", "LA", "P", "RGB", "RGBA")  # kinds of pictures whose numbers stay what their profile is about
+PROFILED = ("L", "LA", "P", "RGB", "RGBA")  # Pillow's modes in which a colour profile still applies once read
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+MAX_PIXELS = 64_000_000  # of one picture: more is taken for a decompression bomb
 SAVING = {".jpg": {"quality": 95}, ".jpeg": {"quality": 95}, ".webp": {"lossless": True}}
 
 
@@ -28,15 +30,15 @@ class Picture:
 
     image: Tensor  # (3, H, W) float in [0, 1]
     transparent: Tensor  # (H, W) bool: less than half opaque
-    grey: bool  # the file knows no colours
-    profile: bytes | None = None  # the ICC profile that says what its numbers look like
+    grey: bool  # the file has no colours
+    profile: bytes | None = None  # the ICC profile, which says which colours the numbers stand for
 
 
 def read_image(path: Path) -> Picture:
-    """A picture file, turned upright by its EXIF orientation; 16-bit greys are brought down to 8.
+    """Read a picture file, turned upright by its EXIF orientation. 16-bit greys become 8-bit greys.
 
     Raises:
-        UsageError: no picture, a damaged one, or more than 64 million pixels.
+        UsageError: the file is no picture, is damaged, or has more than 64 million pixels.
     """
     with open_picture(path) as picture:
         upright = to_8_bits(ImageOps.exif_transpose(picture))
@@ -48,22 +50,25 @@ def read_image(path: Path) -> Picture:
 
 
 def read_mask(path: Path) -> Tensor:
-    """A picture of what is missing, (H, W) bool: True where white or transparent.
+    """Read a picture of what is missing: (H, W) bool, True where it is white or transparent.
 
-    A pixel counts as white where it is lighter than middle grey when laid on white, as `etviz.mask_from_image` has it.
-    Raises `UsageError` as `read_image`.
+    A pixel counts as white where it is lighter than middle grey on a white background, as in `etviz.mask_from_image`.
+
+    Raises:
+        UsageError: as `read_image`.
     """
     with open_picture(path) as picture:
         return torch.from_numpy(2 * lightness(ImageOps.exif_transpose(picture)) > WHITE)
 
 
 def write_image(path: Path, image: Tensor, *, grey: bool = False, profile: bytes | None = None) -> None:
-    """(3, H, W) in [0, 1] to a file of the kind that its suffix names, atomically; only JPEG loses something.
+    """Write an image to a file in the format of its suffix, atomically. Only JPEG loses detail.
 
     Args:
-        path: ends in one of `etviz.pictures.IMAGE_SUFFIXES`.
-        image: of equal channels where ``grey``, which writes one.
-        profile: the ICC profile of its numbers, kept where the kind of file has room for one.
+        path: ends in one of `IMAGE_SUFFIXES`.
+        image: (3, H, W) in [0, 1]; with equal channels where ``grey``.
+        grey: write one channel only.
+        profile: the ICC profile of the colours, kept where the format has room for one.
     """
     pixels = (image * OPAQUE).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
     picture = Image.fromarray(pixels)
@@ -76,27 +81,23 @@ def write_image(path: Path, image: Tensor, *, grey: bool = False, profile: bytes
 
 
 def check_suffix(path: Path) -> None:
-    """Raise `UsageError` where no picture is written under such a name."""
+    """Raise `UsageError` where the suffix is that of no picture format."""
     if path.suffix.lower() not in IMAGE_SUFFIXES:
-        raise UsageError(f"{str(path)!r} names no kind of picture: end it in {', '.join(sorted(IMAGE_SUFFIXES))}.")
-
-
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
-MAX_PIXELS = 64_000_000  # of one picture in a folder: more is taken for a decompression bomb
+        raise UsageError(f"{str(path)!r} has no picture's suffix: use one of {', '.join(sorted(IMAGE_SUFFIXES))}.")
 
 
 def no_pictures(folder: Path) -> UsageError:
-    """What to raise for a folder without pictures."""
+    """The error to raise for a folder without pictures."""
     return UsageError(f"{str(folder)!r} holds no pictures ({', '.join(sorted(IMAGE_SUFFIXES))}).")
 
 
 def picture_paths(folder: Path) -> list[Path]:
-    """Every picture file in a folder and below, sorted."""
+    """Every picture file in a folder and its subfolders, sorted."""
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
 
 
 def read_picture(path: str | os.PathLike, img_size: int) -> Tensor:
-    """A picture file as (3, img_size, img_size) uint8, upright, centre-cropped to a square, antialiased.
+    """Read a picture file as (3, img_size, img_size) uint8: upright, centre-cropped to a square, antialiased.
 
     Raises:
         UsageError: the file is no picture, is damaged, or has more than 64 million pixels.
@@ -107,7 +108,7 @@ def read_picture(path: str | os.PathLike, img_size: int) -> Tensor:
 
 @contextlib.contextmanager
 def open_picture(path: str | os.PathLike) -> Iterator[Image.Image]:
-    """A picture file as Pillow opens it; what goes wrong while it is read becomes one sentence.
+    """Open a picture file by Pillow. Whatever goes wrong while it is read becomes one sentence.
 
     Raises:
         UsageError: as `read_picture`.
@@ -126,9 +127,9 @@ def open_picture(path: str | os.PathLike) -> Iterator[Image.Image]:
 
 
 def picture_to_tensor(picture: Image.Image, img_size: int) -> Tensor:
-    """A Pillow image as (3, img_size, img_size) uint8: turned upright, centre-cropped, resized with antialiasing.
+    """A Pillow image as (3, img_size, img_size) uint8: upright, centre-cropped to a square, antialiased.
 
-    Transparent pictures are laid on white, since models know no transparency; 16-bit greys are brought down to 8.
+    Transparent pictures get a white background, since models have no transparency. 16-bit greys become 8-bit greys.
     """
     upright = _opaque(ImageOps.exif_transpose(picture)).convert("RGB")
     fitted = ImageOps.fit(upright, (img_size, img_size), Image.Resampling.LANCZOS)
@@ -136,7 +137,7 @@ def picture_to_tensor(picture: Image.Image, img_size: int) -> Tensor:
 
 
 def to_8_bits(picture: Image.Image) -> Image.Image:
-    """A 16-bit grey picture as one of 8 bits, any other as it is."""
+    """A 16-bit grey picture as an 8-bit one; any other picture unchanged."""
     if not picture.mode.startswith("I"):
         return picture
     return picture.convert("I").point(lambda value: value / 256).convert("L")

@@ -32,10 +32,10 @@ from etviz.examples import (
     load_pictures,
 )
 from etviz.ui.bundle import PAGE, bundle, imports
+from etviz.ui.limits import LIMITS, Limits
 from etviz.ui.payload import decode_pixels, encode_pixels, payload, to_bytes
-from etviz.ui.request import SETTLED, SETTLING_STEPS
-from etviz.ui.service import MAX_TRACES, MAX_WAITING, Service
-from etviz.ui.uploads import MAX_BYTES, read_upload
+from etviz.ui.service import Service
+from etviz.ui.uploads import read_upload
 
 APP = Path(__file__).parent.parent / "app.py"
 MASK = "ffffff0f0ffffffe"
@@ -137,7 +137,7 @@ def test_an_answer_echoes_its_question_and_equals_the_model(service, tiny):
         ({"steps": 3}, {"steps": 3}),
         ({"step_size": 0.02, "beta": 0.5}, {"step_size": 0.02, "beta": 0.5}),
         ({"step_size": 5, "rule": "backtracking"}, {"step_size": 5.0, "rule": "backtracking"}),
-        ({"settle": True, "steps": 3}, {"steps": SETTLING_STEPS, "tolerance": SETTLED}),
+        ({"settle": True, "steps": 3}, {"steps": LIMITS.settling_steps, "tolerance": LIMITS.settled}),
     ],
 )
 def test_settings_reach_the_descent(service, tiny, settings, arguments):
@@ -151,12 +151,16 @@ def test_settings_reach_the_descent(service, tiny, settings, arguments):
     assert answer["settings"] == {**own, "rule": "fixed", "settle": False, **settings, "own": own}
 
 
-def test_the_last_traces_are_kept_and_no_more(service):
-    for index in range(MAX_TRACES + 2):
+def test_the_traces_used_last_are_kept_and_no_more(checkpoint, tmp_path, monkeypatch):
+    service = Service(checkpoint, root=str(tmp_path), limits=Limits(traces=2))
+    model, descents = service.model("tiny"), []
+    descend = model.trace
+    monkeypatch.setattr(model, "trace", lambda *parts, **settings: descents.append(1) or descend(*parts, **settings))
+    counts = []
+    for index in (0, 1, 0, 2, 0, 1):  # 0 is used again, so that 1 is dropped for 2
         service.ask(question(picture={"index": index}))
-    assert len(service._traces) == MAX_TRACES
-    request = service.read_request(question(picture={"index": MAX_TRACES + 1}))
-    assert service.trace(request) is service.trace(service.read_request(question(picture={"index": MAX_TRACES + 1})))
+        counts.append(len(descents))
+    assert counts == [1, 2, 2, 3, 3, 4]
 
 
 def test_a_snapshot_answers_with_its_own_weights(tiny, tmp_path):
@@ -253,15 +257,25 @@ def test_a_broken_checkpoint_is_left_out_of_the_menu(tiny, tmp_path, monkeypatch
     assert list(Service("good", root=str(tmp_path)).checkpoints) == ["good"]
 
 
-def test_a_crowd_is_turned_away_politely(service):
-    for _ in range(MAX_WAITING):
-        service._places.acquire()
-    try:
-        assert "Too many" in service.politely(service.ask, question())["error"]
-    finally:
-        for _ in range(MAX_WAITING):
-            service._places.release()
-    assert "error" not in service.politely(service.ask, question())
+def test_a_crowd_is_turned_away_politely(checkpoint, tmp_path):
+    service = Service(checkpoint, root=str(tmp_path), limits=Limits(waiting=2))
+
+    def ask_while(others):
+        """Ask while so many other questions wait."""
+        if others == 0:
+            return service.politely(service.ask, question())
+        return service.politely(ask_while, others - 1)
+
+    assert "error" not in ask_while(1)
+    assert "Too many" in ask_while(2)["error"]
+    assert "error" not in ask_while(1)
+
+
+def test_the_page_gets_the_limits_of_its_service(checkpoint, tmp_path):
+    service = Service(checkpoint, root=str(tmp_path), limits=Limits(steps=5, file_side=100))
+    limits = service.start()["limits"]
+    assert (limits["steps"], limits["file"]["side"]) == (5, 100)
+    assert "from 1 to 5" in service.politely(service.ask, question(settings={"steps": 6}))["error"]
 
 
 def test_only_uploads_are_read_and_then_deleted(service, tmp_path):
@@ -381,7 +395,7 @@ def gif():
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"\x89PNG" + b"0" * MAX_BYTES, "larger than 2 MB"),
+        (b"\x89PNG" + b"0" * LIMITS.file_bytes, "larger than 2 MB"),
         (bomb(5_000), "4096x4096"),
         (bomb(12_000), "4096x4096"),
         (bomb(60_000), "4096x4096"),

@@ -13,8 +13,9 @@ from etviz.models import MODELS, MaskedImageModel
 pytest.importorskip("skimage", reason="the app's extra is not installed")
 
 from etviz.examples import CARRIED_GALLERY
+from etviz.ui.limits import Limits
 from etviz.ui.payload import to_bytes
-from etviz.ui.service import MAX_MODELS, Service
+from etviz.ui.service import Service
 from tests.conftest import TINY, TINY_ASYM
 from tests.test_app import pixels_of
 
@@ -176,11 +177,16 @@ def test_weights_that_were_written_anew_are_read_anew(service, models, tmp_path)
     assert service.ask(request)["energy"] == pytest.approx(after["energy"], rel=1e-6)  # nor is a trace kept
 
 
-def test_models_in_memory_are_bounded(service, models, tmp_path):
-    for step in range(MAX_MODELS + 3):
+def test_the_models_used_last_are_in_memory_and_no_more(service, models, tmp_path):
+    names = [f"step-{step:08d}.safetensors" for step in range(3)]
+    for step in range(3):
         save_snapshot(models["early"], tmp_path / "checkpoints" / "tiny", step, 0.1 * step, 64)
-        service.model("tiny", f"step-{step:08d}.safetensors")
-    assert len(service._models) == MAX_MODELS
+    service = Service("tiny", root=str(tmp_path), limits=Limits(models=2))
+    first, second = (service.model("tiny", name) for name in names[:2])
+    assert service.model("tiny", names[0]) is first
+    service.model("tiny", names[2])
+    assert service.model("tiny", names[0]) is first
+    assert service.model("tiny", names[1]) is not second
 
 
 def test_models_without_an_energy_are_offered_for_comparison_only(tmp_path, monkeypatch):

@@ -1,8 +1,7 @@
 """The energy view's readings against descents done one by one, and what they leave to others while they compute."""
 
 import base64
-import threading
-import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ pytest.importorskip("skimage", reason="the app's extra is not installed")
 
 from etviz.examples import CARRIED_GALLERY, Pictures
 from etviz.ui.cache import Cache
-from etviz.ui.readings import energy
+from etviz.ui.limits import Limits
 from etviz.ui.service import Service
 
 MASK = "ffffff0f0ffffffe"
@@ -114,13 +113,13 @@ def test_several_energies_cannot_settle_together(tmp_path):
 def test_a_large_gallery_gives_64_pictures_of_all_kinds(service, monkeypatch):
     images = torch.randint(0, 256, (500, 3, 32, 32), dtype=torch.uint8)
     pictures = Pictures(images, [f"kind {min(i, 99)}" for i in range(500)], "test image")
-    monkeypatch.setitem(service._pictures, (CARRIED_GALLERY, 32), pictures)
+    monkeypatch.setattr(service, "pictures", lambda dataset, size: pictures)
     answer = service.ask(question("energy_band", mask="ff" * 8, settings={"steps": 1}))
-    assert answer["count"] == energy.BAND_PICTURES == 64
+    assert answer["count"] == 64
 
 
 def test_a_band_stops_when_its_time_is_up_and_says_how_many(service, model, monkeypatch):
-    monkeypatch.setattr(energy, "BAND_S", 0.0)
+    monkeypatch.setattr(service, "limits", Limits(band_seconds=0.0))
     answer = service.ask(question("energy_band", mask="0f" * 8))
     first = service.pictures(CARRIED_GALLERY, 32).arranged()[0]
     trace = model.trace(gallery(service)[first][None], etviz.mask_from_hex("0f" * 8))
@@ -128,41 +127,81 @@ def test_a_band_stops_when_its_time_is_up_and_says_how_many(service, model, monk
     assert np.allclose(answer["values"]["energy"][1], trace.energy[0], rtol=1e-5)
 
 
-def test_a_band_is_computed_once(service, monkeypatch):
+@pytest.fixture
+def pieces(service, monkeypatch):
+    """The shapes of what readings compute in turns with others, as a list that grows."""
+    shapes, in_turns = [], service.in_turns
+
+    def watched(pieces):
+        for piece in in_turns(pieces):
+            shapes.append(tuple(piece.shape))
+            yield piece
+
+    monkeypatch.setattr(service, "in_turns", watched)
+    return shapes
+
+
+def test_a_band_is_computed_once(service, pieces):
     asked = question("energy_band", mask="f0" * 8)
     first = service.ask(asked)
-    monkeypatch.setattr(energy, "_band", None)
+    assert len(pieces) == 8
     assert service.ask({**asked, "picture": {"index": 3}, "settings": {"steps": 4, "beta": 0.25}}) == first
-    with pytest.raises(TypeError):
-        service.ask({**asked, "settings": {"beta": 0.3}})
+    assert len(pieces) == 8
+    service.ask({**asked, "settings": {"beta": 0.3}})
+    assert len(pieces) == 16
 
 
-def test_others_have_the_model_while_a_band_is_computed(service, monkeypatch):
+def test_others_have_the_model_after_every_picture_of_a_band(service, pieces):
     """A painter waits for one picture's descent, not for the whole band."""
-    monkeypatch.setattr(energy, "BAND_PICTURES", 8)
-    steps = {"settings": {"steps": 60}}
-    band = threading.Thread(target=service.ask, args=(question("energy_band", mask="a5" * 8, **steps),))
-    band.start()
-    answered = 0
-    while band.is_alive():
-        with service.lock:
-            answered += 1
-        time.sleep(0.001)
-    assert answered >= 8
+    service.ask(question("energy_band", mask="a5" * 8))
+    assert pieces == [(3, 1, TINY["steps"] + 1)] * 8
 
 
 def test_a_band_that_has_to_wait_for_others_says_so(service, monkeypatch):
-    monkeypatch.setattr(energy, "TURN_S", 0.01)
-    with service.bands._turn:
-        assert service.ask(question("energy_band", mask="5a" * 8)) == {"count": 0}
-    assert service.ask(question("energy_band", mask="5a" * 8))["count"] == 8
+    monkeypatch.setattr(service, "limits", Limits(band_patience=0.01))
+    asked = question("energy_band", mask="5a" * 8)
+
+    def ask_elsewhere():
+        with ThreadPoolExecutor(1) as elsewhere:
+            return elsewhere.submit(service.ask, asked).result()
+
+    assert service.bands.get("another band", ask_elsewhere) == {"count": 0}
+    assert service.ask(asked)["count"] == 8
 
 
-def test_kept_results_are_the_newest():
-    kept = Cache(2)
-    calls = []
-    for key in "abcab":
-        assert kept.get(key, lambda key=key: calls.append(key) or key.upper(), 1) == key.upper()
-    assert "".join(calls) == "abcab"
-    assert kept.get("b", None, 1) == "B"
-    assert len(kept) == 2
+# ---- the cache ---------------------------------------------------------------------------------------------------
+
+
+def test_a_cache_keeps_the_results_used_last():
+    cache, computed = Cache(2), []
+
+    def get(key):
+        return cache.get(key, lambda: computed.append(key) or key.upper())
+
+    assert [get(key) for key in "abacab"] == list("ABACAB")
+    assert "".join(computed) == "abcb"  # a was used again, so that b was dropped for c
+    assert len(cache) == 2
+    cache.drop("b")
+    assert get("b") == "B"
+    assert "".join(computed) == "abcbb"
+
+
+def test_a_result_that_is_there_waits_for_nobody():
+    cache = Cache(2)
+    cache.get("there", lambda: 1)
+
+    def ask_elsewhere():
+        with ThreadPoolExecutor(1) as elsewhere:
+            there = elsewhere.submit(cache.get, "there", lambda: 2).result()
+            missing = elsewhere.submit(cache.get_within, 0.01, "missing", lambda: 3).result()
+            return there, missing
+
+    assert cache.get("long", ask_elsewhere) == (1, None)
+
+
+def test_a_computation_that_fails_is_not_in_the_way_of_the_next():
+    cache = Cache(1)
+    for get in (cache.get, lambda *arguments: cache.get_within(1, *arguments)):
+        with pytest.raises(ZeroDivisionError):
+            get("key", lambda: 1 / 0)
+    assert cache.get_within(1, "key", lambda: 5) == 5

@@ -8,6 +8,7 @@ from torchmetrics.image import StructuralSimilarityIndexMeasure
 
 import etviz
 from etviz.checkpoints import save_checkpoint
+from etviz.inpainting import mean_fill
 from etviz.ui.payload import decode_pixels
 from etviz.ui.readings import quality
 from etviz.ui.service import Service
@@ -125,11 +126,14 @@ def test_nothing_hidden_has_no_masked_error_and_a_perfect_ssim(service):
     assert answer["ssim"] == pytest.approx([1.0] * (TINY["steps"] + 1))
 
 
-def test_floors_are_computed_once_whatever_the_settings(service):
-    quality.floors_of.cache_clear()
+def test_floors_are_computed_once_whatever_the_settings(service, monkeypatch):
+    fills = []
+    monkeypatch.setitem(quality.FLOORS, "mean_fill", lambda image, mask: fills.append(1) or mean_fill(image, mask))
     for steps in (2, 3, 4):
-        ask_quality(service, settings={"steps": steps})
-    assert quality.floors_of.cache_info().misses == 1
+        ask_quality(service, mask="0123456789abcdef", settings={"steps": steps})
+    assert len(fills) == 1
+    ask_quality(service, mask="fedcba9876543210")
+    assert len(fills) == 2
 
 
 def test_a_wrong_request_is_one_sentence(service):

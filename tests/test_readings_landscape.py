@@ -2,7 +2,7 @@
 
 import base64
 import json
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -16,8 +16,9 @@ from tests.conftest import TINY
 pytest.importorskip("skimage", reason="the app's extra is not installed")
 
 from etviz.examples import CARRIED, CARRIED_GALLERY, carried_pictures
+from etviz.ui.limits import LIMITS
 from etviz.ui.payload import decode_pixels, encode_pixels, to_bytes
-from etviz.ui.readings.landscape import MAX_LINES, MAX_SEED, PLANE_POINTS, RUNS
+from etviz.ui.readings.landscape import PLANE_POINTS, RUNS
 from etviz.ui.service import Service
 
 MASK = "ffffff0f0ffffffe"
@@ -94,7 +95,7 @@ def test_a_long_descent_has_fewer_lines_than_states(service):
     reading = ask(service, "gradient_lines", settings={"settle": True, "step_size": 0.001})
     assert reading["every"] == 4
     assert [line["step"] for line in reading["lines"]] == list(range(0, 201, 4))
-    assert len(reading["lines"]) <= MAX_LINES
+    assert len(reading["lines"]) <= LIMITS.gradient_lines
 
 
 # ---- on the plane ------------------------------------------------------------------------------------------------
@@ -182,7 +183,7 @@ def test_where_nothing_is_hidden_there_is_no_masked_error(service):
         ({"noise": None}, "noise is a number"),
         ({"seed": -1}, "seed is a whole number from 0"),
         ({"seed": 0.5}, "seed is a whole number"),
-        ({"seed": MAX_SEED + 1}, "seed is a whole number"),
+        ({"seed": LIMITS.seed + 1}, "seed is a whole number"),
         ({"seed": "abc"}, "seed is a whole number"),
     ],
 )
@@ -193,24 +194,28 @@ def test_impossible_disturbances_are_one_sentence(service, changes, words):
 
 
 def test_others_get_their_turn_while_a_long_reading_computes(service):
-    took = []
+    """The models are taken while a piece is computed, and free between two pieces."""
 
-    def take():
-        with service.lock:
-            took.append(True)
+    def is_free():
+        with ThreadPoolExecutor(1) as elsewhere:  # this thread may take the lock twice
+            return elsewhere.submit(try_lock).result()
+
+    def try_lock():
+        free = service.lock.acquire(blocking=False)
+        if free:
+            service.lock.release()
+        return free
+
+    meanwhile = []
 
     def pieces():
-        yield 1
-        assert not took  # what is computed has the models to itself
-        others.start()
-        while others.ident is None:
-            pass
-        yield 2
-        others.join(timeout=5)  # possible only if the lock was free in between
-        yield bool(took)
+        for piece in (1, None, 3):
+            meanwhile.append(is_free())
+            yield piece
 
-    others = threading.Thread(target=take)
-    assert list(service.in_turns(pieces())) == [1, 2, True]
+    between = [(piece, is_free()) for piece in service.in_turns(pieces())]
+    assert meanwhile == [False, False, False]
+    assert between == [(1, True), (None, True), (3, True)]
 
 
 # ---- the guide ---------------------------------------------------------------------------------------------------

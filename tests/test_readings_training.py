@@ -17,8 +17,8 @@ from etviz.training import history_csv
 pytest.importorskip("skimage", reason="the app's extra is not installed")
 
 from etviz.examples import CARRIED_GALLERY
+from etviz.ui.limits import LIMITS
 from etviz.ui.payload import to_bytes
-from etviz.ui.readings.training import MAX_EPOCH_STEPS
 from etviz.ui.runs import QUIET, list_runs
 from etviz.ui.service import Service
 from tests.conftest import TINY
@@ -232,7 +232,7 @@ def test_each_epoch_rebuilds_with_its_own_weights(service, models):
 
 
 def test_epochs_take_as_many_steps_as_the_page_but_no_more_than_fit(service):
-    for steps, taken in ((2, 2), (60, MAX_EPOCH_STEPS), (200, MAX_EPOCH_STEPS)):
+    for steps, taken in ((2, 2), (60, LIMITS.epoch_steps), (200, LIMITS.epoch_steps)):
         answer = ask(service, "epochs", run=RUN, picture=PICTURE, mask=MASK, steps=steps)
         assert [len(epoch["psnr"]) for epoch in answer["epochs"]] == [taken + 1] * 3
     assert "whole number" in ask(service, "epochs", run=RUN, picture=PICTURE, mask=MASK, steps="many")["error"]

@@ -340,7 +340,7 @@ def test_denoising(call, tmp_path, tiny):
             "'in.png' cannot be restored: The mask marks every pixel as missing",
         ),
         (["in.png", "out.png"], "is marked as missing: give a mask that is white there"),
-        (["in.png", "out.gif", "--mask", "mask.png"], "names no kind of picture"),
+        (["in.png", "out.gif", "--mask", "mask.png"], "has no picture's suffix"),
         (["in.png", "out.png", "--mask"], "--mask takes a name"),
         (["in.png", "out.png", "more.png"], "one name too many, 'more.png'"),
         (["gone.png", "out.png", "--mask", "mask.png"], "There is no picture 'gone.png'."),

@@ -36,11 +36,19 @@ def explorer(model, pixels):
     return Explorer(model, pixels, labels=["cat", "dog", "ship", "frog", "deer"])
 
 
-def answers_of(explorer, monkeypatch):
-    """What the explorer sends to its pages, as a list that grows."""
+@pytest.fixture
+def ask(explorer, monkeypatch):
+    """Ask as a page does, by a message, and return the answer that the explorer sends back."""
     sent = []
     monkeypatch.setattr(explorer, "send", lambda content, buffers=None: sent.append(content))
-    return sent
+
+    def send(question):
+        message = {"id": f"question {len(sent)}", "question": question}
+        explorer.comm.handle_msg({"content": {"data": {"method": "custom", "content": message}}, "buffers": []})
+        assert sent[-1]["id"] == message["id"]
+        return sent[-1]["answer"]
+
+    return send
 
 
 def test_what_is_set_is_descended_as_the_api_does(explorer, model, pixels):
@@ -61,19 +69,15 @@ def test_changes_are_observed_with_the_trace_already_there(explorer):
     assert ("mask", 16) in seen
 
 
-def test_a_page_asks_and_python_reads_what_it_shows(explorer, model, pixels, monkeypatch):
-    sent = answers_of(explorer, monkeypatch)
-    explorer._hear(explorer, {"id": "a", "question": {"kind": "start"}}, [])
-    start = sent[0]["answer"]
-    assert sent[0]["id"] == "a"
+def test_a_page_asks_and_python_reads_what_it_shows(explorer, model, pixels, ask):
+    start = ask({"kind": "start"})
     assert start["answer"]["mask"] == etviz.mask_to_hex(explorer.mask)
     assert start["answer"]["caption"] == "Image 0: cat"
     assert "uploads" not in start
     picture, grid = {"dataset": "Image", "index": 2}, etviz.mask_to_hex(etviz.grid_mask(1))
     question = {"kind": "trace", "seq": 4, "model": "et", "picture": picture, "mask": grid, "settings": {}}
-    explorer._hear(explorer, {"id": "b", "question": question}, [])
     expected = model.trace(pixels[[2]].float() / 255, etviz.grid_mask(1))
-    assert sent[1]["answer"]["energy"] == expected.energy[0].tolist()
+    assert ask(question)["energy"] == expected.energy[0].tolist()
     explorer.set_state({"mask": grid, "image_index": 2})  # as the page does on showing the answer
     assert torch.equal(explorer.mask, etviz.grid_mask(1))
     assert torch.equal(explorer.trace.energy, expected.energy)
@@ -82,17 +86,16 @@ def test_a_page_asks_and_python_reads_what_it_shows(explorer, model, pixels, mon
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"kind": "trace", "model": "other"}, "holds one model"),
-        ({"kind": "trace", "snapshot": "../x"}, "holds one model"),
+        ({"kind": "trace", "model": "other"}, "has one model"),
+        ({"kind": "trace", "snapshot": "../x"}, "has one model"),
         ({"kind": "trace", "picture": {"dataset": "cifar10", "index": 0}}, "its own pictures"),
         ({"kind": "trace", "picture": {"dataset": "Image", "index": 5}}, "no picture 5"),
         ({"kind": "nothing"}, "did not understand"),
     ],
 )
-def test_a_wrong_question_is_one_sentence(explorer, monkeypatch, changes, words):
-    sent = answers_of(explorer, monkeypatch)
-    explorer._hear(explorer, {"id": "a", "question": explorer._question() | changes}, [])
-    assert words in sent[0]["answer"]["error"]
+def test_a_wrong_question_is_one_sentence(ask, changes, words):
+    question = {"model": "et", "picture": {"dataset": "Image", "index": 0}, "mask": "ff" * 8}
+    assert words in ask(question | changes)["error"]
 
 
 @pytest.mark.parametrize(
@@ -204,7 +207,7 @@ def test_the_monitor_follows_a_run_to_its_end(model, tmp_path):
     assert monitor.picture.value != first
     write_history(tmp_path, 3)
     until(lambda: monitor.line.value.startswith("finished: epoch 3.00"))
-    until(lambda: not monitor._thread.is_alive())
+    until(lambda: not monitor.watching)
     assert base64.b64decode(monitor._repr_mimebundle_()["image/png"]) == monitor.picture.value
 
 
@@ -212,9 +215,9 @@ def test_the_monitor_stops_when_told(model, tmp_path):
     write_config(model, tmp_path, {"train": {"epochs": 3}})
     monitor = TrainingMonitor(tmp_path, every=0.05)
     assert "no validation yet" in monitor.line.value.lower()
-    assert monitor._thread.is_alive()
+    assert monitor.watching
     monitor.close()
-    assert not monitor._thread.is_alive()
+    assert not monitor.watching
 
 
 def test_the_monitor_of_nothing_is_refused(tmp_path):

@@ -1,6 +1,6 @@
 """Named endpoints for programs: /reconstruct, /trace and /evaluate_mask, for gradio_client, curl and MCP.
 
-Pictures travel as base64 of PNG files: nothing is written on the server, and no path comes from outside.
+Pictures are sent as PNG files in base64, so that no path comes from outside and the server keeps no file.
 """
 
 import base64
@@ -9,13 +9,16 @@ import tempfile
 from typing import TypedDict
 
 import gradio as gr
-import torch
+from gradio.events import api
+from torch import Tensor
 
 from etviz.errors import UsageError
+from etviz.files import finite
 from etviz.inpainting import mean_fill
 from etviz.metrics import image_metrics, masked_mse, psnr_of_mse
 from etviz.models import Trace, complete
-from etviz.ui.payload import encode_pixels, finite, payload
+from etviz.ui.limits import Limits
+from etviz.ui.payload import decoded_frames, encode_pixels, payload
 from etviz.ui.readings.export import png_bytes
 from etviz.ui.request import Request
 from etviz.ui.service import Service
@@ -23,7 +26,7 @@ from etviz.ui.uploads import read_upload
 
 
 class Reconstruction(TypedDict):
-    """What `/reconstruct` gives."""
+    """What `/reconstruct` returns."""
 
     image: str  # base64 of a PNG: predicted where hidden, as given where visible
     prediction: str  # base64 of a PNG: every patch predicted, visible ones too
@@ -32,7 +35,7 @@ class Reconstruction(TypedDict):
 
 
 class Descent(TypedDict):
-    """What `/trace` gives; T steps, T + 1 states, 0 = before the first."""
+    """What `/trace` returns: T steps and T + 1 states, 0 = before the first step."""
 
     frames: list[str]  # T + 1 PNGs in base64, every patch predicted
     energy: list[float]  # T + 1
@@ -40,12 +43,12 @@ class Descent(TypedDict):
     hopfield_energy: list[float]
     gradient_norm: list[float]
     masked_mse: list[float | None]
-    step_sizes: list[float]  # T, as really taken
-    rises: list[int]  # steps, from 1, that raised the energy
+    step_sizes: list[float]  # T, as taken
+    rises: list[int]  # the steps, counted from 1, that raised the energy
 
 
 class Evaluation(TypedDict):
-    """What `/evaluate_mask` gives."""
+    """What `/evaluate_mask` returns."""
 
     hidden: int  # patches
     masked_mse: float | None
@@ -53,12 +56,12 @@ class Evaluation(TypedDict):
     completed_mse: float
     completed_psnr: float | None
     completed_ssim: float
-    mean_fill_masked_mse: float | None  # the floor: hidden pixels filled with the visible ones' mean
+    mean_fill_masked_mse: float | None  # the baseline: hidden pixels filled with the mean of the visible ones
     mean_fill_masked_psnr: float | None
 
 
 class Endpoints:
-    """The functions behind the endpoints. What is wrong with a question goes to the caller as one sentence."""
+    """The functions behind the endpoints. Where a question is wrong, the caller gets one sentence that says why."""
 
     def __init__(self, service: Service):
         self.service = service
@@ -70,19 +73,19 @@ class Endpoints:
 
         Args:
             mask: 64 patches row by row in 16 hexadecimal digits, 1 = hidden, as etviz.mask_to_hex writes them.
-            image: a PNG, JPEG or WebP file in base64; empty to take one of the app's own pictures.
-            dataset: which of the app's pictures: cifar10, cifar100; empty for the first.
-            index: number of the picture in its test split.
+            image: a PNG, JPEG or WebP file in base64; empty for one of the app's own pictures.
+            dataset: which of the app's pictures, cifar10 or cifar100; empty for the first.
+            index: number of the picture in the test split.
             model: name of a checkpoint in the app's menu; empty for the first.
         """
         request, trace = self._descend(mask, image, dataset, index, model)
-        frame = trace.frames[:, -1]
+        frame = decoded_frames(trace)[-1:]
         error = masked_mse(request.image[None], frame, request.mask)
         return {
             "image": _png(complete(request.image[None], frame, request.mask)[0]),
             "prediction": _png(frame[0]),
-            "masked_mse": finite(error)[0],
-            "masked_psnr": finite(psnr_of_mse(error))[0],
+            "masked_mse": finite(error.item()),
+            "masked_psnr": finite(psnr_of_mse(error).item()),
         }
 
     def trace(  # noqa: PLR0917 - Gradio passes arguments by position
@@ -101,61 +104,65 @@ class Endpoints:
 
         Args:
             mask: 64 patches row by row in 16 hexadecimal digits, 1 = hidden, as etviz.mask_to_hex writes them.
-            image: a PNG, JPEG or WebP file in base64; empty to take one of the app's own pictures.
-            dataset: which of the app's pictures: cifar10, cifar100; empty for the first.
-            index: number of the picture in its test split.
+            image: a PNG, JPEG or WebP file in base64; empty for one of the app's own pictures.
+            dataset: which of the app's pictures, cifar10 or cifar100; empty for the first.
+            index: number of the picture in the test split.
             model: name of a checkpoint in the app's menu; empty for the first.
-            steps: 1 to 60; the model's own where null.
-            step_size: length of a step along minus the gradient; the model's own where null.
-            beta: inverse temperature of the attention; another beta is another energy. The model's own where null.
+            steps: 1 to 60; null for the model's own.
+            step_size: length of a step along minus the gradient; null for the model's own.
+            beta: inverse temperature of the attention; another beta means another energy. Null for the model's own.
             rule: fixed, or backtracking, which halves a step until the energy does not rise.
         """
         settings = {"steps": steps, "step_size": step_size, "beta": beta, "rule": rule}
         request, trace = self._descend(mask, image, dataset, index, model, settings=settings)
         numbers = payload(trace, request.image, request.mask)
-        kept = ("energy", "attention_energy", "hopfield_energy", "gradient_norm", "step_sizes", "rises")
         return {
-            "frames": [_png(frame) for frame in trace.frames[0]],
+            "frames": [_png(frame) for frame in decoded_frames(trace)],
+            "energy": numbers["energy"],
+            "attention_energy": numbers["attention_energy"],
+            "hopfield_energy": numbers["hopfield_energy"],
+            "gradient_norm": numbers["gradient_norm"],
             "masked_mse": numbers["mse"],
-            **{name: numbers[name] for name in kept},
+            "step_sizes": numbers["step_sizes"],
+            "rises": numbers["rises"],
         }
 
     def evaluate_mask(
         self, mask: str, image: str = "", dataset: str = "", index: int = 0, model: str = ""
     ) -> Evaluation:
-        """How well the hidden patches of one picture are filled in, and how well their visible mean would do.
+        """How well the hidden patches of one picture are filled in, and how well the mean of the visible ones would do.
 
         Args:
             mask: 64 patches row by row in 16 hexadecimal digits, 1 = hidden, as etviz.mask_to_hex writes them.
-            image: a PNG, JPEG or WebP file in base64; empty to take one of the app's own pictures.
-            dataset: which of the app's pictures: cifar10, cifar100; empty for the first.
-            index: number of the picture in its test split.
+            image: a PNG, JPEG or WebP file in base64; empty for one of the app's own pictures.
+            dataset: which of the app's pictures, cifar10 or cifar100; empty for the first.
+            index: number of the picture in the test split.
             model: name of a checkpoint in the app's menu; empty for the first.
         """
         request, trace = self._descend(mask, image, dataset, index, model)
         images = request.image[None]
-        values = image_metrics(images, trace.frames[:, -1], request.mask)
+        values = image_metrics(images, decoded_frames(trace)[-1:], request.mask)
         floor = masked_mse(images, mean_fill(images, request.mask), request.mask)
         return {
             "hidden": int(request.mask.sum()),
-            "masked_mse": finite(values["masked_mse"])[0],
-            "masked_psnr": finite(psnr_of_mse(values["masked_mse"]))[0],
+            "masked_mse": finite(values["masked_mse"].item()),
+            "masked_psnr": finite(psnr_of_mse(values["masked_mse"]).item()),
             "completed_mse": values["completed_mse"].item(),
-            "completed_psnr": finite(psnr_of_mse(values["completed_mse"]))[0],
+            "completed_psnr": finite(psnr_of_mse(values["completed_mse"]).item()),
             "completed_ssim": values["completed_ssim"].item(),
-            "mean_fill_masked_mse": finite(floor)[0],
-            "mean_fill_masked_psnr": finite(psnr_of_mse(floor))[0],
+            "mean_fill_masked_mse": finite(floor.item()),
+            "mean_fill_masked_psnr": finite(psnr_of_mse(floor).item()),
         }
 
     def _descend(
         self, mask: str, image: str, dataset: str, index: int, model: str, *, settings: dict | None = None
     ) -> tuple[Request, Trace]:
-        """What is asked about, and its descent."""
+        """The question, checked, and its descent."""
         name = model or self.service.first
         try:
             if image:
                 size = self.service.model(name).img_size
-                picture = {"pixels": pixels_of(image, size), "name": "image"}
+                picture = {"pixels": pixels_of(image, size, self.service.limits), "name": "image"}
             else:
                 picture = {"dataset": dataset or self.service.galleries[0], "index": index}
             request = self.service.read_request({"model": name, "mask": mask, "picture": picture, "settings": settings})
@@ -165,23 +172,23 @@ class Endpoints:
 
 
 def add_endpoints(service: Service) -> None:
-    """Register the endpoints in the Gradio Blocks being built; they wait in one queue."""
+    """Register the endpoints in the Gradio Blocks that are being built. They share one queue."""
     endpoints = Endpoints(service)
     for function in (endpoints.reconstruct, endpoints.trace, endpoints.evaluate_mask):
-        gr.api(function, api_name=function.__name__, concurrency_id="models")
+        api(function, api_name=function.__name__, concurrency_id="models")
 
 
-def pixels_of(image: str, size: int) -> str:
-    """A picture file in base64 as a request's pixels. Raises `UsageError` where it is none, or too large."""
+def pixels_of(image: str, size: int, limits: Limits) -> str:
+    """A picture file in base64 as the pixels of a question. Raises `UsageError` where it cannot be read."""
     try:
         data = base64.b64decode(image, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise UsageError("image must be base64 of a PNG, JPEG or WebP file.") from error
+        raise UsageError("image must be a PNG, JPEG or WebP file in base64.") from error
     with tempfile.NamedTemporaryFile() as file:
         file.write(data)
         file.flush()
-        return encode_pixels(read_upload(file.name, size))
+        return encode_pixels(read_upload(file.name, size, limits))
 
 
-def _png(image: torch.Tensor) -> str:
+def _png(image: Tensor) -> str:
     return base64.b64encode(png_bytes(image)).decode()

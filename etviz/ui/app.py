@@ -1,30 +1,31 @@
-"""The explorer as a Gradio app: one page, the painter on it, and the service behind."""
+"""The explorer as a Gradio app: one page, with the service behind it."""
 
 import os
 import threading
 
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # Gradio reads it at import: nothing leaves this machine
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # Gradio reads it when imported: nothing leaves this machine
 
 import gradio as gr
+from gradio.themes import Base
 from gradio.utils import get_upload_folder
 
 from etviz.ui.api import add_endpoints
 from etviz.ui.bundle import bundle, styles
+from etviz.ui.limits import LIMITS
 from etviz.ui.readings.quality import warm_up
 from etviz.ui.service import Service
-from etviz.ui.uploads import MAX_BYTES
 
 HEADING = {
     "title": "etviz",
     "text": "Hide parts of a picture, and an Energy Transformer fills them in. It walks downhill on an energy over all "
     "patches, step by step; the picture takes shape on the way.",
 }
-SYSTEM_FONTS = ["system-ui", "sans-serif"]  # by name: Gradio's default would be fetched
+SYSTEM_FONTS = ["system-ui", "sans-serif"]  # by name, since Gradio's default would be fetched from elsewhere
 SYSTEM_MONO = ["ui-monospace", "monospace"]
 PAGE, PAGE_DARK = "#faf9f6", "#141518"  # --page in page.css
 
-# Gradio's own padding, width and scrolling (nothing inside could stick to the window), and the colour scheme that its
-# .dark class stands for.
+# Gradio's padding and width are removed, and its scrolling, which would keep things from sticking to the window. Its
+# .dark class sets the colour scheme.
 PAGE_STYLE = """
 .gradio-container, .gradio-container :is(.main, .wrap) { max-width: none !important; padding: 0 !important; }
 .gradio-container { overflow: clip !important; }
@@ -32,7 +33,7 @@ PAGE_STYLE = """
 .dark .etviz { color-scheme: dark; }
 """
 
-# The page's code travels as a prop and becomes a module here: no build step, and no second request.
+# The page's code is sent as a prop and becomes a module here, so that there is no build step and no second request.
 MOUNT = """
 const url = URL.createObjectURL(new Blob([props.code], { type: "text/javascript" }));
 import(url).then(({ createExplorer }) => {
@@ -46,7 +47,7 @@ import(url).then(({ createExplorer }) => {
 
 
 def build(service: Service) -> gr.Blocks:
-    """The page, ready to launch. It holds a first descent, so that it shows one before it asks for any."""
+    """The page, ready to launch. It contains a first descent, which it shows before it asks for any other."""
 
     def ask(question: dict) -> dict:
         return service.politely(service.ask, question)
@@ -65,18 +66,18 @@ def build(service: Service) -> gr.Blocks:
             start={"heading": HEADING, **service.start()},
         )
         add_endpoints(service)
-    return blocks.queue(max_size=32)
+    return blocks.queue(max_size=service.limits.waiting)
 
 
 def launch(
     blocks: gr.Blocks, host: str = "127.0.0.1", port: int | None = None, share: bool = False, mcp: bool = False
 ) -> str:
-    """Serve the page in the background and return its address; with ``mcp``, its endpoints are tools over MCP too.
+    """Serve the page in the background and return its address. With ``mcp``, its endpoints are MCP tools as well.
 
     Raises:
-        OSError: the port is taken (or, where None, all of 7860 to 7959 are).
+        OSError: the port is taken; where it is None, every port from 7860 to 7959 is.
     """
-    theme = gr.themes.Base(font=SYSTEM_FONTS, font_mono=SYSTEM_MONO).set(
+    theme = Base(font=SYSTEM_FONTS, font_mono=SYSTEM_MONO).set(
         body_background_fill=PAGE, body_background_fill_dark=PAGE_DARK
     )
     _, local_url, share_url = blocks.launch(
@@ -89,7 +90,7 @@ def launch(
         inbrowser=False,
         mcp_server=mcp,
         show_error=False,
-        max_file_size=MAX_BYTES,
+        max_file_size=LIMITS.file_bytes,
         strict_cors=True,
         ssr_mode=False,
         run_history=False,

@@ -1,4 +1,4 @@
-"""The page's ES modules as one: hosts take a single module, and nothing here needs a build step."""
+"""The page's ES modules joined into one. Hosts take a single module, and this way no build step is needed."""
 
 import posixpath
 import re
@@ -9,10 +9,10 @@ IMPORT = re.compile(r'^import \{[^}]*\} from "(\.\.?/[\w./-]+\.js)";\n', re.MULT
 
 
 def bundle(entry: str = "explorer.js", folder: Path = PAGE) -> str:
-    """The source of ``entry`` with every module that it imports put before it, each once.
+    """The source of ``entry``, preceded by every module that it imports, each once.
 
-    Three rules make this enough. Modules import by name, without renaming. They import by relative path, from inside
-    ``folder``. No two declare the same name at their top level; a browser refuses the joined module otherwise.
+    Three rules make this possible. Modules import by name, without renaming. They import by relative path, from inside
+    ``folder``. No two modules declare the same name at their top level, or a browser would refuse the joined module.
     """
     sources: dict[str, str] = {}
 
@@ -29,11 +29,11 @@ def bundle(entry: str = "explorer.js", folder: Path = PAGE) -> str:
 
 
 def imports(name: str, source: str) -> list[str]:
-    """What the module ``name`` imports, as paths from the page's folder like ``name`` itself."""
+    """What the module ``name`` imports, as paths relative to the page's folder, as ``name`` itself is."""
     return [posixpath.normpath(posixpath.join(posixpath.dirname(name), path)) for path in IMPORT.findall(source)]
 
 
 def styles(folder: Path = PAGE) -> str:
-    """The page's style sheets: page.css for all of it, then one for each view."""
+    """The page's style sheets: page.css for the whole page, then one for each view."""
     sheets = [folder / "page.css", *sorted(folder.glob("views/*.css"))]
     return "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)

@@ -1,4 +1,4 @@
-"""Sliders beside the explorer, by ipywidgets: a descent is computed when one is let go."""
+"""Sliders that go with the explorer, by ipywidgets. A descent is computed when a slider is released."""
 
 import math
 
@@ -8,12 +8,14 @@ import torch
 from etviz.masks import random_mask
 from etviz.ui.request import own_settings
 
-DECADES = 2.0  # of a slider, to either side of the model's own value
+DECADES = 2.0  # the range of a slider, on either side of the model's own value
 ROW = {"style": {"description_width": "110px"}, "layout": {"width": "420px"}, "continuous_update": False}
 
 
 def make_controls(explorer) -> ipywidgets.VBox:
-    """Step size, beta, and the share of the patches to hide at random; the first two follow the explorer as well.
+    """Sliders for the step size, for beta, and for the share of patches to hide at random.
+
+    The first two also follow the explorer's settings.
 
     Args:
         explorer: an `etviz.ui.widget.Explorer`.
@@ -33,7 +35,7 @@ def setting_slider(explorer, name: str) -> ipywidgets.FloatLogSlider:
         explorer.settings = explorer.settings | {name: change["new"]}
 
     def follow(change: dict) -> None:
-        slider.unobserve(descend, "value")  # what lies beyond the slider's ends would come back cut off
+        slider.unobserve(descend, "value")  # or a value beyond the slider's ends would come back cut off
         slider.value = change["new"][name]
         slider.observe(descend, "value")
 
@@ -43,7 +45,7 @@ def setting_slider(explorer, name: str) -> ipywidgets.FloatLogSlider:
 
 
 def ratio_slider(explorer) -> ipywidgets.FloatSlider:
-    """A slider that draws a new mask; masks of growing share under one seed contain each other."""
+    """A slider that draws a new mask. All masks have one seed, so that a larger share only adds hidden patches."""
     share = explorer.mask.float().mean().item()
     slider = ipywidgets.FloatSlider(value=share, min=0, max=1, step=0.05, description="share hidden", **ROW)
 

@@ -1,8 +1,9 @@
-"""A training seen from a notebook: the curves of a run as it is written, and of one that trains in this very kernel."""
+"""A training in a notebook: the curves of a run that is being written, and of one that trains in this kernel."""
 
 import base64
 import os
 import threading
+from typing import Any
 
 import ipywidgets
 from matplotlib.figure import Figure
@@ -18,14 +19,14 @@ DPI, CSS_DPI = 144, 96
 
 
 class TrainingMonitor(ipywidgets.VBox):
-    """The curves of a run, drawn anew when its history grows; it ends by itself with the run.
+    """The curves of a run, drawn again whenever its history grows, until the run ends.
 
-    A thread looks at the run's history.csv, so that the curves move while a cell of the same notebook trains. In a
-    saved notebook the curves of the moment stand in.
+    A thread reads the run's history.csv, so that the curves grow while a cell of the same notebook trains. A saved
+    notebook shows the curves as they were.
 
     Args:
-        run: a run's folder, or a shipped checkpoint's name.
-        every: seconds between two looks.
+        run: the folder of a run, or the name of a shipped checkpoint.
+        every: seconds between two readings.
 
     Raises:
         UsageError: there is no such run.
@@ -37,15 +38,20 @@ class TrainingMonitor(ipywidgets.VBox):
         self.run = str(run)
         self.shipped = self.run in list_checkpoints()
         if not os.path.isdir(self.run):
-            find_checkpoint(self.run)  # says what is missing
+            find_checkpoint(self.run)  # raises an error that says what is missing
         self.picture, self.line = ipywidgets.Image(format="png"), ipywidgets.Label()
         self.rows = -1
         super().__init__([self.line, self.picture])
         if not self.refresh():
             self._thread.start()
 
+    @property
+    def watching(self) -> bool:
+        """Whether the monitor still reads the run's history."""
+        return self._thread.is_alive()
+
     def refresh(self) -> bool:
-        """Look once, and draw what is new. Returns whether the run has come to its end."""
+        """Read the history once and draw what is new. Returns whether the run has ended."""
         found = read_run(self.run, self.run, self.shipped)
         rows = len(found["curves"]["epoch"])
         if rows > self.rows and rows > 0:
@@ -55,17 +61,17 @@ class TrainingMonitor(ipywidgets.VBox):
         return found["state"] != "running"
 
     def _history(self) -> list[dict]:
-        """Of a run that may have no weights yet."""
+        """The history of a run, which may have no weights yet."""
         return load_history(self.run) if self.shipped else read_history(self.run)
 
     def stop(self) -> None:
-        """Stop looking; the last curves stay."""
+        """Stop reading. The last curves stay."""
         self._stopped.set()
-        if self._thread.is_alive():
+        if self.watching:
             self._thread.join()
 
     def close(self) -> None:
-        """Stop looking, and take the widget away."""
+        """Stop reading, and remove the widget."""
         self.stop()
         super().close()
 
@@ -74,20 +80,20 @@ class TrainingMonitor(ipywidgets.VBox):
             try:
                 if self.refresh():
                     return
-            except UsageError as error:  # written anew at this moment, moved or deleted
+            except UsageError as error:  # the run is being overwritten, or was moved or deleted
                 self.line.value = str(error)
 
     def __repr__(self) -> str:
         return f"TrainingMonitor: {self.run}, {self.line.value}"
 
     def _repr_mimebundle_(self, **kwargs) -> dict:
-        data = super()._repr_mimebundle_(**kwargs)
+        data = super()._repr_mimebundle_(**kwargs) or {}
         still = {"image/png": base64.b64encode(self.picture.value).decode()} if self.picture.value else {}
         return data | still
 
 
 def describe(found: dict) -> str:
-    """One line about what `read_run` found."""
+    """The result of `read_run` in one line."""
     epochs, psnr = found["curves"]["epoch"], found["curves"]["masked_psnr"]
     planned = found["facts"].get("planned_epochs")
     if not epochs:
@@ -97,15 +103,15 @@ def describe(found: dict) -> str:
 
 
 def show_figure(picture: ipywidgets.Image, figure: Figure) -> None:
-    """Put a figure into an image widget, sharp on dense screens."""
+    """Show a figure in an image widget, sharp on high-resolution screens."""
     picture.value = figure_bytes(figure, DPI)
     picture.width = str(round(CSS_DPI * figure.get_size_inches()[0]))
 
 
 class NotebookProgress(Callback):
-    """For `etviz.training.fit` in a notebook: a progress bar, and the curves so far, which stay when it is saved.
+    """A callback of `etviz.training.fit` for notebooks: a progress bar and the curves so far.
 
-    In a terminal, use `etviz.training.ProgressBar`.
+    A saved notebook keeps the curves. In a terminal, use `etviz.training.ProgressBar`.
     """
 
     def on_start(self, state: State) -> None:
@@ -113,7 +119,7 @@ class NotebookProgress(Callback):
 
         self.bar = ipywidgets.IntProgress(max=state.total_steps, layout={"width": "320px"})
         self.line = ipywidgets.Label()
-        self.head = display(ipywidgets.HBox([self.bar, self.line]), display_id=True)
+        self.head: Any = display(ipywidgets.HBox([self.bar, self.line]), display_id=True)
         self.curves = None
         self.on_log(state)
 
@@ -140,8 +146,8 @@ class NotebookProgress(Callback):
 
 
 def progress_line(state: State) -> str:
-    """Where a training is, in words."""
+    """How far a training has come, in one line."""
     parts = [f"epoch {state.epoch:.2f} of {state.config.epochs}", f"loss {state.train_loss:.3f}"]
     if state.history:
-        parts.append(f"validation {state.history[-1]['masked_psnr']:.2f} dB")
+        parts.append(f"validation masked PSNR {state.history[-1]['masked_psnr']:.2f} dB")
     return ", ".join([*parts, f"{state.images_per_second:,.0f} images/s"])

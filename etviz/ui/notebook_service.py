@@ -1,4 +1,4 @@
-"""A service for a notebook: its one model and its pictures are in memory already."""
+"""A service for a notebook, whose model and pictures are in memory already."""
 
 from etviz.errors import UsageError
 from etviz.examples import Pictures
@@ -7,15 +7,15 @@ from etviz.ui.service import Service
 
 
 class NotebookService(Service):
-    """Answers questions about one model and the pictures beside it.
+    """Answers questions about one model and the pictures that come with it.
 
     Args:
         model: with an energy, on the CPU.
-        pictures: of the model's size.
+        pictures: in the model's size.
     """
 
     def __init__(self, model: MaskedImageModel, pictures: Pictures):
-        self._held = model, pictures
+        self._model, self._own_pictures = model, pictures
         super().__init__(model.name or "model", pictures.source)
 
     def find_models(self, checkpoint: str) -> dict[str, str]:
@@ -28,16 +28,15 @@ class NotebookService(Service):
         return [dataset], ""
 
     def menu_entry(self, name: str) -> dict:
-        model, _ = self._held
-        count = sum(parameter.numel() for parameter in model.parameters())
-        return {"name": name, "facts": f"{count:,} parameters", "patches": model.num_patches}
+        count = sum(parameter.numel() for parameter in self._model.parameters())
+        return {"name": name, "facts": f"{count:,} parameters", "patches": self._model.num_patches}
 
-    def model(self, name: str, snapshot: str | None = None) -> MaskedImageModel:
+    def model(self, name: object, snapshot: object = None) -> MaskedImageModel:
         if name != self.first or snapshot is not None:
-            raise UsageError(f"This explorer holds one model, {self.first!r}, and no {str(snapshot or name)[:60]!r}.")
-        return self._held[0]
+            raise UsageError(f"This explorer has one model, {self.first!r}, and no {str(snapshot or name)[:60]!r}.")
+        return self._model
 
-    def pictures(self, dataset: str, size: int | None = None) -> Pictures:
-        if dataset != self._held[1].source:
-            raise UsageError(f"This explorer holds its own pictures, and none of {str(dataset)[:60]!r}.")
-        return self._held[1]
+    def pictures(self, dataset: object, size: int) -> Pictures:
+        if dataset != self._own_pictures.source:
+            raise UsageError(f"This explorer has its own pictures, and none of {str(dataset)[:60]!r}.")
+        return self._own_pictures

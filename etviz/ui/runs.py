@@ -1,4 +1,4 @@
-"""Training runs by name, finished or still being written: whatever lies in their folders, the page stays whole."""
+"""Training runs by name, finished or still being written. Whatever is in their folders, the page can show them."""
 
 import os
 import time
@@ -21,38 +21,38 @@ from etviz.errors import UsageError
 from etviz.models import MODELS, model_options
 from etviz.training import LAST
 
-SIGNS = (WEIGHTS, HISTORY, SNAPSHOTS, LAST)  # a folder that holds one of these is a run
-QUIET = 900  # seconds without a write after which a run counts as stopped, or three validations if that is longer
-CURVES = ("epoch", "train_loss", "masked_psnr", "lr", "images_per_second")  # of history.csv
+SIGNS = (WEIGHTS, HISTORY, SNAPSHOTS, LAST)  # a folder that contains one of these is a run
+QUIET = 900  # seconds; a run that writes nothing for so long, or for three validations if they take longer, has stopped
+CURVES = ("epoch", "train_loss", "masked_psnr", "lr", "images_per_second")  # columns of history.csv
 
 
 def runs_root() -> Path:
-    """The folder of training runs: ETVIZ_RUNS, else outputs/ here, where the training command puts them."""
+    """The folder of training runs: ETVIZ_RUNS, or else outputs/ here, where the training command writes them."""
     return Path(os.environ.get("ETVIZ_RUNS") or "outputs").expanduser()
 
 
 def list_runs() -> dict[str, str]:
-    """Runs under `runs_root`, the one begun last first: "outputs/NAME" -> its folder. No shipped name has a slash."""
+    """The runs in `runs_root`, the latest first: "outputs/NAME" -> its folder. No shipped name has a slash."""
     root = runs_root()
     folders = [p for p in root.glob("*") if any((p / sign).exists() for sign in SIGNS)]
-    folders.sort(key=lambda p: p.name, reverse=True)  # the command's names end in the time
+    folders.sort(key=lambda p: p.name, reverse=True)  # the training command's names end with the time
     return {f"{root.name}/{p.name}": str(p) for p in folders}
 
 
 def describe_run(name: str, place: str) -> dict:
-    """What menus need to know of a checkpoint or run, without loading its weights.
+    """What the menus say of a checkpoint or run. Does not load its weights.
 
     Returns:
-        name; energy: whether its model descends on one; patches, size: N and the image's side; step_size, beta: the
-        model's own, null where it has none; snapshots: [{file, epoch}], the oldest first; epoch: of the final weights,
-        and dataset: what it was trained on, or null; or else name and problem, a sentence, where nothing can be loaded
-        (yet).
+        name; energy: whether its model has one; patches, size: N and the side of an image; step_size, beta: the
+        model's own, null where it has none; snapshots: [{file, epoch}], the oldest first; epoch: of the final weights;
+        dataset: what it was trained on, or null.
+        Only name and problem, a sentence, where nothing can be loaded (yet).
     """
     try:
         config = load_config(place)["model"]
         options = model_options(config["name"]) | config
         if MODELS[config["name"]].sees_hidden_patches:
-            return {"name": name, "problem": f"{name} sees what is hidden: there is nothing for it to fill in."}
+            return {"name": name, "problem": nothing_to_fill_in(name)}
         return {
             "name": name,
             "energy": MODELS[config["name"]].has_energy,
@@ -69,8 +69,13 @@ def describe_run(name: str, place: str) -> dict:
         return {"name": name, "problem": f"{name} has no weights that can be loaded yet: it waits for {whose}."}
 
 
+def nothing_to_fill_in(name: str) -> str:
+    """Why a model that sees the hidden patches cannot be shown."""
+    return f"{name} sees what is hidden: there is nothing for it to fill in."
+
+
 def _folder(place: str) -> Path:
-    """Of a shipped name or a path, with weights in it or none yet."""
+    """The folder of a shipped name or a path, whether it holds weights yet or not."""
     try:
         return find_checkpoint(place)
     except UsageError:
@@ -78,7 +83,7 @@ def _folder(place: str) -> Path:
 
 
 def _snapshots(place: str) -> Iterable[dict]:
-    """Each that can be read."""
+    """The snapshots that can be read."""
     for file in list_snapshots(place):
         try:
             yield {"file": file, "epoch": float(snapshot_metadata(place, file)["epoch"])}
@@ -96,14 +101,14 @@ def _card(place: str) -> dict:
 
 
 def read_run(name: str, place: str, shipped: bool) -> dict:
-    """How a training went, or goes.
+    """How a training went, or is going.
 
     Returns:
-        curves: a list of numbers for each of `CURVES`, null where not finite; a value for each validation.
-        facts: card.json's own, as far as it says: {model, dataset, parameters, images_seen, seconds, device, epochs,
-            planned_epochs, validation, test}, the last two masked PSNR in dB.
-        state: finished, running or stopped; written: seconds since it last wrote, null for a shipped checkpoint.
-        problem: a sentence where the history cannot be read, else empty.
+        curves: a list of numbers for each of `CURVES`, one for each validation, null where not finite.
+        facts: whatever card.json says of {model, dataset, parameters, images_seen, seconds, device, epochs,
+            planned_epochs, validation, test}; the last two are masked PSNRs in dB.
+        state: finished, running or stopped; written: seconds since the last write, null for a shipped checkpoint.
+        problem: a sentence where the history cannot be read, otherwise empty.
     """
     rows, problem = _history(place)
     return {
@@ -117,9 +122,9 @@ def read_run(name: str, place: str, shipped: bool) -> dict:
 def _history(place: str) -> tuple[list[dict], str]:
     try:
         rows = read_history(_folder(place))
-    except (OSError, ValueError, TypeError, AttributeError):  # a row cut short, bytes that are no text
-        return [], f"{HISTORY} cannot be read just now: it may be half written."
-    return rows, "" if rows else "There is no validation yet: the curves begin with the first."
+    except (OSError, ValueError, TypeError, AttributeError):  # an incomplete row, or bytes that are not text
+        return [], f"{HISTORY} cannot be read at the moment: it may be half written."
+    return rows, "" if rows else "There is no validation yet: the curves start with the first one."
 
 
 def _number(value: object) -> float | int | None:
@@ -129,13 +134,13 @@ def _number(value: object) -> float | int | None:
 def _facts(card: dict) -> dict:
     names = ("model", "dataset", "parameters", "images_seen", "seconds", "device", "epochs", "planned_epochs")
     facts = {key: card[key] for key in names if isinstance(card.get(key), str | int | float)}
-    metrics = card.get("metrics") if isinstance(card.get("metrics"), dict) else {}
+    metrics = card["metrics"] if isinstance(card.get("metrics"), dict) else {}
     scores = {split: (metrics.get(split) or {}).get("masked_psnr") for split in ("validation", "test")}
     return facts | {split: psnr for split, psnr in scores.items() if isinstance(psnr, float)}
 
 
 def _progress(place: str, rows: list[dict]) -> dict:
-    """Whether a run under `runs_root` is still being written."""
+    """Whether a run in `runs_root` is still being written."""
     done = bool(rows) and rows[-1].get("epoch", 0) >= _planned_epochs(place)
     written = max(0.0, time.time() - _last_write(Path(place)))
     state = "finished" if done else "running" if written < _patience(rows) else "stopped"
@@ -155,11 +160,11 @@ def _patience(rows: list[dict]) -> float:
 
 
 def _last_write(folder: Path) -> float:
-    """The newest modification time, in seconds since 1970, of a run's files; 0 where there are none."""
+    """When a run last wrote a file, in seconds since 1970; 0 where it has written none."""
     times = [0.0]
     for path in (*folder.glob("*"), *folder.glob(f"{LAST}/*"), *folder.glob(f"{SNAPSHOTS}/*")):
         try:
             times.append(path.stat().st_mtime)
-        except OSError:  # a temporary file, renamed meanwhile
+        except OSError:  # a temporary file that has just been renamed
             continue
     return max(times)

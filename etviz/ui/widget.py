@@ -1,7 +1,8 @@
-"""What a notebook shows live: the explorer, by anywidget (JupyterLab, VS Code, Colab, marimo), and a training."""
+"""Live views for notebooks: the explorer, by anywidget (JupyterLab, VS Code, Colab, marimo), and a training."""
 
 import base64
 import copy
+import dataclasses
 from collections.abc import Sequence
 
 import anywidget
@@ -13,7 +14,7 @@ from etviz.analysis.inputs import check_number
 from etviz.errors import UsageError
 from etviz.examples import Pictures
 from etviz.masks import check_mask, mask_from_hex, mask_to_hex, random_mask
-from etviz.models import MaskedImageModel, Trace
+from etviz.models import EnergyModel, Trace
 from etviz.plots.film import film_strip
 from etviz.plots.style import figure_bytes
 from etviz.ui.bundle import bundle, styles
@@ -24,29 +25,30 @@ from etviz.ui.request import Request, Settings, own_settings
 
 __all__ = ["Explorer", "NotebookProgress", "TrainingMonitor"]
 
-VIEWS = ("explore", "energy", "attention", "memories", "landscape")  # those that ask about the one model alone
+VIEWS = ("explore", "energy", "attention", "memories", "landscape")  # the views that need no other model
 SOURCE = "Image"  # what the captions call a picture
 FALLBACK_DPI = 100
 
 
 class Explorer(anywidget.AnyWidget):
-    """Paint a mask on an image, walk through the descent, and have both in Python.
+    """Paint a mask on an image, walk through the descent, and use both in Python.
 
-    ``mask``, ``image_index`` and ``settings`` can be read, set and observed; setting one descends anew at once, with or
-    without a page. Assign a new mask: changes inside the tensor go unseen. In a saved notebook, and wherever no widget
-    runs, the film strip of the last descent stands in.
+    ``mask``, ``image_index`` and ``settings`` can be read, set and observed. Setting one of them computes a new descent
+    at once, with or without a page. To change the mask, assign a new one: a change inside the tensor is not noticed. In
+    a saved notebook, and wherever widgets do not run, the film strip of the last descent is shown instead.
 
     Args:
-        model: with an energy, for colour images. The explorer takes a copy to the CPU: train on, and make a new one.
-        images: (B, 3, S, S) uint8, or float in [0, 1], which is rounded to 8 bits as the page shows it.
+        model: with an energy, for colour images. The explorer copies it to the CPU: to see a model that has been
+            trained further, make a new explorer.
+        images: (B, 3, S, S) uint8, or float in [0, 1], rounded to 8 bits as the page shows them.
         labels: B words.
-        mask: to begin with, (1, N) bool, True = hidden; 85% at random where None.
+        mask: the first mask, (1, N) bool, True = hidden; 85% at random where None.
         views: names of the page's tabs.
         settings: steps, step_size, beta, rule and settle as `etviz.ui.request.Settings.read` takes them; the model's
             own where left out.
 
     Raises:
-        UsageError: a model without an energy, images or labels that do not fit it, or as the traits below.
+        UsageError: the model has no energy, the images or labels do not fit it, or as the traits below.
     """
 
     _esm = bundle("widget.js")
@@ -60,13 +62,13 @@ class Explorer(anywidget.AnyWidget):
         from_json=lambda text, explorer: mask_from_hex(text, explorer.model.num_patches),
     )
     image_index = traitlets.Int(0, help="Which of the images, from 0. Raises UsageError beyond them.").tag(sync=True)
-    settings = traitlets.Dict(help="How to descend; what is left out is the model's own.").tag(sync=True)
-    trace = traitlets.Instance(Trace, read_only=True, help="The descent of this image under this mask, attention kept.")
+    settings = traitlets.Dict(help="How to descend, with the model's own values where left out.").tag(sync=True)
+    trace = traitlets.Instance(Trace, read_only=True, help="The descent of this image under this mask.")
     views = traitlets.List(traitlets.Unicode()).tag(sync=True)
 
     def __init__(
         self,
-        model: MaskedImageModel,
+        model: EnergyModel,
         images: Tensor,
         labels: Sequence[object] | None = None,
         mask: Tensor | None = None,
@@ -85,16 +87,16 @@ class Explorer(anywidget.AnyWidget):
 
     @property
     def image(self) -> Tensor:
-        """The image descended from, (1, 3, S, S) float in [0, 1]: what `etviz.plots` takes beside ``trace``."""
+        """The image that is masked, (1, 3, S, S) float in [0, 1], as `etviz.plots` takes it together with ``trace``."""
         return self._request().image[None]
 
     def controls(self):
-        """Sliders for the step size, beta and the share to hide, for ipywidgets to show: the explorer follows them."""
+        """Sliders for the step size, beta and the share of hidden patches, by ipywidgets. The explorer follows them."""
         from etviz.ui.controls import make_controls
 
         return make_controls(self)
 
-    # ---- what may be set, and what follows from it ---------------------------------------------------------------
+    # ---- what can be set, and what follows from it ---------------------------------------------------------------
 
     @traitlets.validate("mask")
     def _check_mask(self, proposal: dict) -> Tensor:
@@ -103,7 +105,7 @@ class Explorer(anywidget.AnyWidget):
 
     @traitlets.validate("image_index")
     def _check_index(self, proposal: dict) -> int:
-        check_number("image_index", proposal["value"], len(self.service.pictures(SOURCE).images))
+        check_number("image_index", proposal["value"], len(self.service.pictures(SOURCE, self.model.img_size).images))
         return proposal["value"]
 
     @traitlets.validate("settings")
@@ -113,7 +115,7 @@ class Explorer(anywidget.AnyWidget):
     @traitlets.observe("mask", "image_index", "settings")
     def _descend(self, _change: dict) -> None:
         if not self.trait_has_value("mask") or not self.settings:
-            return  # the first of several that are being set
+            return  # several are being set, and this is the first
         trace = self.service.trace(self._request(), keep_attention=True)
         if not self.trait_has_value("trace") or trace is not self.trace:
             self.set_trait("trace", trace)
@@ -129,38 +131,38 @@ class Explorer(anywidget.AnyWidget):
     # ---- the page ------------------------------------------------------------------------------------------------
 
     def _hear(self, _widget: object, message: dict, _buffers: list) -> None:
-        """Answer one question of a page."""
+        """Answer one question from a page."""
         question = message["question"]
         act = self._start if question.get("kind") == "start" else self.service.ask
         self.send({"id": message["id"], "answer": self.service.politely(act, question)})
 
     def _start(self, _question: dict) -> dict:
-        """What a page shows first: the present state, and no uploads, since the images are the notebook's."""
+        """What a page shows at first: the present state. No uploads, since the images are the notebook's."""
         start = self.service.start() | {"answer": self.service.ask(self._question())}
         start.pop("uploads")
         return start
 
     def __repr__(self) -> str:
-        hidden, count = int(self.mask.sum()), len(self.service.pictures(SOURCE).images)
+        hidden, count = int(self.mask.sum()), len(self.service.pictures(SOURCE, self.model.img_size).images)
         return f"Explorer: image {self.image_index} of {count}, {hidden} of {self.model.num_patches} patches hidden"
 
     def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
-        """The widget, and a picture for wherever it does not run."""
-        data, metadata = super()._repr_mimebundle_(**kwargs)
+        """The widget, and a picture for wherever widgets do not run."""
+        data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
         strip = figure_bytes(film_strip(self.trace, self.image), dpi=FALLBACK_DPI)
         return data | {"image/png": base64.b64encode(strip).decode()}, metadata
 
 
-def check_model(model: MaskedImageModel) -> None:
+def check_model(model: object) -> None:
     """Raise `UsageError` unless the page can show the model's descent."""
-    if not (isinstance(model, MaskedImageModel) and model.has_energy):
+    if not isinstance(model, EnergyModel):
         raise UsageError("This model has no energy to descend: the explorer takes an Energy Transformer.")
     if model.in_chans != 3:
         raise UsageError(f"The explorer paints on colour images, and this model takes {model.in_chans} channels.")
 
 
 def as_bytes(images: Tensor, size: int) -> Tensor:
-    """(B, 3, S, S) uint8 on the CPU. Raises `UsageError` where images are none of the model's ``size``."""
+    """Images as (B, 3, S, S) uint8 on the CPU. Raises `UsageError` where they do not have the model's ``size``."""
     if images.ndim != 4 or len(images) == 0 or images.shape[1:] != (3, size, size):
         raise UsageError(f"The explorer takes images of shape (B, 3, {size}, {size}), not {tuple(images.shape)}.")
     if images.dtype == torch.uint8:
@@ -171,18 +173,17 @@ def as_bytes(images: Tensor, size: int) -> Tensor:
 
 
 def as_words(labels: Sequence[object] | None, count: int) -> list[str]:
-    """One word an image. Raises `UsageError` where there are more or fewer."""
+    """One word for each image. Raises `UsageError` where there are more or fewer."""
     words = [""] * count if labels is None else [str(label) for label in labels]
     if len(words) != count:
         raise UsageError(f"There are {count} images and {len(words)} labels: give one for each.")
     return words
 
 
-def effective(model: MaskedImageModel, settings: dict) -> dict:
-    """Settings as they take effect, the model's own filled in. Raises `UsageError` for one that there is not."""
-    known = Settings.__dataclass_fields__
+def effective(model: EnergyModel, settings: dict) -> dict:
+    """Settings in effect, with the model's own values filled in. Raises `UsageError` for an unknown setting."""
+    known = [field.name for field in dataclasses.fields(Settings)]
     unknown = [name for name in settings if name not in known]
     if unknown:
         raise UsageError(f"There is no setting {unknown[0]!r}: there are {', '.join(known)}.")
-    chosen = {name: value for name, value in vars(Settings.read(settings)).items() if value is not None}
-    return own_settings(model) | chosen
+    return own_settings(model) | Settings.read(settings).chosen()

@@ -11,8 +11,8 @@ from playwright.sync_api import expect
 import etviz
 from etviz.examples import carried_pictures
 from etviz.metrics import masked_mse
+from etviz.ui.limits import LIMITS
 from etviz.ui.payload import decode_pixels
-from etviz.ui.request import SETTLED
 from tests.browser.conftest import Visit
 from tests.browser.contrast import poor_contrast
 from tests.browser.test_address import parameters, resting
@@ -210,7 +210,7 @@ def test_backtracking_shows_the_steps_really_taken_and_where_it_settled(visit, p
     settled = len(energy) - 1
     changes = [abs(after - before) / abs(after) for before, after in pairwise(energy)]
     assert settled < 200
-    assert changes[-1] <= SETTLED < min(changes[:-1])
+    assert changes[-1] <= LIMITS.settled < min(changes[:-1])
     _, trace = trace_of(visit, steep, step_size=1.0, steps=5, rule="backtracking")
     assert (trace.step_sizes < 1).any()
     expect(visit.root).to_have_attribute("data-steps", str(settled))

@@ -1,5 +1,8 @@
-"""What the page can ask of a request. One file a view; each reading takes (service, question) and gives plain data."""
+"""What the page can ask, one file for each view. A reading takes a `Backend` and a question, and returns plain data."""
 
+from collections.abc import Callable
+
+from etviz.ui.protocol import Backend
 from etviz.ui.readings.attention import read_attention
 from etviz.ui.readings.compare import read_compare
 from etviz.ui.readings.descent import read_descent
@@ -12,7 +15,7 @@ from etviz.ui.readings.memories import read_memories, read_memories_of_patch, re
 from etviz.ui.readings.quality import read_quality
 from etviz.ui.readings.training import read_epochs, read_runs, read_training
 
-READINGS = {
+READINGS: dict[str, Callable[[Backend, dict], dict]] = {
     "trace": read_descent,
     "export": read_export,
     "gallery": read_gallery,

@@ -1,23 +1,24 @@
-"""Attention of one patch at every step: the view scrubs through it without asking again."""
+"""The attention of one patch at every step, so that the view can walk through the steps without asking again."""
 
 from etviz.analysis import attention_entropy, attention_roles
 from etviz.ui.payload import encode_floats
+from etviz.ui.protocol import Backend
 from etviz.ui.request import a_number
 
 
-def read_attention(service, question: dict) -> dict:
-    """What a patch attends to, and who attends to it.
+def read_attention(service: Backend, question: dict) -> dict:
+    """What a patch attends to, and which tokens attend to it.
 
     Args:
-        question: as `Service.read_request` takes it, and patch: from 0, row by row.
+        question: as `Backend.read_request` takes it, and patch: from 0, row by row.
 
     Returns:
         patch; states, heads, tokens: T + 1, H and N; as_query, as_key: base64 of float32 (T+1, H, N), CLS first;
         entropy: base64 of float32 (T+1, H), in bits, the mean over queries; entropy_maximum: in bits;
-        decoder: whether this is the descent of a decoder, after an encoder's.
+        decoder: whether the descent is that of a decoder, which follows an encoder's.
 
     Raises:
-        UsageError: there is no such patch, or as `Service.read_request`.
+        UsageError: there is no such patch, or as `Backend.read_request`.
     """
     request = service.read_request(question)
     patch = a_number(question.get("patch"), "patch", request.model.num_patches)

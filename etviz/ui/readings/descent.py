@@ -1,13 +1,14 @@
 """The descent itself: all its states at once, for the page to walk through."""
 
 from etviz.ui.payload import payload
+from etviz.ui.protocol import Backend
 
 
-def read_descent(service, question: dict) -> dict:
+def read_descent(service: Backend, question: dict) -> dict:
     """One descent.
 
     Args:
-        question: as `Service.read_request` takes it, and a seq to find the answer by.
+        question: as `Backend.read_request` takes it, and seq, a number by which the page recognises the answer.
 
     Returns:
         `etviz.ui.payload.payload`, and seq, model, snapshot, picture, caption and the settings in effect.
@@ -19,6 +20,6 @@ def read_descent(service, question: dict) -> dict:
         "snapshot": request.snapshot,
         "picture": request.picture,
         "caption": request.caption,
-        "settings": request.effective_settings(),
+        "settings": request.settings_for_page(),
         **payload(service.trace(request), request.image, request.mask),
     }

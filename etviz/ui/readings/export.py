@@ -1,4 +1,4 @@
-"""What one can take away of a descent: a ZIP of its data, a GIF, and a page that replays it without a server."""
+"""A descent as a file to keep: a ZIP of its data, a GIF, or a page that replays it without a server."""
 
 import base64
 import io
@@ -15,27 +15,28 @@ from etviz.plots.film import complete_frames, film_bytes, film_strip
 from etviz.plots.grids import hide_patches
 from etviz.plots.style import figure_bytes
 from etviz.ui.payload import to_bytes
+from etviz.ui.protocol import Backend
 from etviz.ui.readings.descent import read_descent
 from etviz.ui.replay import replay_page
 from etviz.ui.request import Request
 from etviz.version import __version__
 
 ARRAYS = ("energy", "attention_energy", "hopfield_energy", "gradient_norm", "frames", "tokens", "step_sizes", "mask")
-SCALE = 8  # side of a pixel in the GIF
-NOTHING_CLAIMED = (1980, 1, 1, 0, 0, 0)  # a ZIP's earliest date: the same descent gives the same file
+SCALE = 8  # screen pixels along each pixel of a picture, in the GIF
+NO_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest date of a ZIP, so that the same descent gives the same file
 
 
-def read_export(service, question: dict) -> dict:
+def read_export(service: Backend, question: dict) -> dict:
     """A descent as a file.
 
     Args:
-        question: as `Service.read_request` takes it, and format: "zip", "gif" or "html".
+        question: as `Backend.read_request` takes it, and format: "zip", "gif" or "html".
 
     Returns:
-        {name, type, data}: a file name, its media type, and base64 of its bytes.
+        {name, type, data}: the name of the file, its media type, and base64 of its bytes.
 
     Raises:
-        UsageError: another format, or as `Service.read_request`.
+        UsageError: the format is another one, or as `Backend.read_request`.
     """
     makers = {"zip": (make_zip, "application/zip"), "gif": (make_gif, "image/gif"), "html": (make_page, "text/html")}
     kind = question.get("format")
@@ -47,17 +48,17 @@ def read_export(service, question: dict) -> dict:
     return {"name": f"etviz-{request.model_name}-{mask_to_hex(request.mask)}.{kind}", "type": media_type, "data": data}
 
 
-def make_gif(service, request: Request, question: dict) -> bytes:
+def make_gif(service: Backend, request: Request, question: dict) -> bytes:
     """The film of `etviz.plots.film_bytes`."""
     return film_bytes(service.trace(request), request.image[None], SCALE)
 
 
-def make_page(service, request: Request, question: dict) -> bytes:
+def make_page(service: Backend, request: Request, question: dict) -> bytes:
     """`replay_page` of the descent."""
     return replay_page(read_descent(service, question)).encode()
 
 
-def make_zip(service, request: Request, question: dict) -> bytes:
+def make_zip(service: Backend, request: Request, question: dict) -> bytes:
     """config.json, the mask (mask.txt, mask.png), arrays.npz, the pictures, strip.png and film.gif."""
     trace = service.trace(request)
     arrays = {name: getattr(trace, name)[0].numpy() for name in ARRAYS}
@@ -66,7 +67,7 @@ def make_zip(service, request: Request, question: dict) -> bytes:
     files = {
         "config.json": json.dumps(describe(request), indent=2).encode(),
         "mask.txt": f"{mask_to_hex(request.mask)}\n".encode(),
-        "arrays.npz": npz_bytes(image=request.image.numpy(), **arrays),
+        "arrays.npz": npz_bytes({"image": request.image.numpy(), **arrays}),
         "mask.png": picture_bytes(mask_to_image(request.mask, request.model.patch_size)),
         "original.png": png_bytes(request.image),
         "masked.png": png_bytes(hidden),
@@ -77,12 +78,12 @@ def make_zip(service, request: Request, question: dict) -> bytes:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
         for name, data in files.items():
-            target.writestr(zipfile.ZipInfo(name, NOTHING_CLAIMED), data, zipfile.ZIP_DEFLATED)
+            target.writestr(zipfile.ZipInfo(name, NO_DATE), data, zipfile.ZIP_DEFLATED)
     return archive.getvalue()
 
 
 def describe(request: Request) -> dict:
-    """What made the descent, enough to make it again."""
+    """All that is needed to compute the descent again."""
     picture = {key: value for key, value in request.picture.items() if key != "pixels"}
     return {
         "etviz": __version__,
@@ -90,12 +91,12 @@ def describe(request: Request) -> dict:
         "model": {"checkpoint": request.model_name, "snapshot": request.snapshot, **request.model.config},
         "picture": {**picture, "caption": request.caption},
         "mask": mask_to_hex(request.mask),
-        "settings": request.effective_settings(),
+        "settings": request.settings_for_page(),
     }
 
 
 def png_bytes(image: torch.Tensor) -> bytes:
-    """(3, H, W) in [0, 1] as a PNG of its own pixels."""
+    """An image (3, H, W) in [0, 1] as a PNG of the same size."""
     return picture_bytes(Image.fromarray(to_bytes(image).permute(1, 2, 0).numpy()))
 
 
@@ -106,8 +107,8 @@ def picture_bytes(picture: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def npz_bytes(**arrays: np.ndarray) -> bytes:
-    """Arrays as NumPy's .npz."""
+def npz_bytes(arrays: dict[str, np.ndarray]) -> bytes:
+    """Arrays as a .npz file."""
     file = io.BytesIO()
-    np.savez_compressed(file, **arrays)
+    np.savez_compressed(file, allow_pickle=False, **arrays)
     return file.getvalue()

@@ -2,20 +2,20 @@
 
 from etviz.errors import UsageError
 from etviz.ui.payload import encode_pixels
+from etviz.ui.protocol import Backend
 from etviz.ui.request import a_dict
 
-PAGE = 12  # thumbnails
 
-
-def read_gallery(service, question: dict) -> dict:
+def read_gallery(service: Backend, question: dict) -> dict:
     """One page of a gallery.
 
     Args:
-        question: {dataset, model: whose size the pictures take, label: a class's name, or null for all, page: from 0}.
+        question: {dataset, model: the pictures come in its size, label: the name of a class, or null for all classes,
+            page: from 0}.
 
     Returns:
-        dataset, label, page; pages, per_page: how many; count: pictures of this class; total: of all; classes: their
-        names; thumbs: [{index, caption, image: base64 of bytes}].
+        dataset, label, page; pages: how many pages there are; per_page: pictures on a page; count: pictures of this
+        class; total: all pictures; classes: their names; thumbs: [{index, caption, image: base64 of bytes}].
 
     Raises:
         UsageError: there is no such dataset, class or page.
@@ -25,18 +25,18 @@ def read_gallery(service, question: dict) -> dict:
     pictures = service.pictures(dataset, service.model(question.get("model")).img_size)
     if label is not None and label not in pictures.classes:
         raise UsageError(f"There is no class {str(label)[:40]!r} here: choose one from the menu.")
-    order = pictures.arranged(label)
-    pages = -(-len(order) // PAGE)
+    order, per_page = pictures.arranged(label), service.limits.thumbnails
+    pages = -(-len(order) // per_page)
     if type(page) is not int or not 0 <= page < pages:
         raise UsageError(f"There is no page {str(page)[:20]} of pictures: choose 0 to {pages - 1}.")
-    chosen = order[page * PAGE : (page + 1) * PAGE]
+    chosen = order[page * per_page : (page + 1) * per_page]
     images = pictures.images
     return {
         "dataset": dataset,
         "label": label,
         "page": page,
         "pages": pages,
-        "per_page": PAGE,
+        "per_page": per_page,
         "count": len(order),
         "total": len(images),
         "classes": pictures.classes,

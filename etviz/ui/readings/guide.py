@@ -1,42 +1,44 @@
-"""What the Guide needs beyond the descent: a sheet of memories, and names to choose from for its guessing game."""
+"""What the Guide needs besides the descent: a sheet of memories, and the names to choose from in its guessing game."""
 
 import random
 
 from etviz.analysis import memory_energy, memory_patches
 from etviz.ui.payload import encode_pixels, to_bytes
+from etviz.ui.protocol import Backend
 
-MEMORIES = 25
-CHOICES = 4
+MEMORIES = 25  # on the sheet
+CHOICES = 4  # names
 
 
-def read_memory_sheet(service, question: dict) -> dict:
-    """The memories that carry most of the Hopfield energy at the end of a descent, decoded as patches.
+def read_memory_sheet(service: Backend, question: dict) -> dict:
+    """The memories that contribute most to the Hopfield energy at the end of a descent, decoded as patches.
 
     Args:
-        question: as `Service.read_request` takes it.
+        question: as `Backend.read_request` takes it.
 
     Returns:
-        size: of a patch in pixels; count: of all memories; patches: base64 of bytes of each, the most used first.
+        size: side of a patch, in pixels; count: of all memories; patches: base64 of bytes, the most active memory
+        first.
     """
     request = service.read_request(question)
     trace = service.trace(request)
     with service.lock:
         patches = memory_patches(request.model)
         used = memory_energy(request.model, trace)[-1]
-    most = used.argsort()[:MEMORIES]  # energies are negative: the lowest carries most
+    most = used.argsort()[:MEMORIES]  # energies are negative: the lowest contributes most
     sheet = [encode_pixels(to_bytes(patches[memory])) for memory in most.tolist()]
     return {"size": patches.shape[-1], "count": len(patches), "patches": sheet}
 
 
-def read_choices(service, question: dict) -> dict:
-    """A few names that a picture might have, its own among them; none where nobody knows its name.
+def read_choices(service: Backend, question: dict) -> dict:
+    """A few names to choose from, the right one among them; none where the name of the picture is not known.
 
     Args:
-        question: as `Service.read_request` takes it.
+        question: as `Backend.read_request` takes it.
 
     Returns:
-        choices: up to CHOICES names in alphabetical order, the same ones whenever this picture is asked about;
-        label: the right one, or null.
+        choices: up to `CHOICES` names in alphabetical order, always the same ones for the same picture; label: the
+        right one, or null.
     """
     request = service.read_request(question)
     if "pixels" in request.picture:

@@ -1,29 +1,29 @@
-"""The Hopfield memories at every step: all of them, those that act on one patch, and where one of them fires."""
+"""The Hopfield memories at every step: all of them, those that act on one patch, and where one of them is active."""
 
 import torch
 
 from etviz.analysis import memory_energy, memory_energy_by_token, memory_energy_of_token, memory_patches
 from etviz.ui.payload import encode_floats, encode_pixels, to_bytes
+from etviz.ui.protocol import Backend
 from etviz.ui.request import a_number
 
 
-def read_memories(service, question: dict) -> dict:
-    """All memories as patches, and the energy that each carries in the whole picture.
+def read_memories(service: Backend, question: dict) -> dict:
+    """All memories as patches, and the energy that each contributes over the whole picture.
 
     Args:
-        question: as `Service.read_request` takes it.
+        question: as `Backend.read_request` takes it.
 
     Returns:
-        count: M; patch_size: P; patches: base64 of bytes in the order block, memory, row, column, channel; blocks: by
-        which block each of the T + 1 states is evaluated; energy: base64 of float32 (T+1, M), 0 or negative;
-        decoder: whether this is the descent of a decoder, after an encoder's.
+        count: M; patch_size: P; patches: base64 of bytes in the order block, memory, row, column, channel; blocks: the
+        block whose energy evaluates each of the T + 1 states; energy: base64 of float32 (T+1, M), 0 or negative;
+        decoder: whether the descent is that of a decoder, which follows an encoder's.
     """
     request = service.read_request(question)
     trace = service.trace(request)
+    blocks = range(len(request.energy_model.descent.blocks))
     with service.lock:
-        patches = torch.stack(
-            [memory_patches(request.model, block) for block in range(len(request.model.descent.blocks))]
-        )
+        patches = torch.stack([memory_patches(request.model, block) for block in blocks])
         energy = memory_energy(request.model, trace)
     return {
         "count": energy.shape[1],
@@ -35,17 +35,17 @@ def read_memories(service, question: dict) -> dict:
     }
 
 
-def read_memories_of_patch(service, question: dict) -> dict:
-    """The energy that each memory carries in one patch's token.
+def read_memories_of_patch(service: Backend, question: dict) -> dict:
+    """The energy that each memory contributes at one patch's token.
 
     Args:
-        question: as `Service.read_request` takes it, and patch: from 0, row by row.
+        question: as `Backend.read_request` takes it, and patch: from 0, row by row.
 
     Returns:
         patch; energy: base64 of float32 (T+1, M), 0 or negative.
 
     Raises:
-        UsageError: there is no such patch, or as `Service.read_request`.
+        UsageError: there is no such patch, or as `Backend.read_request`.
     """
     request = service.read_request(question)
     patch = a_number(question.get("patch"), "patch", request.model.num_patches)
@@ -55,20 +55,20 @@ def read_memories_of_patch(service, question: dict) -> dict:
     return {"patch": patch, "energy": encode_floats(energy)}
 
 
-def read_memory_places(service, question: dict) -> dict:
-    """Where on the picture one memory fires.
+def read_memory_places(service: Backend, question: dict) -> dict:
+    """Where on the picture one memory is active.
 
     Args:
-        question: as `Service.read_request` takes it, and memory: from 0.
+        question: as `Backend.read_request` takes it, and memory: from 0.
 
     Returns:
         memory; energy: base64 of float32 (T+1, N), CLS first, 0 or negative.
 
     Raises:
-        UsageError: there is no such memory, or as `Service.read_request`.
+        UsageError: there is no such memory, or as `Backend.read_request`.
     """
     request = service.read_request(question)
-    memory = a_number(question.get("memory"), "memory", len(request.model.descent.blocks[0].memories))
+    memory = a_number(question.get("memory"), "memory", len(request.energy_model.descent.blocks[0].memories))
     trace = service.trace(request)
     with service.lock:
         energy = memory_energy_by_token(request.model, trace, memory)

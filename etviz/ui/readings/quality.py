@@ -1,58 +1,60 @@
-"""How good the picture is beside what needs no learning: SSIM at every step, and two floors."""
-
-from functools import lru_cache
+"""How good the picture is next to fills that need no learning: SSIM at every step, and two baselines."""
 
 import torch
 from torch import Tensor
 
+from etviz.files import finite
 from etviz.inpainting import mean_fill, navier_stokes_fill
-from etviz.masks import mask_from_hex, mask_to_hex
 from etviz.metrics import SSIM_MIN_SIZE, masked_mse, psnr_of_mse, ssim
 from etviz.models import complete
-from etviz.ui.payload import finite
+from etviz.ui.cache import Cache
+from etviz.ui.payload import decoded_frames
+from etviz.ui.protocol import Backend
 
 FLOORS = {"mean_fill": mean_fill, "navier_stokes": navier_stokes_fill}
+FLOORS_KEPT: Cache[dict] = Cache(256)  # they do not depend on the model or its settings
 
 
-def read_quality(service, question: dict) -> dict:
-    """What the descent's own payload leaves out, since it takes longer. No model computes here but for a lost trace.
+def read_quality(service: Backend, question: dict) -> dict:
+    """What `read_descent` leaves out because it takes longer. No model computes here unless the trace is gone.
 
     Args:
-        question: as `Service.read_request` takes it.
+        question: as `Backend.read_request` takes it.
 
     Returns:
-        ssim: of the completed picture at each of T + 1 steps; mean_fill, navier_stokes: {mse, psnr, ssim} each, mse and
-        psnr over hidden pixels. Null where nothing is hidden, where infinite, or where a picture is too small for SSIM.
+        ssim: of the completed picture at each of T + 1 steps; mean_fill, navier_stokes: {mse, psnr, ssim} each, where
+        mse and psnr are masked MSE and masked PSNR. Null where nothing is hidden, where a value is infinite, or where
+        the picture is too small for SSIM.
     """
     request = service.read_request(question)
-    frames = service.trace(request).frames[0].cpu()  # (T+1, 3, S, S)
+    frames = decoded_frames(service.trace(request)).cpu()  # (T+1, 3, S, S)
     image = request.image.expand_as(frames)
     completed = complete(image, frames, request.mask.expand(len(frames), -1))
-    floors = floors_of(request.image.numpy().tobytes(), tuple(request.image.shape), mask_to_hex(request.mask))
+    floors = FLOORS_KEPT.get(request.picture_key(), lambda: floors_of(request.image[None], request.mask))
     return {"ssim": ssim_of(image, completed), **floors}
 
 
-@lru_cache(maxsize=256)
-def floors_of(pixels: bytes, shape: tuple, mask: str) -> dict:
-    """Both floors' metrics of one picture (float32 bytes) under one mask; they do not depend on the model."""
-    image = torch.frombuffer(bytearray(pixels), dtype=torch.float32).reshape(1, *shape)
-    hidden = mask_from_hex(mask, 4 * len(mask))
-    return {name: measure_fill(image, fill(image, hidden), hidden) for name, fill in FLOORS.items()}
+def floors_of(image: Tensor, mask: Tensor) -> dict:
+    """The metrics of each baseline on one picture (1, 3, S, S) under one mask (1, N)."""
+    return {name: measure_fill(image, fill(image, mask), mask) for name, fill in FLOORS.items()}
 
 
 def measure_fill(image: Tensor, filled: Tensor, mask: Tensor) -> dict:
-    """The metrics of one filled-in picture, (1, 3, S, S) both."""
+    """The metrics of one picture and its filled-in version, both (1, 3, S, S)."""
     error = masked_mse(image, filled, mask)
-    return {"mse": finite(error)[0], "psnr": finite(psnr_of_mse(error))[0], "ssim": ssim_of(image, filled)[0]}
+    return {
+        "mse": finite(error.item()),
+        "psnr": finite(psnr_of_mse(error).item()),
+        "ssim": ssim_of(image, filled)[0],
+    }
 
 
 def ssim_of(images: Tensor, completed: Tensor) -> list[float | None]:
-    """SSIM of each of B pictures, or None for those too small for it."""
-    return finite(ssim(images, completed)) if images.shape[-1] >= SSIM_MIN_SIZE else [None] * len(images)
+    """SSIM of each of B pictures, or None where they are too small for it."""
+    return finite(ssim(images, completed).tolist()) if images.shape[-1] >= SSIM_MIN_SIZE else [None] * len(images)
 
 
 def warm_up() -> None:
-    """Import what a first question would wait for: torchmetrics, OpenCV and transformers take seconds."""
-    image = torch.rand(1, 3, 2 * SSIM_MIN_SIZE, 2 * SSIM_MIN_SIZE)
-    floors_of(image.numpy().tobytes(), tuple(image.shape[1:]), "8")
+    """Import torchmetrics, OpenCV and transformers, which take seconds: otherwise the first question waits for them."""
+    floors_of(torch.rand(1, 3, 2 * SSIM_MIN_SIZE, 2 * SSIM_MIN_SIZE), torch.tensor([[True, False, False, False]]))
     from transformers import SwinForMaskedImageModeling, ViTMAEForPreTraining  # noqa: F401 - Compare's other models
