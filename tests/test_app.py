@@ -418,7 +418,7 @@ def test_a_bad_upload_is_one_sentence(tmp_path, content, words):
 
 def run_app(*options):
     return subprocess.run(
-        [sys.executable, str(APP), *options], capture_output=True, text=True, timeout=120, check=False, cwd=APP.parent
+        [sys.executable, str(APP), *options], capture_output=True, text=True, timeout=600, check=False, cwd=APP.parent
     )
 
 

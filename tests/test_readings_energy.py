@@ -27,9 +27,12 @@ PARTS = {
 }
 
 
+PATIENT = Limits(band_seconds=3600, band_patience=3600)  # so that bands are whole on the slowest machine
+
+
 def serve(model, folder):
     save_checkpoint(model.eval(), folder / "tiny", {})
-    return Service(str(folder / "tiny"), root=str(folder))
+    return Service(str(folder / "tiny"), root=str(folder), limits=PATIENT)
 
 
 @pytest.fixture(scope="module")
