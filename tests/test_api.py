@@ -72,8 +72,9 @@ def test_reconstruct_equals_the_python_api(client, model, picture):
 
 
 def test_trace_equals_the_python_api(client, model, picture):
-    answer = client.predict(MASK, index=2, steps=5, step_size=0.05, beta=0.3, rule="backtracking", api_name="/trace")
-    expected = model.trace(picture, etviz.mask_from_hex(MASK), 5, 0.05, 0.3, "backtracking")
+    settings = {"steps": 5, "step_size": 0.05, "beta": 0.3, "rule": "backtracking"}
+    answer = client.predict(MASK, index=2, **settings, api_name="/trace")
+    expected = model.trace(picture, etviz.mask_from_hex(MASK), **settings)
     assert len(answer["frames"]) == 6
     assert (opened(answer["frames"][3]).int() - to_bytes(expected.frames)[0, 3].int()).abs().max() <= 1
     for name in ("energy", "gradient_norm", "step_sizes"):
