@@ -36,13 +36,13 @@ def opened(visit):
 
 
 def test_curves_hold_the_history_s_values(opened):
-    for name, unit in (("Training loss", ""), ("Validation masked PSNR", " dB"), ("Images/s", "")):
+    for name, unit in (("Training loss", ""), ("Masked PSNR", " dB"), ("Images/s", "")):
         chart = opened.page.get_by_role("group", name=name)
         assert chart.locator("circle").count() == 2
         chart.focus()
         chart.press("End")
         row = history_row(2)
-        value = {"Training loss": f"{row['train_loss']:.4f}", "Validation masked PSNR": "15.00", "Images/s": "93"}[name]
+        value = {"Training loss": f"{row['train_loss']:.4f}", "Masked PSNR": "15.00", "Images/s": "93"}[name]
         expect(chart.get_by_text("Epoch 2")).to_be_visible()
         expect(chart.get_by_text(value + unit, exact=True)).to_be_visible()
     learning_rate = opened.page.get_by_role("group", name="Learning rate")

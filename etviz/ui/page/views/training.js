@@ -25,7 +25,7 @@ const CURVES = [
   },
   {
     key: "masked_psnr",
-    label: "Validation masked PSNR, dB",
+    label: "Masked PSNR, dB",
     tell: (v) => `${v.toFixed(2)} dB`,
     title: `On the images held out of training. ${METRIC_INFO.masked_psnr.text}`,
   },
