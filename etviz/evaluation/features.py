@@ -220,9 +220,8 @@ def standardise(train: Tensor, test: Tensor) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         UsageError: they do not have the same number of features.
     """
-    if train.ndim != 2 or test.ndim != 2 or train.shape[1] != test.shape[1]:
-        shapes = f"{tuple(train.shape)} and {tuple(test.shape)}"
-        raise UsageError(f"Train and test features must be (n, D) and (m, D), not {shapes}.")
+    if train.shape[1] != test.shape[1]:
+        raise UsageError(f"Train features hold {train.shape[1]} numbers, and test features {test.shape[1]}: use one kind.")
     train, test = train.double(), test.double()
     mean, deviation = train.mean(dim=0), train.std(dim=0, correction=0)
     scale = torch.where(deviation > 1e-12, 1 / deviation.clamp(min=1e-12), 0.0)
