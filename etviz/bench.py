@@ -7,36 +7,48 @@ stderr, the JSON to stdout.
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
 import etviz
-from etviz.commands import file_option, load_config, positive_number, run, whole_number
+from etviz.commands import load_options, run
 from etviz.devices import describe_device, pick_device
-from etviz.errors import UsageError
 from etviz.evaluation.costs import count_flops, training_step
 from etviz.evaluation.timing import median_seconds
-from etviz.files import write_text
-from etviz.models import ENERGY_MODELS, MaskedImageModel
+from etviz.files import make_place, write_text
+from etviz.models import MaskedImageModel
 from etviz.models.projection import Projection, make_projection
+from etviz.options import Count, Options, Positive, option
 
 MATMUL_SIZE = 2048  # of the square matrices whose product is the machine's rate
 
 
+@dataclass(frozen=True, kw_only=True)
+class BenchOptions(Options):
+    """python -m etviz.bench
+    Times trace, reconstruct and a training step of a full-size model, beside a literal autograd Energy Transformer.
+    """
+
+    model: Literal["et", "et_asym"] = option("et", "et or et_asym, with the reference recipe's sizes")
+    batch_size: Count = option(64, "of reconstruct and the training step")
+    device: str = option("auto", "cpu, cuda, mps")
+    seconds: Positive = option(3.0, "spent on each measurement")
+    json: Path | None = option(None, "a file to write the JSON to as well")
+
+
 def main(argv: list[str]) -> None:
     """Measure as ``argv``'s options say; see the module's own text."""
-    config = load_config("commands/bench", argv)
-    if config["model"] not in ENERGY_MODELS:
-        raise UsageError(f"There is no model {config['model']!r} to time: choose one of {', '.join(ENERGY_MODELS)}.")
-    device = pick_device(config["device"])
-    batch = whole_number("batch_size", config["batch_size"], least=1)
-    seconds = positive_number("seconds", config["seconds"])
-    file = file_option("json", config["json"])
+    options = load_options(BenchOptions, argv)
+    device = pick_device(options.device)
+    file = options.json and make_place(options.json)
     torch.manual_seed(0)
-    model = etviz.create_model(config["model"], step_size=0.1, init_scale=0.07).to(device).eval()
-    report = measure(model, batch, seconds)
+    model = etviz.create_model(options.model, step_size=0.1, init_scale=0.07).to(device).eval()
+    report = measure(model, options.batch_size, options.seconds)
     Console(stderr=True).print(make_table(report))
     measured = json.dumps(report, indent=2)
     print(measured)

@@ -1,35 +1,41 @@
-"""What the commands share: key=value options by Hydra, and errors that are one sentence.
+"""What the commands share: key=value options by Hydra's grammar, and errors that are one sentence.
 
-A command is ``main(argv)``, called as ``run(main)`` under ``if __name__ == "__main__"``. Its options and their defaults
-are a YAML file under etviz/conf; the comment behind an option is what --help says of it.
+A command is ``main(argv)``, called as ``run(main)`` under ``if __name__ == "__main__"``. Its options are a subclass of
+`etviz.options.Options`, which holds their kinds, their defaults and what --help says of them.
+
+Names and paths are taken literally: ``run=2024_01_15`` and ``json=a, b=c.json`` are what they look like.
 """
 
 import difflib
+import functools
 import importlib.resources
+import inspect
 import json
-import math
 import os
 import re
+import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, TypeVar
 
 import torch
 from hydra import compose, initialize_config_module
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from etviz.errors import UsageError
-from etviz.files import make_place
+from etviz.options import NONE, Options, alternatives, annotations_of, from_mapping, is_text, is_texts
 
 CONF = "etviz.conf"
-MISSING = "???"  # a default that says: has to be given
+NEEDED = "???"  # stands where an option has to be given, as in Hydra's files
 HELP_FLAGS = ("--help", "-h")
-BEFORE_QUOTE = re.compile(r"(\\*)('|$)")
 YAML_OPTION = re.compile(r"(?P<indent> *)(?P<key>\w+):(?P<value>[^#]*)(?:#\s*(?P<doc>.*))?")
+
+Kind = TypeVar("Kind", bound=Options)
 
 
 def run(main: Callable[[list[str]], None]) -> None:
@@ -55,133 +61,220 @@ def _is_out_of_memory(error: Exception) -> bool:
     return known or any(words in str(error) for words in ("allocate memory", "calculation overflowed"))
 
 
-def load_config(name: str, argv: list[str]) -> dict:
-    """A command's options: defaults from etviz/conf/NAME.yaml, overridden by key=value arguments.
+def load_options(kind: type[Kind], argv: Sequence[str], given: Mapping[str, Any] | None = None) -> Kind:
+    """A command's options: the defaults, overridden by key=value arguments.
 
     Args:
-        name: of the YAML file, without suffix. Groups (``dataset=cifar100``) are the folders beside it: a command whose
-            options clash with them lives in a folder of its own, as "commands/evaluate".
+        kind: the class of the options. Where it has ``groups``, a file is chosen from each of the folders under
+            etviz/conf, as by ``dataset=cifar100``, and what the files say goes before the class's own defaults.
         argv: arguments; --help anywhere among them prints the options and exits.
-
-    Returns:
-        A plain nested dict, whose numbers, texts, lists and sections are of their defaults' kind.
+        given: values that come from elsewhere, as from arguments without key=.
 
     Raises:
-        UsageError: an option that does not exist, cannot be read, is of the wrong kind, or is missing.
+        UsageError: an option that does not exist, cannot be read, is not what its annotation says, or is missing.
         SystemExit: after --help.
     """
-    *folders, name = name.split("/")
-    module = ".".join([CONF, *folders])
     if any(flag in argv for flag in HELP_FLAGS):
-        print(describe_options(module, name))
+        print(describe_options(kind))
         sys.exit(0)
-    overrides = [_parse(argument) for argument in argv]
-    groups = _groups(module)
-    defaults = _compose(module, name, [o for o in overrides if o.key_or_group in groups])
-    known = dict(_leaves(OmegaConf.to_container(defaults)))
-    for override in overrides:
-        _check_known(override.key_or_group, known, groups)
-    try:
-        config = OmegaConf.to_container(_compose(module, name, overrides), resolve=True, throw_on_missing=True)
-    except OmegaConfBaseException as error:
-        raise UsageError(_missing_or_unreadable(error)) from error
-    for key, value in _leaves(config):
-        _check_kind(key, value, known)
-    return config
+    arguments = [_split(argument) for argument in argv]
+    groups = _groups() if kind.groups else {}
+    values = _defaults(kind, [_parse(key, value) for key, value in arguments if key in groups])
+    known = dict(_annotations(kind, values))
+    literal = dict(given or {})
+    for key, value in arguments:
+        if key in groups:
+            continue
+        _check_known(key, known, groups)
+        if is_text(known[key]) or is_texts(known[key]):
+            literal[key] = _read_literally(key, value, known[key])
+        else:
+            _put(values, key, _parse(key, value).value())
+    values = _resolved(values)
+    for key, value in literal.items():
+        _put(values, key, value)
+    for key in known:
+        if key not in literal and _get(values, key) == NEEDED:
+            raise UsageError(f"{key} is needed: give {key}=VALUE.")
+    return from_mapping(kind, values)
 
 
-def load_named(name: str, argv: list[str], flags: Sequence[str] = ()) -> tuple[dict, list[str]]:
-    """The options of a command about checkpoints, which may be named without checkpoint=, and those names.
+def load_named(kind: type[Kind], argv: Sequence[str], flags: Sequence[str] = (), key: str = "checkpoint") -> Kind:
+    """The options of a command about checkpoints, which may be named without checkpoint=.
 
     Args:
-        name, argv: as `load_config` takes them.
-        flags: options that are true or false and may be written --NAME too.
+        kind, argv: as `load_options` takes them.
+        flags: as `split_names` takes them.
+        key: the option that the names are for.
 
     Raises:
-        UsageError: none is named, or one twice, or some both ways; and what `load_config` raises.
+        UsageError: one is named twice, some are named both ways, or several where the option takes one; and what
+            `load_options` raises.
+    """
+    names, options = split_names(argv, flags)
+    if names and any(option.startswith(f"{key}=") for option in options):
+        raise UsageError(f"Name checkpoints either as {key}=NAME or without it: {names[0]!r} is one too many.")
+    several = is_texts(annotations_of(kind)[key])
+    if len(names) > 1 and not several:
+        raise UsageError(f"One checkpoint is taken at a time: {names[1]!r} is one too many.")
+    check_named_once(names)
+    found = load_options(kind, options, {key: names if several else names[0]} if names else None)
+    if several:
+        check_named_once(getattr(found, key))
+    return found
+
+
+def split_names(argv: Sequence[str], flags: Sequence[str] = ()) -> tuple[list[str], list[str]]:
+    """The names among the arguments, and the options. What exists on disk is a name, even with "=" in it.
+
+    Args:
+        argv: arguments.
+        flags: options that are true or false and may be written --NAME too.
     """
     written = {f"--{flag}": f"{flag}=true" for flag in flags}
-    names = [argument for argument in argv if "=" not in argument and not argument.startswith("-")]
-    options = [written.get(argument, argument) for argument in argv if argument not in names]
-    if names and any(option.startswith("checkpoint=") for option in options):
-        raise UsageError(f"Name checkpoints either as checkpoint=NAME or without it: {names[0]!r} is one too many.")
-    check_named_once(names)
-    if not names:
-        config = load_config(name, options)
-        return config, [str(config["checkpoint"])]
-    return load_config(name, [*options, f"checkpoint={names[0]}"]), names
+    names = [argument for argument in argv if is_name(argument)]
+    return names, [written.get(argument, argument) for argument in argv if not is_name(argument)]
 
 
-def whole_number(name: str, value, least: int = 0) -> int:
-    """``value`` if it is a whole number from ``least`` to 2^63, else a `UsageError` that names the option."""
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**63:
-        raise UsageError(f"{name} must be a whole number of {least} or more, not {value!r}.")
-    return value
+def is_name(argument: str) -> bool:
+    """Whether an argument is no option: it has no "=" and no dash, or there is a file or folder called so."""
+    return not argument.startswith("-") and ("=" not in argument or os.path.exists(argument))
 
 
-def positive_number(name: str, value) -> float:
-    """``value`` as a float if it is a finite number above 0, else a `UsageError` that names the option."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise UsageError(f"{name} must be a number above 0, not {value!r}.")
-    return float(value)
+def check_named_once(names: Sequence[str]) -> None:
+    """Raise `UsageError` where several checkpoints are asked for and one of them twice."""
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"The checkpoint {twice!r} is named twice.")
 
 
-def word(name: str, value) -> str:
-    """``value`` as a text: a name may be all digits. `UsageError` for a list, true, false, or nothing."""
-    if isinstance(value, (list, dict, bool)) or value in (None, ""):
-        raise UsageError(f"{name} takes a word, not {json.dumps(value)}.")
-    return str(value)
+def load_preset(group: str, name: str) -> dict:
+    """What one file of a group says, as plain nested data. Raises `UsageError` where there is no such file."""
+    choices = _groups()[group]
+    if name not in choices:
+        raise UsageError(f"There is no preset {name!r}: choose from {', '.join(choices)}.")
+    return _compose(f"{group}/{name}", [])
 
 
-def path_option(name: str, value) -> Path:
-    """``value`` as a path, ~ expanded where there is such a home. `UsageError` as `word`."""
-    return Path(os.path.expanduser(word(name, value)))
+def presets(group: str) -> list[str]:
+    """The names of a group's files."""
+    return _groups()[group]
 
 
-def file_option(name: str, value) -> Path | None:
-    """``value`` as a file to write, its folder made; None for null. Asked before the long part of a command.
-
-    Raises:
-        UsageError: as `path_option`, or it is no place to write to.
-    """
-    return None if value is None else make_place(path_option(name, value))
+# ---- reading arguments -------------------------------------------------------------------------------------------
 
 
-# ---- reading overrides -------------------------------------------------------------------------------------------
-
-
-def _parse(argument: str) -> Override:
-    """One key=value argument. A value that Hydra's grammar has no word for (~, =, quotes, brackets) is a text."""
+def _split(argument: str) -> tuple[str, str]:
     key, equals, value = argument.partition("=")
     if not equals or not key or argument.startswith(("-", "+", "~")):
         raise UsageError(f"Options are written key=value, not {argument!r}: --help lists them.")
-    parser = OverridesParser.create()
+    return key, value
+
+
+def _parse(key: str, value: str) -> Override:
+    """One key=value argument by Hydra's grammar."""
     try:
-        override = parser.parse_override(argument)
-    except (OverrideParseException, HydraException) as error:
-        if value.startswith(("[", "{", "'", '"')):
-            raise UsageError(
-                f"The value of {argument!r} cannot be read: a bracket or a quote may be missing."
-            ) from error
-        override = _parse_text(parser, key, value)
+        override = OverridesParser.create().parse_override(f"{key}={value}")
+    except HydraException as error:
+        raise _unreadable(key, value) from error
     if override.is_sweep_override():
-        raise UsageError(f"{argument!r} gives several values: write a list as {key}=[{value}].")
+        raise UsageError(f"{f'{key}={value}'!r} gives several values: write a list as {key}=[{value}].")
     return override
 
 
-def _parse_text(parser: OverridesParser, key: str, value: str) -> Override:
-    """The value as a quoted string, in which backslashes count only before a quote."""
-    quoted = BEFORE_QUOTE.sub(lambda match: 2 * match[1] + ("\\'" if match[2] else ""), value)
+def _read_literally(key: str, value: str, annotation: Any) -> Any:
+    """A name as it stands, or a list of them; null where the option may be null."""
+    if value == "null" and NONE in alternatives(annotation):
+        return None
+    if is_text(annotation):
+        return value
+    if os.path.exists(value) or (not value.startswith("[") and not value.endswith("]")):
+        return [value]
     try:
-        return parser.parse_override(f"{key}='{quoted}'")
-    except HydraException as error:
-        raise UsageError(f"There is no option {key!r}: --help lists what there is.") from error
+        return _listed(value)
+    except ValueError as error:
+        raise _unreadable(key, value) from error
 
 
-def _compose(module: str, name: str, overrides: list[Override]) -> DictConfig:
+def _unreadable(key: str, value: str) -> UsageError:
+    return UsageError(f"The value of {f'{key}={value}'!r} cannot be read: a bracket or a quote may be missing.")
+
+
+def _listed(value: str) -> list[str]:
+    """The names in "[a, 'b,c']". Raises `ValueError` where a bracket or a quote is missing."""
+    if not (value.startswith("[") and value.endswith("]")):
+        raise ValueError(value)
+    reader = shlex.shlex(value[1:-1], posix=True)
+    reader.whitespace, reader.whitespace_split = ",", True
+    reader.commenters = reader.escape = ""
+    return [name.strip() for name in reader]
+
+
+def _resolved(values: dict) -> dict:
+    """The values with what ${...} stands for."""
     try:
-        with initialize_config_module(module, version_base="1.3"):
-            return compose(name, overrides=[override.input_line for override in overrides])
+        return OmegaConf.to_container(OmegaConf.create(values), resolve=True)  # type: ignore[return-value]
+    except OmegaConfBaseException as error:
+        raise UsageError(f"An option cannot be read: {str(error).splitlines()[0]}.") from error
+
+
+def _get(values: dict, key: str) -> Any:
+    return functools.reduce(lambda section, name: section[name], key.split("."), values)
+
+
+def _put(values: dict, key: str, value: Any) -> None:
+    *sections, name = key.split(".")
+    functools.reduce(lambda section, part: section[part], sections, values)[name] = value
+
+
+# ---- defaults and groups -----------------------------------------------------------------------------------------
+
+
+def _defaults(kind: type, choices: Sequence[Override]) -> dict:
+    """The defaults of a class of options, and over them what the chosen files of its groups say."""
+    own = _own_defaults(kind)
+    if not getattr(kind, "groups", ""):
+        return own
+    chosen = _compose(kind.groups, choices)
+    return OmegaConf.to_container(OmegaConf.merge(own, chosen))  # type: ignore[return-value]
+
+
+def _own_defaults(kind: type) -> dict:
+    """The defaults of a dataclass and its sections, as plain nested data."""
+    found = {}
+    for field in fields(kind):
+        annotation = annotations_of(kind)[field.name]
+        if is_dataclass(annotation):
+            found[field.name] = _own_defaults(annotation)
+        elif annotation is dict:
+            found[field.name] = {}
+        else:
+            found[field.name] = NEEDED if field.default is MISSING else _as_lists(field.default)
+    return found
+
+
+def _as_lists(value: Any) -> Any:
+    return [_as_lists(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _annotations(kind: type, values: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, annotation) of every option. In a section that is a plain dict, any value goes but for names."""
+    for field in fields(kind):
+        annotation, name = annotations_of(kind)[field.name], prefix + field.name
+        if is_dataclass(annotation):
+            yield from _annotations(annotation, values[field.name], f"{name}.")
+        elif annotation is dict:
+            names = field.metadata["names"]
+            yield from ((f"{name}.{key}", str | None if key in names else Any) for key in values[field.name])
+        else:
+            yield name, annotation
+
+
+def _compose(name: str, choices: Sequence[Override]) -> dict:
+    """A file under etviz/conf with those that it chooses from groups, as plain nested data."""
+    try:
+        with initialize_config_module(CONF, version_base="1.3"):
+            return OmegaConf.to_container(compose(name, [choice.input_line for choice in choices]))
     except MissingConfigException as error:
         raise UsageError(_missing_choice(error)) from error
     except (ConfigCompositionException, OmegaConfBaseException, ValueError) as error:
@@ -196,26 +289,15 @@ def _missing_choice(error: MissingConfigException) -> str:
     return f"There is no {group} {choice!r}: choose one of {', '.join(options)}{own}."
 
 
-def _missing_or_unreadable(error: OmegaConfBaseException) -> str:
-    if error.full_key and "mandatory" in str(error):
-        return f"{error.full_key} is needed: give {error.full_key}=VALUE."
-    return f"An option cannot be read: {str(error).splitlines()[0]}."
+def _groups() -> dict[str, list[str]]:
+    """The folders under etviz/conf and what can be chosen in each."""
+    folders = [folder for folder in importlib.resources.files(CONF).iterdir() if folder.is_dir()]
+    groups = {f.name: sorted(x.name[:-5] for x in f.iterdir() if x.name.endswith(".yaml")) for f in folders}
+    return {name: groups[name] for name in sorted(groups) if groups[name]}
 
 
-# ---- checks ------------------------------------------------------------------------------------------------------
-
-
-def _leaves(config, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """(dotted key, value) of every option of a nested dict."""
-    for key, value in config.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def _check_known(key: str, known: dict, groups: dict) -> None:
-    if key in known or key in groups:
+def _check_known(key: str, known: Mapping, groups: Mapping) -> None:
+    if key in known:
         return
     if any(option.startswith(f"{key}.") for option in known):
         raise UsageError(f"{key!r} is a section of options, not an option: --help lists what is in it.")
@@ -229,56 +311,41 @@ def _closest(key: str, known: list[str]) -> str:
     return f" (did you mean {similar[0]!r}?)" if similar else ": --help lists what there is"
 
 
-def _check_kind(key: str, value, known: dict) -> None:
-    """Raise `UsageError` where a value is not of its default's kind; a default of null says nothing of the kind."""
-    default = known.get(key)
-    if isinstance(default, bool):
-        fits, kind = isinstance(value, bool), "true or false"
-    elif isinstance(default, int):
-        fits, kind = isinstance(value, int) and not isinstance(value, bool), "a whole number"
-    elif isinstance(default, float):
-        fits, kind = isinstance(value, (int, float)) and not isinstance(value, bool), "a number"
-    elif isinstance(default, list):
-        fits, kind = isinstance(value, list), "a list, as [0,1,2]"
-    elif isinstance(default, str):
-        fits, kind = isinstance(value, (str, int, float)), "a word"
-    else:
-        return
-    if not fits:
-        raise UsageError(f"{key} takes {kind}, not {json.dumps(value)}.")
-
-
 # ---- help --------------------------------------------------------------------------------------------------------
 
 
-def describe_options(module: str, name: str) -> str:
-    """The text of --help: what the file's first comment says, then every option, its default and its comment."""
-    choices = _groups(module)
-    config = OmegaConf.to_container(_compose(module, name, []))
-    source = _read(module, f"{name}.yaml")
-    docs = _comments(source)
-    for group in choices:
-        for file in importlib.resources.files(module).joinpath(group).iterdir():
-            if file.name.endswith(".yaml"):
-                prefix = "" if "@package _global_" in file.read_text() else f"{group}."
-                docs = {f"{prefix}{key}": doc for key, doc in _comments(file.read_text()).items()} | docs
-    rows = [(f"{group}=", " | ".join(options)) for group, options in choices.items()]
-    rows += [(f"{key}={_written(value)}", docs.get(key, "")) for key, value in _leaves(config)]
+def describe_options(kind: type[Options]) -> str:
+    """The text of --help: the docstring of the options' class, then every option, its default and its text."""
+    values = _defaults(kind, [])
+    groups = _groups() if kind.groups else {}
+    texts = _file_comments(kind.groups, groups) | {key: text for key, text in _texts(kind) if text}
+    rows = [(f"{group}=", " | ".join(choices)) for group, choices in groups.items()]
+    rows += [(f"{key}={_written(_get(values, key))}", texts.get(key, "")) for key, _ in _annotations(kind, values)]
     width = min(34, max(len(option) for option, _ in rows))
-    lines = [line.lstrip("# ") for line in source.splitlines()[: _header_length(source)]]
-    return "\n".join([*lines, "", *(f"  {option:<{width}}  {doc}".rstrip() for option, doc in rows)])
+    return "\n".join(
+        [inspect.getdoc(kind) or "", "", *(f"  {option:<{width}}  {text}".rstrip() for option, text in rows)]
+    )
 
 
-def _groups(module: str) -> dict[str, list[str]]:
-    """The groups beside a configuration (its folders that are no modules) and what can be chosen in each."""
-    folders = [f for f in importlib.resources.files(module).iterdir() if f.is_dir()]
-    groups = {f.name: sorted(x.name[:-5] for x in f.iterdir() if x.name.endswith(".yaml")) for f in folders}
-    modules = {f.name for f in folders if f.joinpath("__init__.py").is_file()}
-    return {name: groups[name] for name in sorted(groups) if groups[name] and name not in modules}
+def _texts(kind: type, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """(dotted key, what --help says of it) of every option of a dataclass."""
+    for field in fields(kind):
+        annotation = annotations_of(kind)[field.name]
+        if is_dataclass(annotation):
+            yield from _texts(annotation, f"{prefix}{field.name}.")
+        else:
+            yield prefix + field.name, field.metadata.get("text", "")
 
 
-def _read(module: str, file: str) -> str:
-    return importlib.resources.files(module).joinpath(file).read_text()
+def _file_comments(first: str, groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The comment behind each option of the groups' files, by dotted key."""
+    comments = _comments(importlib.resources.files(CONF).joinpath(f"{first}.yaml").read_text()) if first else {}
+    for group, choices in groups.items():
+        for choice in choices:
+            source = importlib.resources.files(CONF).joinpath(group, f"{choice}.yaml").read_text()
+            prefix = "" if "@package _global_" in source else f"{group}."
+            comments = {f"{prefix}{key}": comment for key, comment in _comments(source).items()} | comments
+    return comments
 
 
 def _comments(source: str) -> dict[str, str]:
@@ -294,19 +361,6 @@ def _comments(source: str) -> dict[str, str]:
     return comments
 
 
-def _header_length(source: str) -> int:
-    """Number of comment lines that a YAML text starts with."""
-    lines = source.splitlines()
-    return next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
-
-
-def _written(value) -> str:
+def _written(value: Any) -> str:
     """A default as one would type it; nothing for an option that has to be given."""
-    return "" if value == MISSING else value if isinstance(value, str) else json.dumps(value)
-
-
-def check_named_once(names: list[str]) -> None:
-    """Raise `UsageError` where several checkpoints are asked for and one of them twice."""
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise UsageError(f"The checkpoint {twice!r} is named twice.")
+    return "" if value == NEEDED else value if isinstance(value, str) else json.dumps(value)

@@ -7,6 +7,9 @@ folder, as dataset=cifar100 out=docs/cifar100. `python -m etviz.reports` writes 
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
 
 import torch
 from rich.console import Console
@@ -15,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 import etviz
 from etviz import plots
 from etviz.analysis import ClassMeans, Curve, robustness_curves
-from etviz.commands import load_config, path_option, run, whole_number, word
+from etviz.commands import load_options, run
 from etviz.data import load_dataset, to_float
 from etviz.devices import pick_device
 from etviz.evaluation.comparison import Split, make_split, measure_checkpoint, measure_floor
@@ -27,6 +30,18 @@ from etviz.files import dump, finite, make_folder, write_bytes, write_text
 from etviz.inpainting import FLOORS
 from etviz.metrics import Meter
 from etviz.models import MaskedImageModel
+from etviz.options import (
+    Count,
+    DataOptions,
+    Name,
+    Names,
+    Options,
+    WeightsOptions,
+    Whole,
+    at_least,
+    option,
+    section,
+)
 from etviz.plots.style import figure_bytes
 from etviz.reports.comparison import NAME, make_page
 
@@ -34,24 +49,46 @@ GRID_IMAGES = 6
 RATIOS = (0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 0.95)
 CARD = ("model", "ratio", "images_seen", "seconds")  # what the page says of a training
 
+Few = Annotated[int, at_least(2)]  # images: one has no spread
 Models = dict[str, MaskedImageModel]
 Step = Callable[[str], Callable[[int, int], None]]  # what is being measured -> its progress
 
 
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions(Options):
+    """python -m etviz.compare
+    Measures the shipped models of a dataset on the same images and masks, and writes comparison.md with its figures.
+    """
+
+    dataset: Name = option("cifar10", "cifar10, cifar100, an .npz archive or an image folder")
+    checkpoints: Names | None = option(
+        None, "as [et-cifar10,mae-cifar10]; all shipped ones trained on the dataset where null"
+    )
+    data: DataOptions = section(DataOptions)
+    out: Path = option("docs", "folder to write to; a comparison that is there is replaced")
+    ratio: float = option(0.85, "share of patches hidden: 54 of 64")
+    seed: Whole = option(0, "of the masks")
+    images: Few | None = option(None, "only the first so many of the test split; all where null")
+    lpips: Names = option(("alex",), "learned perceptual distance, by any of alex, vgg, squeeze; [] for none")
+    fid: bool = option(True, "Frechet inception distance; slow on a CPU")
+    weights: WeightsOptions = section(WeightsOptions)
+    require: bool = option(False, "fail where LPIPS or FID lacks its weights, instead of leaving it out")
+    probe_images: Count = option(10000, "training images that k-NN and linear probe learn from")
+    ratio_images: Few = option(500, "test images in the figure of mask ratios")
+    device: str = option("auto", "cpu, cuda, mps")
+
+
 def main(argv: list[str]) -> None:
     """Measure and write as ``argv``'s options say; see the module's own text."""
-    config = load_config("commands/compare", argv)
-    dataset_name = word("dataset", config["dataset"])
-    limit = None if config["images"] is None else whole_number("images", config["images"], least=2)
-    probe = whole_number("probe_images", config["probe_images"], least=1)
-    few = whole_number("ratio_images", config["ratio_images"], least=2)
-    seed = whole_number("seed", config["seed"])
-    out, device = make_folder(path_option("out", config["out"])), pick_device(config["device"])
-    models = {name: etviz.load_model(name).to(device) for name in chosen(config["checkpoints"], dataset_name)}
-    meters, left_out = find_meters(config, device)
+    options = load_options(CompareOptions, argv)
+    few, seed = options.ratio_images, options.seed
+    out, device = make_folder(options.out), pick_device(options.device)
+    models = {name: etviz.load_model(name).to(device) for name in chosen(options.checkpoints, options.dataset)}
+    meters, left_out = find_meters(options.lpips, options.fid, options.weights, options.require, device)
     first = next(iter(models.values()))
-    dataset = load_dataset(dataset_name, config["data"]["root"], first.img_size, config["data"]["download"])
-    split = make_split(dataset, config["ratio"], first.num_patches, seed=seed, images=limit, probe=probe)
+    dataset = load_dataset(options.dataset, options.data.root, first.img_size, options.data.download)
+    few_images = {"images": options.images, "probe": options.probe_images}
+    split = make_split(dataset, options.ratio, first.num_patches, seed=seed, **few_images)
     evaluations, curves = measure_all(models, split, few, meters, device)
     setting = describe(dataset.name, split, few) | {"left_out": left_out} | provenance(device)
     document = finite(setting | results(evaluations, curves))

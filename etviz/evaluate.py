@@ -9,14 +9,16 @@ sentence, and they are left out; with require=true (or --require) that ends in e
 """
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 import etviz
-from etviz.commands import file_option, load_named, path_option, run, whole_number
+from etviz.commands import load_named, run
 from etviz.data import Dataset
 from etviz.devices import pick_device
 from etviz.errors import UsageError
@@ -31,40 +33,88 @@ from etviz.evaluation.scores import (
     groupings,
     over_seeds,
 )
-from etviz.files import dump, finite, make_folder, write_text
+from etviz.files import dump, finite, make_folder, make_place, write_text
 from etviz.masks import num_hidden
 from etviz.metrics import evaluate_model
 from etviz.models import MaskedImageModel
+from etviz.options import (
+    NOT_EMPTY,
+    Count,
+    DataOptions,
+    Name,
+    Names,
+    Options,
+    WeightsOptions,
+    Whole,
+    as_dict,
+    at_least,
+    at_most,
+    check_option,
+    option,
+    section,
+)
 from etviz.reports.words import paired_meaning, paired_words, verdicts
 
 FLAGS = ("require", "force")  # may be written --require too
-MAX_SEEDS = 1000
 CLASS_COLUMNS = ("masked_psnr", "completed_ssim")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(Options):
+    """python -m etviz.evaluate checkpoint=et-cifar10
+    python -m etviz.evaluate et-cifar10 mae-cifar10 simmim-cifar10 report=comparison
+    Scores checkpoints on a whole test split: tables on stderr, JSON on stdout. Several are compared by paired tests.
+    """
+
+    checkpoint: Annotated[Names, NOT_EMPTY] = option(
+        text="a name under checkpoints/, a run folder, or its model.safetensors; or names without checkpoint="
+    )
+    dataset: Name | None = option(
+        None, "cifar10, cifar100, an .npz archive or an image folder; the one it was trained on where null"
+    )
+    data: DataOptions = section(DataOptions)
+    ratio: float = option(0.85, "share of patches hidden: 54 of 64")
+    seed: Whole = option(0, "of the masks")
+    seeds: Annotated[int, at_least(1), at_most(1000)] = option(
+        1, "so many mask seeds, from seed on: the mean and the standard error over them too"
+    )
+    images: Count | None = option(None, "only the first so many of the split; all where null")
+    by_class: bool = option(False, "a table by class, and for CIFAR-100 by superclass")
+    lpips: Names = option(("alex",), "learned perceptual distance, by any of alex, vgg, squeeze; [] for none")
+    fid: bool = option(True, "Frechet inception distance; slow on a CPU")
+    weights: WeightsOptions = section(WeightsOptions)
+    require: bool = option(False, "fail where LPIPS or FID lacks its weights, instead of leaving it out; or --require")
+    batch_size: Count = option(250, "changes memory and speed, not the result")
+    device: str = option("auto", "cpu, cuda, mps")
+    json: Path | None = option(None, "a file to write the JSON to as well")
+    report: Path | None = option(
+        None, "a folder for report.html, self-contained, and report.json, which holds all that it shows"
+    )
+    force: bool = option(False, "replace a report that is there already; or --force")
 
 
 def main(argv: list[str]) -> None:
     """Score checkpoints as ``argv``'s options say; see the module's own text."""
-    config, names = load_named("commands/evaluate", argv, FLAGS)
-    seeds = mask_seeds(config)
-    limit = None if config["images"] is None else whole_number("images", config["images"], least=1)
-    file = file_option("json", config["json"])
-    folder = None if config["report"] is None else report_folder(config["report"], config["force"])
+    options = load_named(EvaluateOptions, argv, FLAGS)
+    seeds = mask_seeds(options)
+    file = options.json and make_place(options.json)
+    folder = options.report and report_folder(options.report, options.force)
     console = Console(stderr=True)
-    device = pick_device(config["device"])
-    models = {name: etviz.load_model(name).to(device) for name in names}
-    dataset = load_shared_split(config, models)
-    images = dataset.test_images[:limit]
-    num_hidden(config["ratio"], next(iter(models.values())).num_patches)  # a wrong ratio is refused before the weights
-    meters, left_out = find_meters(config, device)
-    settings = {"ratio": config["ratio"], "batch_size": config["batch_size"], "meters": meters}
+    device = pick_device(options.device)
+    models = {name: etviz.load_model(name).to(device) for name in options.checkpoint}
+    dataset = load_shared_split(options.dataset, options.data, models)
+    images = dataset.test_images[: options.images]
+    num_hidden(options.ratio, next(iter(models.values())).num_patches)  # a wrong ratio is refused before the weights
+    meters, left_out = find_meters(options.lpips, options.fid, options.weights, options.require, device)
+    settings = {"ratio": options.ratio, "batch_size": options.batch_size, "meters": meters}
     evaluations, reports = {}, []
     for name, model in models.items():
         with _progress_bar(console) as bar:
             task = bar.add_task(f"{model.name} on {dataset.name}", total=len(images) * len(seeds))
             show = lambda done, _, bar=bar, task=task: bar.update(task, completed=done)  # noqa: E731 - one line
             evaluations[name] = evaluate_seeds(model, images, seeds, progress=show, **settings)
-        report = make_report(config | {"checkpoint": name}, model, dataset, len(images), evaluations[name].metrics)
-        report |= further(config, model, dataset, evaluations[name], images)
+        report = make_report(name, options, model, dataset, evaluations[name])
+        report |= further(options, model, dataset, evaluations[name], images)
         report |= {"left_out": left_out} if left_out else {}
         reports.append(report)
         for table in make_tables(report):
@@ -81,24 +131,20 @@ def main(argv: list[str]) -> None:
     if folder is not None:
         from etviz.reports.evaluation import Measured, write_report
 
-        for path in write_report(folder, config, argv, result, Measured(models, dataset, evaluations)):
+        for path in write_report(folder, as_dict(options), argv, result, Measured(models, dataset, evaluations)):
             print(path, file=sys.stderr)
 
 
 # ---- options -----------------------------------------------------------------------------------------------------
 
 
-def mask_seeds(config: dict) -> list[int]:
+def mask_seeds(options: EvaluateOptions) -> list[int]:
     """seed, seed + 1, ...: as many as asked for."""
-    first, count = whole_number("seed", config["seed"]), whole_number("seeds", config["seeds"], least=1)
-    if count > MAX_SEEDS:
-        raise UsageError(f"seeds may be {MAX_SEEDS} at most, not {count}.")
-    return [whole_number("seed", first + i) for i in range(count)]
+    return [check_option("seed", options.seed + i, Whole) for i in range(options.seeds)]
 
 
-def report_folder(name, force: bool) -> Path:
-    """A folder for a report. Raises `UsageError` where it holds one already, unless that is to be replaced."""
-    folder = path_option("report", name)
+def report_folder(folder: Path, force: bool) -> Path:
+    """The folder for a report. Raises `UsageError` where it holds one already, unless that is to be replaced."""
     there = [place for place in ("report.html", "report.json") if (folder / place).exists()]
     if there and not force:
         raise UsageError(
@@ -110,33 +156,37 @@ def report_folder(name, force: bool) -> Path:
 # ---- what was measured -------------------------------------------------------------------------------------------
 
 
-def make_report(config: dict, model: MaskedImageModel, dataset: Dataset, count: int, scores: dict[str, float]) -> dict:
+def make_report(
+    name: str, options: EvaluateOptions, model: MaskedImageModel, dataset: Dataset, evaluation: Evaluation
+) -> dict:
     """What was measured, and everything it depends on; a number that is not finite becomes null, which JSON has."""
     return {
-        "checkpoint": str(config["checkpoint"]),
+        "checkpoint": name,
         "model": model.name,
         "dataset": dataset.name,
         "split": "test",
-        "images": count,
-        "ratio": config["ratio"],
-        "hidden_patches": num_hidden(config["ratio"], model.num_patches),
+        "images": len(evaluation.values["masked_mse"]),
+        "ratio": options.ratio,
+        "hidden_patches": num_hidden(options.ratio, model.num_patches),
         "patches": model.num_patches,
-        "mask_seed": config["seed"],
-        "metrics": finite(scores),
+        "mask_seed": options.seed,
+        "metrics": finite(evaluation.metrics),
     }
 
 
-def further(config: dict, model: MaskedImageModel, dataset: Dataset, evaluation: Evaluation, images) -> dict:
+def further(
+    options: EvaluateOptions, model: MaskedImageModel, dataset: Dataset, evaluation: Evaluation, images
+) -> dict:
     """What is added where it is asked for, or where the model has it: mask seeds, classes, its ceiling."""
     found = {}
     if len(evaluation.mask_seeds) > 1:
         found["mask_seeds"] = evaluation.mask_seeds
         found["over_seeds"] = finite(over_seeds(evaluation))
-    if config["by_class"] or config["report"] is not None:
+    if options.by_class or options.report is not None:
         parts = groupings(dataset, len(images)).items()
         found["by_class"] = {kind: finite(class_table(evaluation.values, *labels)) for kind, labels in parts}
     if model.ceiling() is not None:
-        settings = {"ratio": config["ratio"], "mask_seed": config["seed"], "batch_size": config["batch_size"]}
+        settings = {"ratio": options.ratio, "mask_seed": options.seed, "batch_size": options.batch_size}
         found["ceiling"] = finite(evaluate_model(model.ceiling(), images, **settings))
     return found
 

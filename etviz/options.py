@@ -1,25 +1,36 @@
-"""Options checked by their annotations: one check of kind, range and finiteness for models, recipes and commands."""
+"""Options checked by their annotations: one check of kind, range and finiteness for models, recipes and commands.
 
+The options of a command are a dataclass, a subclass of `Options`. Its fields carry annotations, defaults and the text
+that --help shows, so that each stands in one place.
+"""
+
+import dataclasses
 import difflib
+import functools
 import inspect
 import math
+import os
 import reprlib
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, dataclass
 from numbers import Integral, Real
-from typing import Annotated, Any, Literal, NamedTuple
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from etviz.errors import UsageError
 
-KINDS = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a word"}
+KINDS = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a word", Path: "a path"}
+UNIONS = (typing.Union, types.UnionType)
+NONE = type(None)
 
 
 class Bound(NamedTuple):
-    """A limit on a number, as metadata of `typing.Annotated`: what an error calls it, and the test."""
+    """A limit on a value, as metadata of `typing.Annotated`: what an error calls it, and the test."""
 
     words: str
-    holds: Callable[[float], bool]
+    holds: Callable[[Any], bool]
 
 
 def at_least(least: float) -> Bound:
@@ -34,6 +45,7 @@ def at_most(most: float) -> Bound:
 
 ABOVE_0 = Bound("above 0", lambda value: value > 0)
 BELOW_1 = Bound("below 1", lambda value: value < 1)
+NOT_EMPTY = Bound("a list of one or more", bool)
 
 Count = Annotated[int, at_least(1), at_most(2**63 - 1)]
 Whole = Annotated[int, at_least(0), at_most(2**63 - 1)]  # what PyTorch takes for a seed, among others
@@ -43,6 +55,109 @@ Ratio = Annotated[float, at_least(0), at_most(2**16)]  # of one size to another
 Positive = Annotated[float, ABOVE_0]
 Share = Annotated[float, at_least(0), BELOW_1]
 NonNegative = Annotated[float, at_least(0)]
+Name = Annotated[str, Bound("a name", bool)]  # of a checkpoint, a dataset or a file: any text
+Names = tuple[Name, ...]
+
+
+# ---- the options of a command ------------------------------------------------------------------------------------
+
+
+def option(default: Any = MISSING, text: str = "", *, names: tuple[str, ...] = ()) -> Any:
+    """A field of a class of options.
+
+    Args:
+        default: nothing for an option that has to be given.
+        text: what --help says of it.
+        names: for a section that is a plain dict, the keys whose values are names, which are taken literally.
+    """
+    return dataclasses.field(default=default, metadata={"text": text, "names": names})
+
+
+def section(kind: type) -> Any:
+    """A field that holds a section of options, by default with their own defaults."""
+    return dataclasses.field(default_factory=kind)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The options of a command, or a section of them. The docstring of a subclass is how its --help begins.
+
+    Raises:
+        UsageError: an option that is not what its annotation says.
+    """
+
+    section: ClassVar[str] = ""  # what errors put before a name, as "data."
+    groups: ClassVar[str] = ""  # the file under etviz/conf that says which group of files is chosen by default
+
+    def __post_init__(self):
+        for name, value in check_options(vars(self), annotations_of(type(self)), self.section).items():
+            object.__setattr__(self, name, value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions(Options):
+    """Where datasets are."""
+
+    section: ClassVar[str] = "data."
+
+    root: Path | None = option(None, "folder of datasets; ETVIZ_DATA, else ./data, where null")
+    download: bool = option(True, "fetch CIFAR through torchvision where it is not found")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsOptions(Options):
+    """Where the weights of the networks behind LPIPS and FID are."""
+
+    section: ClassVar[str] = "weights."
+
+    root: Path | None = option(
+        None, "folder of those networks' weights; ETVIZ_WEIGHTS where null, and torch hub's cache"
+    )
+    download: bool = option(False, "fetch them into torch hub's cache where they are not found: 90 to 530 MB each")
+
+
+@functools.cache
+def annotations_of(kind: type) -> dict[str, Any]:
+    """The annotation of each field of a dataclass, with its bounds."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+
+
+def as_dict(options: Any) -> dict[str, Any]:
+    """The options of a command as JSON has them: nested, with paths as texts."""
+    return {name: _plain(getattr(options, name)) for name in annotations_of(type(options))}
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return as_dict(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def alternatives(annotation: Any) -> list[Any]:
+    """The kinds that an annotation allows, without their bounds: ``Count | None`` -> [int, NoneType]."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return alternatives(arguments[0])
+    if origin in UNIONS:
+        return [kind for argument in arguments for kind in alternatives(argument)]
+    return [annotation]
+
+
+def is_text(annotation: Any) -> bool:
+    """Whether texts or paths are all that an annotation allows, beside None."""
+    return all(kind in (str, Path, NONE) for kind in alternatives(annotation))
+
+
+def is_texts(annotation: Any) -> bool:
+    """Whether lists of texts or paths are all that an annotation allows, beside None."""
+    kinds = [kind for kind in alternatives(annotation) if kind is not NONE]
+    return all(typing.get_origin(kind) is tuple and is_text(typing.get_args(kind)[0]) for kind in kinds)
+
+
+# ---- checks ------------------------------------------------------------------------------------------------------
 
 
 def check_options(options: Mapping[str, Any], annotations: Mapping[str, Any], section: str = "") -> dict[str, Any]:
@@ -95,8 +210,8 @@ def check_option(name: str, value: Any, annotation: Any) -> Any:
     Args:
         name: what errors call it.
         value: from outside, of any kind.
-        annotation: bool, int, float, str, None, ``Literal``, a tuple or union of these, ``Annotated`` with `Bound`s,
-            or any other class, whose instances are left alone.
+        annotation: bool, int, float, str, Path, None, ``Literal``, a tuple or union of these, ``Annotated`` with
+            `Bound`s, a dataclass, which is made of a mapping, or any other class, whose instances are left alone.
 
     Raises:
         UsageError: another kind, not finite, or outside its bounds.
@@ -104,17 +219,34 @@ def check_option(name: str, value: Any, annotation: Any) -> Any:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
         return _bounded(name, check_option(name, value, arguments[0]), arguments[1:])
-    if origin in (typing.Union, types.UnionType):
-        return _any_of(name, value, arguments)
-    if origin is Literal:
-        return _one_of(name, value, arguments)
-    if origin is tuple:
-        return _tuple(name, value, arguments)
-    if annotation not in KINDS:
-        return _instance(name, value, annotation)
-    if not _is_a(annotation, value):
-        raise UsageError(f"{name} must be {KINDS[annotation]}, not {reprlib.repr(value)}.")
-    return annotation(value)
+    checks = {typing.Union: _any_of, types.UnionType: _any_of, Literal: _one_of, tuple: _tuple}
+    if origin in checks:
+        return checks[origin](name, value, arguments)
+    if dataclasses.is_dataclass(annotation) and isinstance(value, Mapping):
+        return from_mapping(annotation, value, f"{name}.")
+    return _plain_kind(name, value, annotation) if annotation in KINDS else _instance(name, value, annotation)
+
+
+def _plain_kind(name: str, value: Any, kind: type) -> Any:
+    if not _is_a(kind, value):
+        raise UsageError(f"{name} must be {KINDS[kind]}, not {_shown(value)}.")
+    return Path(os.path.expanduser(value)) if kind is Path else kind(value)
+
+
+def from_mapping(kind: Any, values: Mapping[str, Any], section: str = "") -> Any:
+    """A dataclass of options from a mapping. Raises `UsageError` for an option that it does not have."""
+    for name in values:
+        if name not in annotations_of(kind):
+            raise UsageError(f"There is no option {section}{name}{suggestion(name, annotations_of(kind))}.")
+    return kind(**values)
+
+
+def _shown(value: Any) -> str:
+    """A value as options are written: null, true and false, and lists in brackets."""
+    words = {None: "null", True: "true", False: "false"}
+    if value is None or isinstance(value, bool):
+        return words[value]
+    return reprlib.repr(list(value) if isinstance(value, tuple) else value)
 
 
 def _instance(name: str, value: Any, kind: type) -> Any:
@@ -130,6 +262,8 @@ def _is_a(kind: type, value: Any) -> bool:
         return kind is bool and isinstance(value, bool)
     if kind is float:
         return isinstance(value, Real) and _is_finite(value)
+    if kind is Path:
+        return isinstance(value, (str, os.PathLike)) and value != ""
     return isinstance(value, {int: Integral, str: str}[kind])
 
 
@@ -143,7 +277,7 @@ def _is_finite(value: Real) -> bool:
 def _bounded(name: str, value: Any, bounds: tuple[Bound, ...]) -> Any:
     for bound in bounds:
         if not bound.holds(value):
-            raise UsageError(f"{name} must be {bound.words}, not {reprlib.repr(value)}.")
+            raise UsageError(f"{name} must be {bound.words}, not {_shown(value)}.")
     return value
 
 
@@ -161,16 +295,17 @@ def _any_of(name: str, value: Any, annotations: tuple) -> Any:
 def _one_of(name: str, value: Any, choices: tuple) -> Any:
     if not any(type(value) is type(choice) and value == choice for choice in choices):
         words = ", ".join(str(choice).lower() for choice in choices)
-        raise UsageError(f"{name} must be one of {words}, not {reprlib.repr(value)}.")
+        raise UsageError(f"{name} must be one of {words}, not {_shown(value)}.")
     return value
 
 
 def _tuple(name: str, value: Any, annotations: tuple) -> tuple:
     """Any sequence but a text; ``...`` stands for any length."""
+    items = "names" if is_text(annotations[0]) else "numbers"
     if isinstance(value, (str, bytes, Mapping)) or not hasattr(value, "__iter__"):
-        raise UsageError(f"{name} must be a list of numbers, not {reprlib.repr(value)}.")
+        raise UsageError(f"{name} must be a list of {items}, not {_shown(value)}.")
     values = list(value)
     kinds = [annotations[0]] * len(values) if annotations[-1] is ... else annotations
     if len(values) != len(kinds):
-        raise UsageError(f"{name} must be a list of {len(kinds)} numbers, not {reprlib.repr(values)}.")
+        raise UsageError(f"{name} must be a list of {len(kinds)} {items}, not {_shown(values)}.")
     return tuple(check_option(f"{name}[{i}]", v, kind) for i, (v, kind) in enumerate(zip(values, kinds, strict=True)))

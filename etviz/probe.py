@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from rich.console import Console
@@ -21,7 +21,7 @@ from rich.table import Table
 from torch import Tensor
 
 import etviz
-from etviz.commands import load_named, path_option, run, whole_number
+from etviz.commands import load_named, run
 from etviz.data import Dataset, to_float
 from etviz.devices import pick_device
 from etviz.errors import UsageError
@@ -31,6 +31,20 @@ from etviz.evaluation.inputs import load_test_split
 from etviz.evaluation.provenance import provenance
 from etviz.files import dump, make_folder, write_bytes, write_text
 from etviz.models import MaskedImageModel, create_model
+from etviz.options import (
+    ABOVE_0,
+    NOT_EMPTY,
+    Count,
+    DataOptions,
+    Name,
+    Options,
+    Whole,
+    as_dict,
+    at_least,
+    at_most,
+    option,
+    section,
+)
 
 FILES = ("probe.json", "features.png", "steps.png")
 UNTRAINED, PIXELS = "untrained", "pixels"
@@ -39,6 +53,38 @@ Tell = Callable[[str], None]  # what is being measured
 Sets = tuple[Tensor, Tensor]  # features to learn from, and to test on
 Classify = Callable[..., float]  # features and labels to learn from, and to test on -> accuracy
 Job = tuple[str, Callable[[], dict]]  # a stage: what it measures, and how to
+Few = Annotated[int, at_least(2)]  # images
+LabelShare = Annotated[float, ABOVE_0, at_most(1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeOptions(Options):
+    """python -m etviz.probe et-cifar10
+    How well classes are read from a model's features: k-NN, linear probe, fine-tuning; by share of labels and by step.
+    """
+
+    checkpoint: Name = option(
+        text="a name under checkpoints/, a run folder, or its model.safetensors; or the name without checkpoint="
+    )
+    dataset: Name | None = option(
+        None, "cifar10, cifar100, an .npz archive or an image folder; the one it was trained on where null"
+    )
+    data: DataOptions = section(DataOptions)
+    train_images: Few | None = option(5000, "labelled images, the first of the train split; all where null")
+    images: Few | None = option(2000, "the first so many of the test split; all where null")
+    labels: Annotated[tuple[LabelShare, ...], NOT_EMPTY] = option(
+        (0.01, 0.1, 1.0), "shares of the labelled images to learn from, classes in proportion"
+    )
+    neighbours: Count = option(20, "of k-NN")
+    by_step: bool = option(True, "read the state after every step of the descent too, with all labels")
+    floors: bool = option(True, "the same of an untrained model of the same sizes, and of raw pixels")
+    finetune_steps: Whole = option(200, "of fine-tuning, all weights learning; 0 for none")
+    finetune_batch: Count = option(16, "images a step")
+    tsne_images: Whole = option(1000, "test images on the t-SNE map of the features; 0 for none")
+    seed: Whole = option(0, "of the choice of labels, of the untrained model, of fine-tuning and of t-SNE")
+    device: str = option("auto", "cpu, cuda, mps")
+    out: Path | None = option(None, "a folder for probe.json, features.png and steps.png")
+    force: bool = option(False, "replace those that are there already; or --force")
 
 
 @dataclass(frozen=True)
@@ -67,17 +113,17 @@ class Plan:
 
 def main(argv: list[str]) -> None:
     """Probe as ``argv``'s options say; see the module's own text."""
-    config = read_options(argv)
-    folder = None if config["out"] is None else result_folder(config["out"], config["force"])
-    plan = read_plan(config)
-    name, device = str(config["checkpoint"]), pick_device(config["device"])
+    options = load_named(ProbeOptions, argv, flags=("force",))
+    folder = options.out and result_folder(options.out, options.force)
+    plan = make_plan(options)
+    name, device = options.checkpoint, pick_device(options.device)
     model = etviz.load_model(name).to(device)
-    split = make_split(config, load_test_split(config, model))
+    split = make_split(options, load_test_split(options.dataset, options.data, name, model))
     models = {name: model} | ({UNTRAINED: untrained(model, plan.seed).to(device)} if plan.floors else {})
     with _progress_bar() as bar:
         rows, by_step, points = measure(models, split, plan, bar)
     result = {"model": model.name, "rows": rows, "by_step": by_step, "best_steps": best_steps(by_step)}
-    result |= {"options": config} | provenance(device)
+    result |= {"options": as_dict(options)} | provenance(device)
     if folder is not None:
         save_pictures(folder, points, by_step, split, f"t-SNE of {name}'s features of {len(points)} test images")
         write_text(folder / FILES[0], dump(result) + "\n")
@@ -88,51 +134,31 @@ def main(argv: list[str]) -> None:
 # ---- options -----------------------------------------------------------------------------------------------------
 
 
-def read_options(argv: list[str]) -> dict:
-    """The options; the checkpoint may be named without checkpoint=. Raises `UsageError` for more than one."""
-    config, names = load_named("commands/probe", argv, flags=("force",))
-    if len(names) > 1:
-        raise UsageError(f"One checkpoint is probed at a time: {names[1]!r} is one too many.")
-    return config
-
-
-def read_plan(config: dict) -> Plan:
-    """What the options ask for. Raises `UsageError` for what cannot be."""
-    steps, shown, seed = (whole_number(name, config[name]) for name in ("finetune_steps", "tsne_images", "seed"))
-    neighbours, batch = (whole_number(name, config[name], least=1) for name in ("neighbours", "finetune_batch"))
+def make_plan(options: ProbeOptions) -> Plan:
+    """What the options ask for."""
+    tuning = {"steps": options.finetune_steps, "batch_size": options.finetune_batch}
+    neighbours = partial(knn_accuracy, neighbours=options.neighbours)
     return Plan(
-        shares=label_shares(config["labels"]),
-        classifiers={"k-NN": partial(knn_accuracy, neighbours=neighbours), "linear": linear_accuracy},
-        by_step=config["by_step"],
-        floors=config["floors"],
-        tuning={"steps": steps, "batch_size": batch} if steps else None,
-        shown=0 if config["out"] is None else shown,
-        seed=seed,
+        shares=list(options.labels),
+        classifiers={"k-NN": neighbours, "linear": linear_accuracy},
+        by_step=options.by_step,
+        floors=options.floors,
+        tuning=tuning if options.finetune_steps else None,
+        shown=0 if options.out is None else options.tsne_images,
+        seed=options.seed,
     )
 
 
-def result_folder(name, force: bool):
-    """A folder for the results. Raises `UsageError` where it holds some already, unless they are to be replaced."""
-    folder = path_option("out", name)
+def result_folder(folder: Path, force: bool) -> Path:
+    """The folder for the results. Raises `UsageError` where it holds some already, unless they are to be replaced."""
     if not force and any((folder / file).exists() for file in FILES):
         raise UsageError(f"{str(folder)!r} holds results already: choose another out=, or replace them by --force.")
     return make_folder(folder)
 
 
-def label_shares(values) -> list[float]:
-    """Shares of labels, each above 0 and at most 1."""
-    for value in values or [None]:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
-            raise UsageError(f"labels takes shares above 0 and at most 1, as [0.01,0.1,1], not {value!r}.")
-    return [float(value) for value in values]
-
-
-def make_split(config: dict, dataset: Dataset) -> Split:
+def make_split(options: ProbeOptions, dataset: Dataset) -> Split:
     """As many images as the options ask for."""
-    train, test = (
-        None if config[name] is None else whole_number(name, config[name], least=2)
-        for name in ("train_images", "images")
-    )
+    train, test = options.train_images, options.images
     if len(dataset.train_labels[:train].unique()) < 2:
         raise UsageError(f"{dataset.name} shows one class only in the labelled images: a probe tells classes apart.")
     return Split(

@@ -9,6 +9,7 @@ Pictures are written opaque, with 8 bits a channel and their colour profile; as 
 The paths written go to stdout. No file is replaced without --force. --help lists every option.
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,11 +19,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import etviz
-from etviz.commands import load_config, path_option, positive_number, run, whole_number, word
+from etviz.commands import HELP_FLAGS, is_name, load_options, run
 from etviz.devices import pick_device
 from etviz.errors import UsageError
 from etviz.files import make_folder
 from etviz.models import MaskedImageModel
+from etviz.options import Count, Name, Options, Positive, Whole, option
 from etviz.pictures import (
     IMAGE_SUFFIXES,
     Picture,
@@ -40,6 +42,36 @@ SIGNS = dict(zip(PLACES, ("IN", "OUT"), strict=True))
 VALUES, FLAGS = ("--mask", "--checkpoint"), ("--force",)
 
 
+@dataclass(frozen=True, kw_only=True)
+class RestoreOptions(Options):
+    """python -m etviz.restore photo.png restored.png --mask mask.png
+    python -m etviz.restore photos restored --mask masks
+    Rebuilds what is missing of a picture of any size, or of every picture in a folder.
+    """
+
+    input: Path = option(text="a picture, or a folder of pictures; or the first name without input=")
+    output: Name = option(text="a picture to write, or a folder; or the second name without output=")
+    mask: Path | None = option(
+        None,
+        "white or transparent where missing, of the picture's size; for a folder, a folder with masks of the same "
+        "names. What is transparent in the picture itself is missing too",
+    )
+    noise: Positive | None = option(
+        None, "denoise instead: standard deviation of the noise, of a range of 0 to 1; 25/255 is 0.098"
+    )
+    checkpoint: Name = option("et-cifar10", "a name under checkpoints/, a run folder, or its model.safetensors")
+    overlap: Whole | None = option(
+        None, "pixels that neighbouring windows share; half a window where null, and more is smoother and slower"
+    )
+    steps: Whole | None = option(None, "of the descent; the model's own where null, as for the next")
+    step_size: Positive | None = option(None, "alpha")
+    batch_size: Count = option(64, "windows at once; changes memory and speed")
+    rounds: Count = option(4, "how often each patch is predicted in denoising")
+    seed: Whole = option(0, "of the masks in denoising")
+    device: str = option("auto", "cpu, cuda, mps")
+    force: bool = option(False, "replace pictures that are there already; or --force")
+
+
 @dataclass(frozen=True)
 class Job:
     """One picture to restore."""
@@ -51,11 +83,11 @@ class Job:
 
 def main(argv: list[str]) -> None:
     """Restore what ``argv`` names; see the module's own text."""
-    config = read_options(argv)
-    options = restoring_options(config)
-    jobs = find_jobs(config)
-    check_targets(jobs, config["force"])
-    model = etviz.load_model(word("checkpoint", config["checkpoint"])).to(pick_device(config["device"]))
+    asked = read_options(argv)
+    options = restoring_options(asked)
+    jobs = find_jobs(asked)
+    check_targets(jobs, asked.force)
+    model = etviz.load_model(asked.checkpoint).to(pick_device(asked.device))
     check_model(model)
     for folder in {job.target.parent for job in jobs}:
         make_folder(folder)
@@ -109,63 +141,60 @@ def restored(job: Job, picture: Picture, model: MaskedImageModel, options: dict)
 # ---- options -----------------------------------------------------------------------------------------------------
 
 
-def read_options(argv: list[str]) -> dict:
+def read_options(argv: list[str]) -> RestoreOptions:
     """The options, of which input, output, mask and force may be written as programs of this kind have them.
 
     Raises:
-        UsageError: more names than input and output, or fewer; an option without its value; and what `load_config`
+        UsageError: more names than input and output, or fewer; an option without its value; and what `load_options`
             raises.
     """
-    options, names, rest = [], [], list(argv)
+    options, names, given, rest = [], [], {}, list(argv)
     while rest:
         argument = rest.pop(0)
-        if argument in VALUES:
-            if not rest:
+        sign, equals, value = argument.partition("=")
+        if sign in VALUES:
+            if not equals and not rest:
                 raise UsageError(f"{argument} takes a name: {argument} NAME.")
-            options.append(f"{argument[2:]}={rest.pop(0)}")
-        elif argument.startswith(tuple(f"{name}=" for name in VALUES)):
-            options.append(argument[2:])
+            given[sign[2:]] = value if equals else rest.pop(0)
         elif argument in FLAGS:
             options.append(f"{argument[2:]}=true")
-        elif argument.startswith("-") or "=" in argument:
-            options.append(argument)
-        else:
+        elif is_name(argument):
             names.append(argument)
+        else:
+            options.append(argument)
     free = [place for place in PLACES if not any(option.startswith(f"{place}=") for option in options)]
     if len(names) > len(free):
         raise UsageError(f"There is one name too many, {names[len(free)]!r}: it takes IN and OUT, and --mask MASK.")
-    if len(names) < len(free) and not {"--help", "-h"}.intersection(options):
+    if len(names) < len(free) and not any(flag in options for flag in HELP_FLAGS):
         lacking = " and ".join(SIGNS[place] for place in free[len(names) :])
         raise UsageError(f"What is {lacking}? Name both: python -m etviz.restore IN OUT --mask MASK.png.")
-    return load_config("commands/restore", [*options, *(f"{k}={v}" for k, v in zip(free, names, strict=False))])
+    return load_options(RestoreOptions, options, given | dict(zip(free, names, strict=False)))
 
 
-def restoring_options(config: dict) -> dict:
-    """What `restore_image` takes, or `denoise_image` where a noise is given; absent ones are their own defaults."""
-    checks = {"overlap": whole_number, "steps": whole_number, "step_size": positive_number}
-    options = {name: check(name, config[name]) for name, check in checks.items() if config[name] is not None}
-    options["batch_size"] = whole_number("batch_size", config["batch_size"], least=1)
-    if config["noise"] is None:
+def restoring_options(asked: RestoreOptions) -> dict:
+    """What `restore_image` takes, or `denoise_image` where a noise is given; those not given are its own defaults."""
+    given = {"overlap": asked.overlap, "steps": asked.steps, "step_size": asked.step_size}
+    options = {name: value for name, value in given.items() if value is not None} | {"batch_size": asked.batch_size}
+    if asked.noise is None:
         return options
-    if config["mask"] is not None:
+    if asked.mask is not None:
         raise UsageError("Pictures are either completed by a mask or denoised: leave out mask or noise.")
-    options |= {"noise": positive_number("noise", config["noise"]), "seed": whole_number("seed", config["seed"])}
-    return options | {"rounds": whole_number("rounds", config["rounds"], least=1)}
+    return options | {"noise": asked.noise, "seed": asked.seed, "rounds": asked.rounds}
 
 
-def find_jobs(config: dict) -> list[Job]:
+def find_jobs(asked: RestoreOptions) -> list[Job]:
     """A job for each picture that is asked for.
 
     Raises:
         UsageError: there is none, two would be written to one file, or a mask or a kind of file that there is not.
     """
-    source, target = (path_option(name, config[name]) for name in PLACES)
-    mask = None if config["mask"] is None else path_option("mask", config["mask"])
+    source, mask = asked.input, asked.mask
+    target = Path(os.path.expanduser(asked.output))
     if source.is_dir():
         return _jobs_of_folder(source, target, mask)
     if not source.is_file():
         raise UsageError(f"There is no picture {str(source)!r}.")
-    if target.is_dir() or str(config["output"]).endswith("/"):
+    if target.is_dir() or asked.output.endswith("/"):
         target = target / f"{source.stem}.png"
     check_suffix(target)
     if mask is not None and not mask.is_file():

@@ -7,9 +7,11 @@ page again from its JSON. --help lists every option.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
+from typing import Annotated
 
 import torch
 from rich.console import Console
@@ -19,7 +21,7 @@ import etviz
 from etviz import plots
 from etviz.analysis.robustness import AXES, Curve, psnr_loss, robustness_curves
 from etviz.checkpoints import list_checkpoints, load_card
-from etviz.commands import check_named_once, load_config, path_option, run, whole_number, word
+from etviz.commands import check_named_once, load_options, run
 from etviz.data import Dataset, load_dataset
 from etviz.devices import pick_device
 from etviz.errors import UsageError
@@ -32,20 +34,49 @@ from etviz.files import dump, finite, make_folder, write_bytes, write_text
 from etviz.inpainting import FLOORS
 from etviz.metrics import evaluation_masks
 from etviz.models import MaskedImageModel
+from etviz.options import Count, DataOptions, Name, Names, Options, Whole, at_least, option, section
 from etviz.plots.style import figure_bytes
 from etviz.reports.robustness import NAME, make_page
 
 SIBLINGS = {"cifar10": "cifar100", "cifar100": "cifar10"}
 Tell = Callable[[str], None]  # what is being measured
+Few = Annotated[int, at_least(2)]  # images: one has no spread
+
+
+@dataclass(frozen=True, kw_only=True)
+class RobustnessOptions(Options):
+    """python -m etviz.robustness
+    The shipped models beyond what they were trained for: other masks, damage, the other CIFAR, one class alone.
+    """
+
+    dataset: Name = option("cifar10", "cifar10, cifar100, an .npz archive or an image folder")
+    checkpoints: Names | None = option(
+        None, "as [et-cifar10,mae-cifar10]; all shipped ones trained on the dataset where null"
+    )
+    data: DataOptions = section(DataOptions)
+    out: Path = option(
+        "docs", "folder for robustness.md, its figure and robustness.json; those that are there are replaced"
+    )
+    axes: Names = option(tuple(AXES), "what is varied; [] for nothing")
+    ratio: float = option(0.85, "share of patches hidden, where nothing else is said: 54 of 64")
+    seed: Whole = option(0, "of masks, damage, the choice of images and training")
+    images: Few = option(1000, "test images on each curve, the first of the split")
+    transfer: Name = option("auto", "another dataset, as cifar100; auto takes the other CIFAR; none for none")
+    transfer_images: Few | None = option(None, "test images of each dataset there; all where null")
+    probe_images: Whole = option(10000, "training images that the linear probe learns from; 0 for no probe")
+    one_class: Whole = option(2000, "test images that are told apart, class by class; 0 for none")
+    one_class_epochs: Count = option(2, "over the class's training images, before its errors are measured")
+    one_class_checkpoints: Names | None = option(None, "as [mae-cifar10]; all of the checkpoints where null")
+    device: str = option("auto", "cpu, cuda, mps")
 
 
 def main(argv: list[str]) -> None:
     """Measure and write as ``argv``'s options say; see the module's own text."""
-    config = load_config("commands/robustness", argv)
-    options = read_options(config)
-    out, device = make_folder(path_option("out", config["out"])), pick_device(config["device"])
+    asked = load_options(RobustnessOptions, argv)
+    options = make_plan(asked)
+    out, device = make_folder(asked.out), pick_device(asked.device)
     models = load_models(options, device)
-    datasets = load_datasets(options, config["data"], next(iter(models.values())).img_size)
+    datasets = load_datasets(options, asked.data, next(iter(models.values())).img_size)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # would say its precision for every class
     with _progress() as bar:
         task = bar.add_task("", total=None)
@@ -64,8 +95,8 @@ def main(argv: list[str]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """What is asked for, checked."""
+class Plan:
+    """What is measured."""
 
     dataset: str
     other: str | None  # dataset to carry over to
@@ -81,52 +112,51 @@ class Options:
     one_class_epochs: int
 
 
-def read_options(config: dict) -> Options:
-    """The options of the configuration. Raises `UsageError` for one that cannot be met."""
-    dataset, other = dataset_names(config)
-    names, limit = chosen(config["checkpoints"], dataset), config["transfer_images"]
-    return Options(
-        dataset=dataset,
-        other=other,
+def make_plan(asked: RobustnessOptions) -> Plan:
+    """What the options ask for. Raises `UsageError` for what cannot be."""
+    names = chosen(asked.checkpoints, asked.dataset)
+    return Plan(
+        dataset=asked.dataset,
+        other=other_dataset(asked.dataset, asked.transfer),
         checkpoints=names,
-        taught=one_class_names(config["one_class_checkpoints"], names),
-        axes=known_axes(config["axes"]),
-        ratio=config["ratio"],
-        images=whole_number("images", config["images"], least=2),
-        transfer_images=None if limit is None else whole_number("transfer_images", limit, least=2),
-        one_class_epochs=whole_number("one_class_epochs", config["one_class_epochs"], least=1),
-        **{name: whole_number(name, config[name]) for name in ("seed", "probe_images", "one_class")},
+        taught=one_class_names(asked.one_class_checkpoints, names),
+        axes=known_axes(asked.axes),
+        ratio=asked.ratio,
+        seed=asked.seed,
+        images=asked.images,
+        transfer_images=asked.transfer_images,
+        probe_images=asked.probe_images,
+        one_class=asked.one_class,
+        one_class_epochs=asked.one_class_epochs,
     )
 
 
-def dataset_names(config: dict) -> tuple[str, str | None]:
-    """The dataset, and the one to carry over to: None for none."""
-    own, other = word("dataset", config["dataset"]), word("transfer", config["transfer"])
-    other = SIBLINGS.get(own, "none") if other == "auto" else other
+def other_dataset(own: str, transfer: str) -> str | None:
+    """The dataset to carry over to; None for none."""
+    other = SIBLINGS.get(own, "none") if transfer == "auto" else transfer
     if other == own:
         raise UsageError(f"transfer names another dataset than {own!r}, or none.")
-    return own, None if other == "none" else other
+    return None if other == "none" else other
 
 
-def known_axes(names: list) -> list[str]:
+def known_axes(names: Sequence[str]) -> list[str]:
     """Names of axes, each once. Raises `UsageError` for one that is none."""
-    found = list(dict.fromkeys(word("axes", name) for name in names))
+    found = list(dict.fromkeys(names))
     unknown = [name for name in found if name not in AXES]
     if unknown:
         raise UsageError(f"There is no axis {unknown[0]!r}: axes takes some of {', '.join(AXES)}.")
     return found
 
 
-def one_class_names(names: list | None, known: list[str]) -> list[str]:
+def one_class_names(names: Sequence[str] | None, known: list[str]) -> list[str]:
     """Those of the checkpoints that learn single classes. Raises `UsageError` for one that is not among them."""
     if names is None:
         return known
-    found = [word("one_class_checkpoints", name) for name in (names if isinstance(names, list) else [names])]
-    check_named_once(found)
-    unknown = [name for name in found if name not in known]
+    check_named_once(names)
+    unknown = [name for name in names if name not in known]
     if unknown:
         raise UsageError(f"{unknown[0]!r} is not among the checkpoints: name some of {', '.join(known)}.")
-    return found
+    return list(names)
 
 
 def check_models(models: dict[str, MaskedImageModel]) -> None:
@@ -139,7 +169,7 @@ def check_models(models: dict[str, MaskedImageModel]) -> None:
         raise UsageError(f"{autoencoders[0]} is an autoencoder, which sees what is hidden: it cannot be measured here.")
 
 
-def load_models(options: Options, device: torch.device) -> dict[str, MaskedImageModel]:
+def load_models(options: Plan, device: torch.device) -> dict[str, MaskedImageModel]:
     """The checkpoints by their names, on the device, and known to fit together and the ratio."""
     models = {name: etviz.load_model(name).to(device) for name in options.checkpoints}
     check_models(models)
@@ -147,10 +177,10 @@ def load_models(options: Options, device: torch.device) -> dict[str, MaskedImage
     return models
 
 
-def load_datasets(options: Options, data: dict, img_size: int) -> dict[str, Dataset]:
+def load_datasets(options: Plan, data: DataOptions, img_size: int) -> dict[str, Dataset]:
     """The dataset and, where there is one, the other, by their names."""
     names = [name for name in (options.dataset, options.other) if name is not None]
-    return {name: load_dataset(name, data["root"], img_size, data["download"]) for name in names}
+    return {name: load_dataset(name, data.root, img_size, data.download) for name in names}
 
 
 # ---- measuring ---------------------------------------------------------------------------------------------------
@@ -165,7 +195,7 @@ class Measured:
     one_class: dict[str, list[OneClass]]  # by checkpoint
 
 
-def measure_all(models: dict, datasets: dict[str, Dataset], options: Options, tell: Tell) -> Measured:
+def measure_all(models: dict, datasets: dict[str, Dataset], options: Plan, tell: Tell) -> Measured:
     """All that the options ask for."""
     dataset = datasets[options.dataset]
     taught = {name: models[name] for name in options.taught}
@@ -176,7 +206,7 @@ def measure_all(models: dict, datasets: dict[str, Dataset], options: Options, te
     )
 
 
-def measure_curves(models: dict, dataset: Dataset, options: Options, tell: Tell) -> dict:
+def measure_curves(models: dict, dataset: Dataset, options: Plan, tell: Tell) -> dict:
     """A curve for each axis, and for each model and floor."""
     fills = {name: model.reconstruct for name, model in models.items()} | FLOORS
     first = next(iter(models.values()))
@@ -190,7 +220,7 @@ def measure_curves(models: dict, dataset: Dataset, options: Options, tell: Tell)
     return found
 
 
-def measure_transfer(models: dict, datasets: dict[str, Dataset], options: Options, tell: Tell) -> list[dict]:
+def measure_transfer(models: dict, datasets: dict[str, Dataset], options: Plan, tell: Tell) -> list[dict]:
     """The models, and the shipped models of the same kinds that were trained on the other dataset, on both datasets."""
     models = models | load_siblings(models, options.other)
     sources = {name: trained_on(name) for name in models}
@@ -208,7 +238,7 @@ def load_siblings(models: dict[str, MaskedImageModel], dataset: str) -> dict[str
     return {name: model for name, model in found.items() if model.img_size == first.img_size}
 
 
-def measure_classes(models: dict, dataset: Dataset, options: Options, tell: Tell) -> dict[str, list[OneClass]]:
+def measure_classes(models: dict, dataset: Dataset, options: Plan, tell: Tell) -> dict[str, list[OneClass]]:
     """Each class against the rest, by every model."""
     settings = {"images": options.one_class, "epochs": options.one_class_epochs, "seed": options.seed}
     return {
@@ -220,7 +250,7 @@ def measure_classes(models: dict, dataset: Dataset, options: Options, tell: Tell
 # ---- writing -----------------------------------------------------------------------------------------------------
 
 
-def describe(options: Options, dataset: Dataset) -> dict:
+def describe(options: Plan, dataset: Dataset) -> dict:
     """What the numbers depend on, besides the checkpoints, the code and the machine."""
     return {
         "dataset": dataset.name,

@@ -9,17 +9,20 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from etviz import checkpoints, files
-from etviz.commands import load_config, path_option, run, word
+from etviz.commands import load_options, run
 from etviz.data import Dataset, load_dataset, to_float
 from etviz.errors import UsageError
 from etviz.metrics import evaluate_model
 from etviz.models import MODELS, MaskedImageModel, create_model, model_config
+from etviz.options import DataOptions, Name, Options, option, section
 from etviz.training import (
     LAST,
     STATE,
@@ -35,31 +38,56 @@ from etviz.training import (
 OUTPUTS = Path("outputs")
 SHOWN_IMAGES = 8  # in TensorBoard
 
+PARTS = tuple(dict.fromkeys(part for kind in MODELS.values() for part in kind.trained_parts))
+
 say = rank_zero_only(print)  # once, however many processes train together
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetOptions(Options):
+    """What to train on."""
+
+    section: ClassVar[str] = "dataset."
+
+    name: Name = option()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(Options):
+    """python -m etviz.train: every option and its default. Groups: dataset=, model=, experiment=."""
+
+    groups: ClassVar[str] = "config"
+
+    data: DataOptions = section(DataOptions)
+    train: TrainConfig = section(TrainConfig)
+    run: Path | None = option(None, "the run's folder; outputs/<dataset>-<model>-<time> where null")
+    resume: Name | None = option(None, "a run's folder, or auto for the unfinished one that saved last")
+    test: bool = option(True, "score the best weights on the test split at the end")
+    dataset: DatasetOptions = option()
+    model: dict = option(names=PARTS)
 
 
 def main(argv: list[str]) -> None:
     """Train as configured by ``argv``'s overrides; see the module's own text."""
-    config = load_config("config", argv)
-    if config["resume"] is None:
-        options, resumed = config, None
-    else:
+    options = load_options(TrainOptions, argv)
+    resumed = None
+    name, model_options, recipe = options.dataset.name, options.model, options.train
+    if options.resume is not None:
         refuse_overrides(argv)
-        resumed = find_run(word("resume", config["resume"]))
-        options = saved_options(resumed)
+        resumed = find_run(options.resume)
+        saved = saved_options(resumed)
+        name, model_options, recipe = str(saved["dataset"]["name"]), saved["model"], train_config(saved["train"])
 
-    recipe = train_config(options["train"])
-    options["model"] = options["model"] | trained_parts(options["model"])
-    img_size = check_model(options["model"])["img_size"]
-    root, download = config["data"]["root"], config["data"]["download"]
-    dataset = load_dataset(str(options["dataset"]["name"]), root, img_size, download)
-    model = build_model(options["model"], dataset, recipe.seed)
+    model_options = model_options | trained_parts(model_options)
+    img_size = check_model(model_options)["img_size"]
+    dataset = load_dataset(name, options.data.root, img_size, options.data.download)
+    model = build_model(model_options, dataset, recipe.seed)
     check_sizes(recipe, model.num_patches, dataset)
     if resumed is not None:
-        train(model, dataset, recipe, resumed, resume=True, test=config["test"])
+        train(model, dataset, recipe, resumed, resume=True, test=options.test)
         return
-    with claimed(config) as folder:
-        train(model, dataset, recipe, folder, resume=False, test=config["test"])
+    with claimed(options) as folder:
+        train(model, dataset, recipe, folder, resume=False, test=options.test)
 
 
 def check_model(options: dict) -> dict:
@@ -133,9 +161,9 @@ def test_best(folder: Path, dataset: Dataset) -> None:
 
 
 @contextlib.contextmanager
-def claimed(config: dict) -> Iterator[Path | None]:
-    """`new_run`'s folder, which goes again where the training is refused before it wrote anything."""
-    folder = new_run(config)
+def claimed(options: TrainOptions) -> Iterator[Path | None]:
+    """`new_run`'s folder, which is removed if the training is refused before it wrote anything."""
+    folder = new_run(options)
     try:
         yield folder
     except UsageError:
@@ -146,16 +174,16 @@ def claimed(config: dict) -> Iterator[Path | None]:
 
 
 @rank_zero_only
-def new_run(config: dict) -> Path:
+def new_run(options: TrainOptions) -> Path:
     """A new folder for the run: as asked, else outputs/<dataset>-<model>-<time>, and -2, -3, ... where that is taken.
 
     Raises:
         UsageError: the folder asked for holds files, or cannot be made.
     """
-    if config["run"] is None:
-        dataset = Path(str(config["dataset"]["name"])).stem[:60]
-        return _first_free(OUTPUTS / f"{dataset}-{config['model']['name']}-{time.strftime('%Y%m%d-%H%M%S')}")
-    folder = files.make_folder(path_option("run", config["run"]))
+    if options.run is None:
+        dataset = Path(options.dataset.name).stem[:60]
+        return _first_free(OUTPUTS / f"{dataset}-{options.model['name']}-{time.strftime('%Y%m%d-%H%M%S')}")
+    folder = files.make_folder(options.run)
     if any(folder.iterdir()):  # even a run killed early left snapshots that would mix with new ones
         raise UsageError(f"{str(folder)!r} holds files already: choose another run=, or go on with resume={folder}.")
     return folder
@@ -181,7 +209,7 @@ def saved_options(folder: Path) -> dict:
 def find_run(resume: str) -> Path:
     """The folder to resume: as named, or with "auto" the unfinished one under outputs/ that saved last."""
     if resume != "auto":
-        folder = path_option("resume", resume)
+        folder = Path(os.path.expanduser(resume))
         if not os.path.isdir(folder / LAST):
             raise UsageError(f"There is no run to resume in {resume!r}: it has no {LAST}/ folder.")
         return folder

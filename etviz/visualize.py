@@ -4,7 +4,8 @@ Writes reconstruction.png, and for models that descend an energy film.gif, film.
 attention_heads.png, and prints their paths. --help lists every option.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -12,7 +13,7 @@ from torch import Tensor
 
 import etviz
 from etviz import plots
-from etviz.commands import load_config, path_option, positive_number, run, whole_number
+from etviz.commands import load_options, run
 from etviz.data import to_float
 from etviz.devices import pick_device
 from etviz.errors import UsageError
@@ -21,6 +22,7 @@ from etviz.files import make_folder, write_bytes
 from etviz.masks import grid_side
 from etviz.metrics import evaluation_masks
 from etviz.models import MaskedImageModel, Trace
+from etviz.options import Count, DataOptions, Name, Options, Positive, Whole, option, section
 from etviz.plots.style import figure_bytes
 
 FIRST_IMAGES = 8  # drawn unless others are asked for
@@ -28,17 +30,42 @@ MAX_IMAGES = 16  # in one picture: more are too small to see
 BATCH = 32  # traced at once for the energy curves
 
 
+@dataclass(frozen=True, kw_only=True)
+class VisualizeOptions(Options):
+    """python -m etviz.visualize checkpoint=et-cifar10 out=pictures
+    Draws reconstructions, the film of the descent, energy curves and attention maps of test images.
+    """
+
+    checkpoint: Name = option(text="a name under checkpoints/, a run folder, or its model.safetensors")
+    out: Path = option("pictures", "folder to write to; pictures of an earlier call are replaced")
+    dataset: Name | None = option(
+        None, "cifar10, cifar100, an .npz archive or an image folder; the one it was trained on where null"
+    )
+    data: DataOptions = section(DataOptions)
+    images: Whole | tuple[Whole, ...] | None = option(
+        None, "numbers of the test images, as [3,14]; the first eight where null. Attention is the first one's"
+    )
+    energy_images: Count = option(128, "the energy curves run over so many images, the first of the test split")
+    ratio: float = option(0.85, "share of patches hidden: 54 of 64")
+    seed: Whole = option(0, "of the masks: image by image the masks that etviz.evaluate scores with this seed")
+    query: Whole | None = option(None, "patch of the attention maps, row by row from 0; the centre where null")
+    steps: Whole | None = option(None, "of the descent; the model's own where null, as for the next two")
+    step_size: Positive | None = option(None, "alpha")
+    beta: Positive | None = option(None, "inverse temperature of the attention")
+    device: str = option("auto", "cpu, cuda, mps")
+
+
 def main(argv: list[str]) -> None:
     """Draw what ``argv``'s options say; see the module's own text."""
-    config = load_config("commands/visualize", argv)
-    descent = descent_options(config)
-    count = whole_number("energy_images", config["energy_images"], least=1)
-    model = etviz.load_model(str(config["checkpoint"])).to(pick_device(config["device"]))
-    test_images = load_test_split(config, model).test_images
-    masks = evaluation_masks(len(test_images), config["ratio"], model.num_patches, whole_number("seed", config["seed"]))
-    chosen = chosen_images(config["images"], len(test_images))
-    query = chosen_patch(config["query"], model.num_patches)
-    out = make_folder(path_option("out", config["out"]))
+    options = load_options(VisualizeOptions, argv)
+    descent = descent_options(options)
+    count = options.energy_images
+    model = etviz.load_model(options.checkpoint).to(pick_device(options.device))
+    test_images = load_test_split(options.dataset, options.data, options.checkpoint, model).test_images
+    masks = evaluation_masks(len(test_images), options.ratio, model.num_patches, options.seed)
+    chosen = chosen_images(options.images, len(test_images))
+    query = chosen_patch(options.query, model.num_patches)
+    out = make_folder(options.out)
 
     images, mask = to_float(test_images[chosen].to(model.device)), masks[chosen].to(model.device)
     if not model.has_energy:  # not every model descends an energy
@@ -59,21 +86,21 @@ def draw_descent(out: Path, trace: Trace, images: Tensor, query: int) -> None:
     _report(out / "attention_heads.png", plots.attention_heads(trace, images, query))
 
 
-def descent_options(config: dict) -> dict:
-    """steps, step_size and beta as `model.trace` takes them; absent ones are the model's own."""
-    checks = {"steps": whole_number, "step_size": positive_number, "beta": positive_number}
-    return {name: check(name, config[name]) for name, check in checks.items() if config[name] is not None}
+def descent_options(options: VisualizeOptions) -> dict:
+    """steps, step_size and beta as `model.trace` takes them; those that are not given are the model's own."""
+    given = {"steps": options.steps, "step_size": options.step_size, "beta": options.beta}
+    return {name: value for name, value in given.items() if value is not None}
 
 
-def chosen_images(numbers: list | int | None, count: int) -> list[int]:
+def chosen_images(numbers: Sequence[int] | int | None, count: int) -> list[int]:
     """The images asked for, else the first few. Raises `UsageError` unless all are among ``count``, or for too many."""
     if numbers is None:
         return list(range(min(FIRST_IMAGES, count)))
-    numbers = numbers if isinstance(numbers, list) else [numbers]
+    numbers = [numbers] if isinstance(numbers, int) else list(numbers)
     if not 1 <= len(numbers) <= MAX_IMAGES:
         raise UsageError(f"images takes 1 to {MAX_IMAGES} numbers, not {len(numbers)}.")
     for number in numbers:
-        if whole_number("images", number) >= count:
+        if number >= count:
             raise UsageError(f"There is no test image {number}: they are numbered 0 to {count - 1}.")
     return numbers
 
@@ -83,7 +110,7 @@ def chosen_patch(number: int | None, num_patches: int) -> int:
     if number is None:
         side = grid_side(num_patches)
         return side // 2 * side + side // 2
-    if whole_number("query", number) >= num_patches:
+    if number >= num_patches:
         raise UsageError(f"There is no patch {number}: they are numbered 0 to {num_patches - 1}, row by row.")
     return number
 

@@ -253,7 +253,7 @@ class TestBEiT(Baseline):
         [
             ("codes", "config.yaml' describes no model that can be made: tokenizer must be a Tokenizer, not a str"),
             ([8, 8, 8], "tokenizer must be a Tokenizer, not a list"),
-            ({"width": None}, "no tokenizer's: width must be a whole number, not None"),
+            ({"width": None}, "no tokenizer's: width must be a whole number, not null"),
             ({"width": 1}, "no tokenizer's: width must be at least 2, not 1"),
             ({"depth": 10**9}, "no tokenizer's: depth must be at most 1,000"),
             ({"levels": [9999] * 9}, "no tokenizer's: levels of .* codes: 65,536 is the most"),

@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +16,13 @@ from PIL import Image
 import etviz
 from etviz import bench, commands, devices, evaluate, visualize
 from etviz.checkpoints import save_checkpoint
-from etviz.commands import load_config
+from etviz.commands import load_named, load_options
+from etviz.compare import CompareOptions
+from etviz.evaluate import EvaluateOptions
 from etviz.evaluation.metric_info import METRICS
+from etviz.options import DataOptions, Positive, check_option
+from etviz.train import TrainOptions
+from etviz.visualize import VisualizeOptions
 
 TINY = {"embed_dim": 64, "num_heads": 2, "head_dim": 32, "step_size": 0.1, "init_scale": 0.1, "steps": 3}
 PICTURES = ["reconstruction.png", "film.png", "film.gif", "attention.png", "attention_heads.png", "energy.png"]
@@ -47,26 +53,58 @@ def checkpoint(tmp_path_factory, archive):
 # ---- options -----------------------------------------------------------------------------------------------------
 
 
-def test_defaults_come_from_the_file_and_arguments_replace_them():
-    config = load_config("commands/evaluate", ["checkpoint=a", "ratio=1", "data.root=/x y"])
-    assert config["checkpoint"] == "a"
-    assert config["ratio"] == 1
-    assert config["seed"] == 0
-    assert config["data"] == {"root": "/x y", "download": True}
+def test_defaults_come_from_the_class_and_arguments_replace_them():
+    options = load_options(EvaluateOptions, ["checkpoint=a", "ratio=1", "data.root=/x y"])
+    assert options.checkpoint == ("a",)
+    assert options.ratio == 1
+    assert options.seed == 0
+    assert options.data == DataOptions(root=Path("/x y"), download=True)
+    assert options == EvaluateOptions(checkpoint=["a"], ratio=1.0, data=DataOptions(root="/x y"))
 
 
 def test_groups_are_chosen_by_name_and_bring_their_own_options():
-    config = load_config("config", ["experiment=reference", "model=et_asym", "model.decoder_embed_dim=64"])
-    assert config["model"]["name"] == "et_asym"
-    assert config["model"]["decoder_embed_dim"] == 64
-    assert config["train"]["epochs"] == 1000
+    options = load_options(TrainOptions, ["experiment=reference", "model=et_asym", "model.decoder_embed_dim=64"])
+    assert options.model["name"] == "et_asym"
+    assert options.model["decoder_embed_dim"] == 64
+    assert options.train.epochs == 1000
 
 
 @pytest.mark.parametrize(
-    "path", ["~/runs/a", "outputs/a=b", "it's here", "a (2)", "C:\\runs\\a", "~\\a", "~\\'a\\\\", "näme"]
+    "path",
+    [
+        *("~/runs/a", "outputs/a=b", "it's here", "a (2)", "C:\\runs\\a", "~\\a", "~\\'a\\\\", "näme"),
+        *("2024_01_15", "1e3", "true", "null", "out/lr=0.1, seed=2", "'quoted'", "${x}", "{a: 1}", "???"),
+    ],
 )
-def test_paths_need_no_quoting(path):
-    assert load_config("commands/evaluate", [f"checkpoint={path}"])["checkpoint"] == path
+def test_names_are_literal(path):
+    assert load_options(EvaluateOptions, [f"checkpoint={path}"]).checkpoint == (path,)
+    assert load_options(VisualizeOptions, [f"checkpoint={path}"]).checkpoint == path
+    assert load_options(VisualizeOptions, ["checkpoint=a", f"out=./{path}"]).out == Path(path)
+
+
+@pytest.mark.parametrize(
+    ("written", "names"),
+    [
+        ("a", ("a",)),
+        ("a,b", ("a,b",)),
+        ("[a,b]", ("a", "b")),
+        ("[2024_01_15, 'a,b', \"it's\"]", ("2024_01_15", "a,b", "it's")),
+        ("[]", ()),
+        ("null", None),
+    ],
+)
+def test_lists_of_names_are_literal_too(written, names):
+    assert load_options(CompareOptions, [f"checkpoints={written}"]).checkpoints == names
+
+
+def test_what_exists_is_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("out/lr=0.1, seed=2", "[a,b]"):
+        Path(name).mkdir(parents=True)
+        assert load_named(EvaluateOptions, [name, "seed=1"]).checkpoint == (name,)
+        assert load_named(EvaluateOptions, [f"checkpoint={name}"]).checkpoint == (name,)
+    with pytest.raises(etviz.UsageError, match="There is no option 'out/lr'"):
+        load_named(EvaluateOptions, ["out/lr=0.2"])
 
 
 @pytest.mark.parametrize(
@@ -77,15 +115,19 @@ def test_paths_need_no_quoting(path):
         (["checkpoint=a", "qqqq=x"], "There is no option 'qqqq': --help lists what there is."),
         (["checkpoint=a", "qq(=x"], "There is no option 'qq('"),
         (["checkpoint=a", "data=x"], "'data' is a section of options"),
-        (["checkpoint=a", "ratio=much"], 'ratio takes a number, not "much".'),
-        (["checkpoint=a", "ratio=true"], "ratio takes a number, not true."),
-        (["checkpoint=a", "ratio=null"], "ratio takes a number, not null."),
-        (["checkpoint=a", "batch_size=1.5"], "batch_size takes a whole number, not 1.5."),
-        (["checkpoint=a", "data.download=2"], "data.download takes true or false, not 2."),
-        (["checkpoint=[a]"], 'checkpoint takes a word, not ["a"].'),
-        (["checkpoint=a,b"], "write a list as checkpoint=[a,b]."),
+        (["checkpoint=a", "ratio=much"], "ratio must be a finite number, not 'much'."),
+        (["checkpoint=a", "ratio=true"], "ratio must be a finite number, not true."),
+        (["checkpoint=a", "ratio=null"], "ratio must be a finite number, not null."),
+        (["checkpoint=a", "batch_size=1.5"], "batch_size must be a whole number, not 1.5."),
+        (["checkpoint=a", "data.download=2"], "data.download must be true or false, not 2."),
+        (["checkpoint="], "checkpoint[0] must be a name, not ''."),
+        (["checkpoint=[]"], "checkpoint must be a list of one or more, not []."),
+        (["checkpoint=a", "report="], "report must be a path, not ''."),
+        (["checkpoint=a", "seeds=1,2"], "write a list as seeds=[1,2]."),
         (["checkpoint=[a"], "a bracket or a quote may be missing"),
-        (["checkpoint=${nothing}"], "An option cannot be read"),
+        (["checkpoint=['a]"], "a bracket or a quote may be missing"),
+        (["checkpoint=a", "ratio=[1"], "a bracket or a quote may be missing"),
+        (["checkpoint=a", "ratio=${nothing}"], "An option cannot be read"),
         (["et-cifar10"], "Options are written key=value, not 'et-cifar10'"),
         (["--checkpoint=a"], "Options are written key=value"),
         (["+new=1"], "Options are written key=value"),
@@ -94,7 +136,7 @@ def test_paths_need_no_quoting(path):
 )
 def test_bad_options_end_in_one_sentence(arguments, message):
     with pytest.raises(etviz.UsageError) as caught:
-        load_config("commands/evaluate", arguments)
+        load_options(EvaluateOptions, arguments)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -105,21 +147,21 @@ def test_bad_options_end_in_one_sentence(arguments, message):
         (["experiment=reference", "dataset=cifar11"], "There is no dataset 'cifar11': choose one of cifar10,"),
         (["experiment=reference", "dataset=null"], "The options do not fit together"),
         (["experiment=reference", "epochs=3"], "did you mean 'train.epochs'?"),
-        (["experiment=reference", "train.betas=3"], "train.betas takes a list"),
+        (["experiment=reference", "train.betas=3"], "train.betas must be a list"),
         (["experiment=reference", "train=3"], "'train' is a section of options"),
         (["experiment=reference", "dataset=custom"], "dataset.name is needed"),
     ],
 )
 def test_bad_choices_end_in_one_sentence(arguments, message):
     with pytest.raises(etviz.UsageError) as caught:
-        load_config("config", arguments)
+        load_options(TrainOptions, arguments)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_help_lists_every_option_with_its_default_and_comment(capsys):
     with pytest.raises(SystemExit) as caught:
-        load_config("commands/visualize", ["checkpoint=a", "--help"])
+        load_options(VisualizeOptions, ["checkpoint=a", "--help"])
     assert caught.value.code == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "python -m etviz.visualize checkpoint=et-cifar10 out=pictures"
@@ -135,7 +177,7 @@ def test_help_lists_every_option_with_its_default_and_comment(capsys):
 
 def test_help_lists_the_choices_of_groups(capsys):
     with pytest.raises(SystemExit):
-        load_config("config", ["--help"])
+        load_options(TrainOptions, ["--help"])
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["dataset=", "cifar10", "|", "cifar100", "|", "cifar100_coarse", "|", "custom"] in lines
     assert any(line[:1] == ["train.clip=1.0"] for line in lines)
@@ -152,9 +194,9 @@ def test_devices():
 
 @pytest.mark.parametrize("value", [0, -1, "abc", True, [1], math.nan, math.inf])
 def test_positive_numbers(value):
-    with pytest.raises(etviz.UsageError, match="beta must be a number above 0"):
-        commands.positive_number("beta", value)
-    assert commands.positive_number("beta", 2) == 2.0
+    with pytest.raises(etviz.UsageError, match=r"beta must be (a finite number|above 0), not"):
+        check_option("beta", value, Positive)
+    assert check_option("beta", 2, Positive) == 2.0
 
 
 # ---- exit codes, as a process ------------------------------------------------------------------------------------
@@ -298,15 +340,15 @@ def test_infinite_psnr_is_null_in_json_and_named_in_the_table():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["images=0"], "images must be a whole number of 1 or more, not 0"),
+        (["images=0"], "images must be at least 1, not 0"),
         (["images=ten"], "images must be a whole number"),
         (["ratio=0"], "hides none of 64 patches"),
         (["ratio=2"], "between 0 and 1"),
-        (["seed=-1"], "seed must be a whole number of 0 or more"),
+        (["seed=-1"], "seed must be at least 0"),
         (["batch_size=0"], "batch_size must be at least 1"),
-        (["seed=100000000000000000000000"], "seed must be a whole number"),
+        (["seed=100000000000000000000000"], "seed must be at most"),
         (["device=abacus"], "There is no device 'abacus'"),
-        (["dataset=[a]"], "dataset takes a word"),
+        (["dataset=[a]"], r"There is no dataset \'\[a\]\'"),
         (["dataset=5"], "There is no dataset '5'"),
         (["dataset=cifar10", "data.root=5", "data.download=false"], "cifar10 was not found in '5'"),
         (["checkpoint=~nosuch/x"], "There is no checkpoint '~nosuch/x'"),
@@ -403,11 +445,11 @@ def test_the_query_is_the_centre_unless_asked_for():
         (["query=64"], "There is no patch 64"),
         (["query=x"], "query must be a whole number"),
         (["steps=1.5"], "steps must be a whole number"),
-        (["step_size=0"], "step_size must be a number above 0"),
-        (["beta=cold"], "beta must be a number above 0"),
-        (["energy_images=0"], "energy_images must be a whole number of 1 or more"),
+        (["step_size=0"], "step_size must be above 0"),
+        (["beta=cold"], "beta must be a finite number"),
+        (["energy_images=0"], "energy_images must be at least 1"),
         (["ratio=0"], "hides none"),
-        (["step_size=inf"], "step_size must be a number above 0"),
+        (["step_size=inf"], "step_size must be a finite number"),
         (["out=/proc"], "'/proc' cannot be made or written to"),
         ([f"out={'x' * 5000}"], "cannot be made or written to"),
     ],

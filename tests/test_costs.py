@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import etviz
-from etviz import UsageError
+from etviz import UsageError, commands
 from etviz.evaluation import costs
 from etviz.models import __main__ as command
 from tests.conftest import TINY
@@ -120,7 +120,7 @@ def test_command_prints_every_preset_asked_for(capsys, tmp_path):
 
 @pytest.mark.parametrize(
     ("place", "message"),
-    [("{}", "is a folder: name a file"), ("[a]", "json takes a word"), ("{}/a/b", "cannot be made")],
+    [("{}", "is a folder: name a file"), ("", "json must be a path"), ("{}/a/b", "cannot be made")],
 )
 def test_a_place_that_cannot_be_written_is_refused_before_counting(place, message, tmp_path, monkeypatch):
     monkeypatch.setattr(command, "costs", lambda *_: pytest.fail("counted first"))
@@ -136,10 +136,10 @@ def test_the_json_file_may_be_named_from_home(tmp_path, monkeypatch, capsys):
 
 
 def test_command_knows_every_preset():
-    presets = command.chosen_presets(None)
+    presets = commands.presets("model")
     assert {"et", "mae_match", "beit_small", "simmim", "mixedae_small", "tokenizer"} <= set(presets)
     with pytest.raises(UsageError, match="no preset 'vgg'"):
-        command.chosen_presets(["vgg"])
+        command.main(["presets=[vgg]"])
 
 
 def test_from_the_shell():

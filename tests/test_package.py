@@ -9,9 +9,10 @@ import pytest
 import yaml
 
 import etviz
-from etviz.commands import load_config
+from etviz.commands import load_options
 from etviz.models import MODELS, create_model, model_options
-from etviz.training import TrainConfig, train_config
+from etviz.train import TrainOptions
+from etviz.training import TrainConfig
 
 try:
     import tomllib
@@ -62,7 +63,7 @@ def test_computation_imports_neither_interface_nor_configuration(package):
 @pytest.mark.parametrize("name", MODELS)
 def test_model_presets_hold_the_constructors_defaults(name):
     recipe = ["experiment=reference"] if name in ("et", "et_asym") else []
-    options = load_config("config", [f"model={name}", *recipe])["model"]
+    options = load_options(TrainOptions, [f"model={name}", *recipe]).model
     assert options.pop("name") == name
     normalisation = {"mean", "std"}  # the dataset's own, put in by the training
     assert all(options.pop(key) is None for key in normalisation)
@@ -72,16 +73,14 @@ def test_model_presets_hold_the_constructors_defaults(name):
 
 
 def test_training_options_are_the_configs():
-    options = load_config("config", ["experiment=reference"])["train"]
-    assert train_config(options) == TrainConfig(decay="all")
+    assert load_options(TrainOptions, ["experiment=reference"]).train == TrainConfig(decay="all")
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "etviz" / "conf").glob("[em]*/*.yaml")), ids=lambda p: p.stem)
 def test_every_preset_composes(path):
-    config = load_config("config", [f"{path.parent.name}={path.stem}"])
-    options = {key: value for key, value in config["model"].items() if key not in ("mean", "std")}
+    config = load_options(TrainOptions, [f"{path.parent.name}={path.stem}"])
+    options = {key: value for key, value in config.model.items() if key not in ("mean", "std")}
     create_model(options.pop("name"), **options)
-    train_config(config["train"])
 
 
 def test_public_names_are_there():

@@ -21,7 +21,19 @@ from etviz.evaluation.features import (
     linear_accuracy,
 )
 from etviz.evaluation.finetuning import finetune_accuracy
-from etviz.probe import HELD_OUT, Split, best_steps, hold_out, in_percent, main, measure, read_plan, tsne, untrained
+from etviz.probe import (
+    HELD_OUT,
+    ProbeOptions,
+    Split,
+    best_steps,
+    hold_out,
+    in_percent,
+    main,
+    make_plan,
+    measure,
+    tsne,
+    untrained,
+)
 from tests.conftest import TINY
 
 
@@ -243,13 +255,14 @@ def test_two_runs_give_the_same_json(checkpoint, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["second"], "One checkpoint is probed at a time"),
-        (["labels=[0.1,2]"], "labels takes shares above 0 and at most 1"),
-        (["labels=[]"], "labels takes shares above 0 and at most 1"),
-        (["neighbours=0"], "neighbours must be a whole number of 1 or more"),
-        (["train_images=1"], "train_images must be a whole number of 2 or more"),
-        (["finetune_batch=0"], "finetune_batch must be a whole number of 1 or more"),
-        (["finetune_steps=-1"], "finetune_steps must be a whole number of 0 or more"),
+        (["second"], "One checkpoint is taken at a time"),
+        (["labels=[0.1,2]"], "labels[1] must be at most 1, not 2"),
+        (["labels=[0]"], "labels[0] must be above 0, not 0"),
+        (["labels=[]"], "labels must be a list of one or more"),
+        (["neighbours=0"], "neighbours must be at least 1"),
+        (["train_images=1"], "train_images must be at least 2"),
+        (["finetune_batch=0"], "finetune_batch must be at least 1"),
+        (["finetune_steps=-1"], "finetune_steps must be at least 0"),
     ],
 )
 def test_what_the_command_refuses(checkpoint, options, message):
@@ -269,9 +282,8 @@ def test_the_bar_says_how_many_stages_there_are(checkpoint, sets):
 
     model = etviz.load_model(str(checkpoint))
     names = [f"class {label}" for label in range(3)]
-    options = {"checkpoint": str(checkpoint), "labels": [0.5, 1.0], "neighbours": 3, "by_step": True, "floors": True}
-    options |= {"finetune_steps": 2, "finetune_batch": 4, "tsne_images": 10, "seed": 0, "out": "somewhere"}
-    plan = read_plan(options)
+    options = {"labels": [0.5, 1.0], "neighbours": 3, "finetune_steps": 2, "finetune_batch": 4, "tsne_images": 10}
+    plan = make_plan(ProbeOptions(checkpoint=str(checkpoint), out="somewhere", **options))
     bar = Watched(disable=True)
     rows, by_step, points = measure({"tiny": model, "untrained": model}, Split(*sets, names), plan, bar)
     assert (len(rows), len(by_step), len(points)) == (24, 20, 10)

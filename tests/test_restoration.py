@@ -1,5 +1,7 @@
 """Pictures of any size: windows, their blend, holes wider than a window, noise, and the command."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -294,6 +296,21 @@ def test_pictures_are_turned_upright_and_greys_stay_grey(call, tmp_path):
     assert (np.asarray(found)[~mask] == np.rot90(given, -1)[~mask]).all()
 
 
+def test_names_are_literal(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for source, mask, target in (
+        ("photo,final.png", "[mask].png", "2024_01_15.png"),
+        ("a=b.png", "m=1, n=2.png", "'out'.png"),
+        ("null", "${mask}.png", "1e3/"),
+    ):
+        save(tmp_path / "in.png")
+        Path("in.png").rename(source)
+        save_mask(tmp_path / mask)
+        printed = call(source, target, "--mask", mask)
+        assert printed == [f"{target}{source}.png" if target.endswith("/") else target]
+        assert Path(printed[0]).is_file()
+
+
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".bmp"])
 def test_a_colour_profile_is_kept_where_there_is_room_for_one(call, tmp_path, suffix):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -348,7 +365,7 @@ def test_denoising(call, tmp_path, tiny):
         (["in.png", "out.png", "--mask", "small.png"], "is of 8x8 pixels, and in.png of 44x40."),
         (["text.png", "out.png", "--mask", "mask.png"], "'text.png' cannot be read as a picture"),
         (["in.png", "out.png", "--mask", "mask.png", "noise=0.1"], "either completed by a mask or denoised"),
-        (["in.png", "out.png", "noise=-1"], "noise must be a number above 0"),
+        (["in.png", "out.png", "noise=-1"], "noise must be above 0"),
         ([".", "out", "--mask", "mask.png"], "lies in the folder to restore"),
         (["empty", "out"], "'empty' holds no pictures"),
         (["twins", "out"], "'a.bmp' and 'a.png' would both become 'a.png'."),

@@ -14,10 +14,10 @@ import yaml
 
 import etviz
 from etviz import checkpoints, evaluate, files, train, training
-from etviz.commands import load_config
+from etviz.commands import load_options
 from etviz.errors import UsageError
 from etviz.metrics import evaluate_model
-from etviz.training import LAST, STATE, batches, read_history, train_config
+from etviz.training import LAST, STATE, batches, read_history
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = [
@@ -169,7 +169,7 @@ def test_ctrl_c_saves_and_says_how_to_resume(options, tmp_path):
 
 def test_two_runs_of_one_second_have_a_folder_each(options, monkeypatch):
     monkeypatch.setattr(train.time, "strftime", lambda form: "now")
-    config = load_config("config", options)
+    config = load_options(train.TrainOptions, options)
     folders = [train.new_run(config) for _ in range(3)]
     assert [folder.name for folder in folders] == ["squares-et-now", "squares-et-now-2", "squares-et-now-3"]
     assert all(folder.is_dir() for folder in folders)
@@ -184,9 +184,10 @@ def test_a_refused_run_leaves_no_folder(options):
     assert not list(Path("outputs").iterdir())
 
 
-def test_a_number_is_a_name_too(options):
-    train.main([*options, "run=5", "test=false", "train.epochs=1"])
-    assert checkpoints.load_card("5")["name"] == "5"
+@pytest.mark.parametrize("name", ["5", "2024_01_15"])
+def test_a_number_is_a_name_too(options, name):
+    train.main([*options, f"run={name}", "test=false", "train.epochs=1"])
+    assert checkpoints.load_card(name)["name"] == name
 
 
 def test_a_dataset_named_by_a_relative_path_is_found_from_elsewhere(options, archive, tmp_path, monkeypatch, capsys):
@@ -269,22 +270,22 @@ def test_nothing_to_resume(options):
         ("dataset.name=5", "no dataset '5'"),
         ("dataset.name=~nosuch/x.npz", "no archive '~nosuch/x.npz'"),
         (f"dataset.name={'x' * 5000}", "no dataset 'x+'"),
-        ("run=[a]", "run takes a word"),
+        ("run=", "run must be a path"),
         (f"run={'x' * 5000}", "cannot be made"),
-        ("resume=[a]", "resume takes a word"),
+        ("resume=", "resume must be a name"),
         ("resume=5", "no run to resume in '5'"),
         ("resume=~nosuch", "no run to resume in '~nosuch'"),
         (f"resume={'x' * 5000}", "no run to resume in 'x+'"),
         ("model.img_size=0", "img_size must be at least 1"),
         ("model.img_size=-32", "img_size must be at least 1"),
-        ("model.embed_dim=1e9", "embed_dim takes a whole number"),
+        ("model.embed_dim=1e9", "embed_dim must be a whole number"),
         ("model.embed_dim=1000000000", "embed_dim must be at most"),
         ("model.memory_ratio=nan", "memory_ratio must be a finite number"),
         ("model.memory_ratio=inf", "memory_ratio must be a finite number"),
         ("model.mean=[a,b,c]", r"mean\[0\] must be a finite number"),
         ("model.std=[0,0,0]", r"std\[0\] must be above 0"),
         ("train.betas=[0.9]", "train.betas must be a list of 2 numbers"),
-        ("train.seed=1e23", "train.seed takes a whole number"),
+        ("train.seed=1e23", "train.seed must be a whole number"),
         ("train.seed=100000000000000000000000", "train.seed must be at most"),
         ("train.precision=16-true", "train.precision must be one of"),
         ("train.compile=maybe", "train.compile must be one of"),
@@ -321,9 +322,9 @@ def test_two_processes_train_as_one(options, tmp_path):
 
 def first_loss(options, processes):
     """The mean of what the processes' shares of the first batch cost, before any step."""
-    config = load_config("config", options)
-    recipe, dataset = train_config(config["train"]), etviz.load_dataset(config["dataset"]["name"])
-    model = train.build_model(config["model"], dataset, recipe.seed)
+    config = load_options(train.TrainOptions, options)
+    recipe, dataset = config.train, etviz.load_dataset(config.dataset.name)
+    model = train.build_model(config.model, dataset, recipe.seed)
     order = batches.epoch_order(training.validation_split(dataset, recipe)[0], recipe.seed, 0)
     step = training.TrainStep(model, recipe.flip, recipe.crop)
     state = training.State(model, recipe, 11, 11, None)

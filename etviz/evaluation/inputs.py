@@ -1,35 +1,37 @@
 """What an evaluation is given: checkpoints, the split they are scored on, and the metrics that have their weights."""
 
 import sys
+from collections.abc import Sequence
 
 from etviz import checkpoints
 from etviz.checkpoints import list_checkpoints, load_card
 from etviz.checkpoints import load_config as load_checkpoint_config
-from etviz.commands import check_named_once, word
+from etviz.commands import check_named_once
 from etviz.data import Dataset, load_dataset
 from etviz.errors import UsageError
 from etviz.evaluation.perceptual import load_meters, missing_sentence
 from etviz.metrics import Meter
 from etviz.models import MODELS, MaskedImageModel
+from etviz.options import DataOptions, Name, WeightsOptions, check_option
 from etviz.plots.style import LINES
 
 
-def load_test_split(config: dict, model: MaskedImageModel) -> Dataset:
-    """The dataset asked for, else the one that the checkpoint was trained on, at the model's size."""
-    name = config["dataset"] if config["dataset"] is not None else trained_on(str(config["checkpoint"]))
-    return load_dataset(word("dataset", name), config["data"]["root"], model.img_size, config["data"]["download"])
+def load_test_split(name: str | None, data: DataOptions, checkpoint: str, model: MaskedImageModel) -> Dataset:
+    """The dataset of a name, or where it is None the one that the checkpoint was trained on, at the model's size."""
+    name = check_option("dataset", name or trained_on(checkpoint), Name)
+    return load_dataset(name, data.root, model.img_size, data.download)
 
 
-def load_shared_split(config: dict, models: dict[str, MaskedImageModel]) -> Dataset:
+def load_shared_split(name: str | None, data: DataOptions, models: dict[str, MaskedImageModel]) -> Dataset:
     """`load_test_split` for models by their checkpoint's name, which have to see the same images and masks."""
     first, *others = models
-    for name in others:
-        if config["dataset"] is None and trained_on(name) != trained_on(first):
-            raise UsageError(f"{first!r} and {name!r} were trained on different images: name one, as dataset=cifar10.")
-        sizes = [(models[key].img_size, models[key].num_patches) for key in (first, name)]
+    for other in others:
+        if name is None and trained_on(other) != trained_on(first):
+            raise UsageError(f"{first!r} and {other!r} were trained on different images: name one, as dataset=cifar10.")
+        sizes = [(models[key].img_size, models[key].num_patches) for key in (first, other)]
         if sizes[0] != sizes[1]:
-            raise UsageError(f"{first!r} and {name!r} cut images into different patches: no mask fits both.")
-    return load_test_split(config | {"checkpoint": first}, models[first])
+            raise UsageError(f"{first!r} and {other!r} cut images into different patches: no mask fits both.")
+    return load_test_split(name, data, first, models[first])
 
 
 def trained_on(checkpoint: str) -> str:
@@ -41,23 +43,23 @@ def trained_on(checkpoint: str) -> str:
     return name
 
 
-def find_meters(config: dict, device) -> tuple[list[Meter], dict[str, str]]:
-    """LPIPS and FID as far as their weights are there; which file each of the others lacks, by name.
+def find_meters(
+    lpips: Sequence[str], fid: bool, weights: WeightsOptions, require: bool, device
+) -> tuple[list[Meter], dict[str, str]]:
+    """LPIPS by some networks and FID, as far as their weights are there; the file that each of the others lacks.
 
     Raises:
         UsageError: one lacks its weights, and they are required.
     """
-    nets = [word("lpips", net) for net in config["lpips"]]
-    root, download = config["weights"]["root"], config["weights"]["download"]
-    meters, missing = load_meters(nets, config["fid"], root, download, device)
-    if missing and config["require"]:
+    meters, missing = load_meters(list(lpips), fid, weights.root, weights.download, device)
+    if missing and require:
         raise UsageError(missing_sentence(missing))
     if missing:
         print(missing_sentence(missing), file=sys.stderr)
     return meters, {error.title: error.file for error in missing}
 
 
-def chosen(names: list | None, dataset: str) -> list[str]:
+def chosen(names: Sequence[str] | None, dataset: str) -> list[str]:
     """The checkpoints asked for, else all shipped ones whose card names the dataset and that fill in what is hidden.
 
     Raises:
@@ -66,7 +68,7 @@ def chosen(names: list | None, dataset: str) -> list[str]:
     if names is None:
         found = [name for name in list_checkpoints() if load_card(name).get("dataset") == dataset and _fills_in(name)]
     else:
-        found = [word("checkpoints", name) for name in (names if isinstance(names, list) else [names])]
+        found = list(names)
     if not found:
         raise UsageError(f"No shipped checkpoint was trained on {dataset}: name some, as checkpoints=[NAME,NAME].")
     check_named_once(found)

@@ -4,51 +4,50 @@ What each model costs with the sizes of the training presets: parameters, FLOPs 
 on it, peak memory of a training step. The table goes to stderr, the JSON to stdout.
 """
 
-import importlib.resources
 import json
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from etviz.commands import CONF, file_option, load_config, run, whole_number
+from etviz.commands import load_options, load_preset, presets, run
 from etviz.devices import describe_device, pick_device
-from etviz.errors import UsageError
 from etviz.evaluation.costs import costs
-from etviz.files import write_text
+from etviz.files import make_place, write_text
 from etviz.models import create_model
+from etviz.options import Count, Names, Options, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostOptions(Options):
+    """python -m etviz.models
+    Counts what each model costs: parameters, FLOPs an image (54 of 64 patches hidden) and peak memory.
+    """
+
+    presets: Names | None = option(None, "training presets, as [et,mae]; all where null")
+    batch_size: Count = option(64, "of the training step whose memory is measured")
+    device: str = option("auto", "cpu, cuda, mps")
+    json: Path | None = option(None, "a file to write the JSON to as well")
 
 
 def main(argv: list[str]) -> None:
     """Count as ``argv``'s options say; see the module's own text."""
-    config = load_config("commands/models", argv)
-    device = pick_device(config["device"])
-    batch = whole_number("batch_size", config["batch_size"], least=1)
-    file = file_option("json", config["json"])
+    options = load_options(CostOptions, argv)
+    device, batch = pick_device(options.device), options.batch_size
+    file = options.json and make_place(options.json)
     report = {"device": describe_device(device), "torch": torch.__version__, "batch_size": batch, "presets": {}}
-    for preset in chosen_presets(config["presets"]):
-        options = load_config("config", [f"model={preset}"])["model"]
-        sizes = {key: value for key, value in options.items() if key not in ("name", "mean", "std")}
-        model = create_model(options["name"], **sizes).to(device)
+    chosen = {name: load_preset("model", name)["model"] for name in options.presets or presets("model")}
+    for preset, config in chosen.items():
+        sizes = {key: value for key, value in config.items() if key not in ("name", "mean", "std")}
+        model = create_model(config["name"], **sizes).to(device)
         report["presets"][preset] = {"model": model.name, **costs(model, batch)}
     Console(stderr=True).print(make_table(report))
     text = json.dumps(report, indent=2)
     print(text)
     if file is not None:
         write_text(file, text + "\n")
-
-
-def chosen_presets(names: list | None) -> list[str]:
-    """The presets asked for, or all there are. Raises `UsageError` for one that there is not."""
-    files = importlib.resources.files(CONF).joinpath("model").iterdir()
-    known = sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
-    if names is None:
-        return known
-    chosen = [str(name) for name in (names if isinstance(names, list) else [names])]
-    for name in chosen:
-        if name not in known:
-            raise UsageError(f"There is no preset {name!r}: choose from {', '.join(known)}.")
-    return chosen
 
 
 def make_table(report: dict) -> Table:
