@@ -49,7 +49,7 @@ class DatasetOptions(Options):
 
     section: ClassVar[str] = "dataset."
 
-    name: Name = option()
+    name: Name = option(text="path of an .npz archive in MedMNIST's layout, or of a folder of images")
 
 
 @dataclass(frozen=True, kw_only=True)
