@@ -16,7 +16,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, fields
 from typing import Any, TypeVar
 
 import torch
@@ -28,7 +28,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from etviz.errors import UsageError
-from etviz.options import NONE, Options, alternatives, annotations_of, from_mapping, is_text, is_texts
+from etviz.options import NONE, Options, alternatives, annotations_of, from_mapping, is_section, is_text, is_texts
 
 CONF = "etviz.conf"
 NEEDED = "???"  # stands where an option has to be given, as in Hydra's files
@@ -213,9 +213,16 @@ def _listed(value: str) -> list[str]:
 def _resolved(values: dict) -> dict:
     """The values with what ${...} stands for."""
     try:
-        return OmegaConf.to_container(OmegaConf.create(values), resolve=True)  # type: ignore[return-value]
+        return _plain(OmegaConf.create(values), resolve=True)
     except OmegaConfBaseException as error:
         raise UsageError(f"An option cannot be read: {str(error).splitlines()[0]}.") from error
+
+
+def _plain(config: Any, resolve: bool = False) -> dict:
+    """A configuration as nested dicts and lists."""
+    values = OmegaConf.to_container(config, resolve=resolve)
+    assert isinstance(values, dict)  # as every file and every class of options is
+    return values
 
 
 def _get(values: dict, key: str) -> Any:
@@ -230,13 +237,12 @@ def _put(values: dict, key: str, value: Any) -> None:
 # ---- defaults and groups -----------------------------------------------------------------------------------------
 
 
-def _defaults(kind: type, choices: Sequence[Override]) -> dict:
+def _defaults(kind: type[Options], choices: Sequence[Override]) -> dict:
     """The defaults of a class of options, and over them what the chosen files of its groups say."""
     own = _own_defaults(kind)
-    if not getattr(kind, "groups", ""):
+    if not kind.groups:
         return own
-    chosen = _compose(kind.groups, choices)
-    return OmegaConf.to_container(OmegaConf.merge(own, chosen))  # type: ignore[return-value]
+    return _plain(OmegaConf.merge(own, _compose(kind.groups, choices)))
 
 
 def _own_defaults(kind: type) -> dict:
@@ -244,7 +250,7 @@ def _own_defaults(kind: type) -> dict:
     found = {}
     for field in fields(kind):
         annotation = annotations_of(kind)[field.name]
-        if is_dataclass(annotation):
+        if is_section(annotation):
             found[field.name] = _own_defaults(annotation)
         elif annotation is dict:
             found[field.name] = {}
@@ -261,7 +267,7 @@ def _annotations(kind: type, values: dict, prefix: str = "") -> Iterator[tuple[s
     """(dotted key, annotation) of every option. In a section that is a plain dict, any value goes but for names."""
     for field in fields(kind):
         annotation, name = annotations_of(kind)[field.name], prefix + field.name
-        if is_dataclass(annotation):
+        if is_section(annotation):
             yield from _annotations(annotation, values[field.name], f"{name}.")
         elif annotation is dict:
             names = field.metadata["names"]
@@ -274,7 +280,7 @@ def _compose(name: str, choices: Sequence[Override]) -> dict:
     """A file under etviz/conf with those that it chooses from groups, as plain nested data."""
     try:
         with initialize_config_module(CONF, version_base="1.3"):
-            return OmegaConf.to_container(compose(name, [choice.input_line for choice in choices]))
+            return _plain(compose(name, [choice.input_line or "" for choice in choices]))
     except MissingConfigException as error:
         raise UsageError(_missing_choice(error)) from error
     except (ConfigCompositionException, OmegaConfBaseException, ValueError) as error:
@@ -331,7 +337,7 @@ def _texts(kind: type, prefix: str = "") -> Iterator[tuple[str, str]]:
     """(dotted key, what --help says of it) of every option of a dataclass."""
     for field in fields(kind):
         annotation = annotations_of(kind)[field.name]
-        if is_dataclass(annotation):
+        if is_section(annotation):
             yield from _texts(annotation, f"{prefix}{field.name}.")
         else:
             yield prefix + field.name, field.metadata.get("text", "")

@@ -136,6 +136,11 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
+def is_section(annotation: Any) -> bool:
+    """Whether an annotation is a dataclass, whose fields are options themselves."""
+    return isinstance(annotation, type) and dataclasses.is_dataclass(annotation)
+
+
 def alternatives(annotation: Any) -> list[Any]:
     """The kinds that an annotation allows, without their bounds: ``Count | None`` -> [int, NoneType]."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
@@ -222,7 +227,7 @@ def check_option(name: str, value: Any, annotation: Any) -> Any:
     checks = {typing.Union: _any_of, types.UnionType: _any_of, Literal: _one_of, tuple: _tuple}
     if origin in checks:
         return checks[origin](name, value, arguments)
-    if dataclasses.is_dataclass(annotation) and isinstance(value, Mapping):
+    if is_section(annotation) and isinstance(value, Mapping):
         return from_mapping(annotation, value, f"{name}.")
     return _plain_kind(name, value, annotation) if annotation in KINDS else _instance(name, value, annotation)
 

@@ -37,8 +37,8 @@ from etviz.pictures import (
 )
 from etviz.restoration import check_model, denoise_image, restore_image
 
-PLACES = ("input", "output")  # what names without key= stand for, in this order
-SIGNS = dict(zip(PLACES, ("IN", "OUT"), strict=True))
+PLACES: tuple[str, ...] = ("input", "output")  # what names without key= stand for, in this order
+SIGNS = {"input": "IN", "output": "OUT"}
 VALUES, FLAGS = ("--mask", "--checkpoint"), ("--force",)
 
 

@@ -18,8 +18,8 @@ from etviz.plots.style import LINES
 
 def load_test_split(name: str | None, data: DataOptions, checkpoint: str, model: MaskedImageModel) -> Dataset:
     """The dataset of a name, or where it is None the one that the checkpoint was trained on, at the model's size."""
-    name = check_option("dataset", name or trained_on(checkpoint), Name)
-    return load_dataset(name, data.root, model.img_size, data.download)
+    found = check_option("dataset", name or trained_on(checkpoint), Name)
+    return load_dataset(found, data.root, model.img_size, data.download)
 
 
 def load_shared_split(name: str | None, data: DataOptions, models: dict[str, MaskedImageModel]) -> Dataset:
@@ -56,7 +56,7 @@ def find_meters(
         raise UsageError(missing_sentence(missing))
     if missing:
         print(missing_sentence(missing), file=sys.stderr)
-    return meters, {error.title: error.file for error in missing}
+    return [*meters], {error.title: error.file for error in missing}
 
 
 def chosen(names: Sequence[str] | None, dataset: str) -> list[str]:
