@@ -13,17 +13,18 @@ import csv
 import math
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from etviz import train
-from etviz.commands import load_config
+from etviz.commands import load_options
 from etviz.data import Dataset, load_dataset, to_float
 from etviz.masks import block_noise, mask_from_noise, mask_to_pixels, stroke_noise
 from etviz.metrics import evaluation_masks
 from etviz.models import MaskedImageModel
-from etviz.training import MASK_SEED, fit, train_config
+from etviz.training import MASK_SEED, fit
 
 HELD_OUT = 1000
 COLUMNS = ("options", "seed", "images", "cpu_seconds", "parameters", "psnr", "3", "6", "24", "60", "few", "strokes")
@@ -42,15 +43,13 @@ def main(argv: list[str]) -> None:
 
 def trained(options: list[str], images: int, seed: int) -> dict:
     """A short training's row."""
-    config = load_config("config", [*options, f"train.seed={seed}"])
-    warmup = min(config["train"]["warmup_steps"], images // config["train"]["batch_size"] // 5)
+    config = load_options(train.TrainOptions, [*options, f"train.seed={seed}"])
+    warmup = min(config.train.warmup_steps, images // config.train.batch_size // 5)
     validated = max(1, images // 50)
-    short = {"epochs": 1, "validation_images": validated, "snapshots": 0, "warmup_steps": warmup}
-    recipe = train_config(config["train"] | short)
-    config["model"] |= train.trained_parts(config["model"])
-    whole = load_dataset(str(config["dataset"]["name"]), config["data"]["root"])
+    recipe = replace(config.train, epochs=1, validation_images=validated, snapshots=0, warmup_steps=warmup)
+    whole = load_dataset(config.dataset.name, config.data.root)
     few = Dataset(**(vars(whole) | {"train_images": whole.train_images[: images + validated]}))
-    model = train.build_model(config["model"], few, seed)
+    model = train.build_model(config.model | train.trained_parts(config.model), few, seed)
     start = time.process_time()
     state = fit(model, few, recipe)
     seconds = time.process_time() - start

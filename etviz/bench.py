@@ -21,7 +21,7 @@ from etviz.devices import describe_device, pick_device
 from etviz.evaluation.costs import count_flops, training_step
 from etviz.evaluation.timing import median_seconds
 from etviz.files import make_place, write_text
-from etviz.models import MaskedImageModel
+from etviz.models import EnergyModel, EnergyTransformer, as_energy_model
 from etviz.models.projection import Projection, make_projection
 from etviz.options import Count, Options, Positive, option
 
@@ -48,7 +48,7 @@ def main(argv: list[str]) -> None:
     file = options.json and make_place(options.json)
     torch.manual_seed(0)
     model = etviz.create_model(options.model, step_size=0.1, init_scale=0.07).to(device).eval()
-    report = measure(model, options.batch_size, options.seconds)
+    report = measure(as_energy_model(model), options.batch_size, options.seconds)
     Console(stderr=True).print(make_table(report))
     measured = json.dumps(report, indent=2)
     print(measured)
@@ -56,7 +56,7 @@ def main(argv: list[str]) -> None:
         write_text(file, measured + "\n")
 
 
-def measure(model: MaskedImageModel, batch: int, seconds: float) -> dict:
+def measure(model: EnergyModel, batch: int, seconds: float) -> dict:
     """Median seconds, images/s, FLOPs an image and share of the matmul rate of each task, and ratios between them."""
     device = model.device
     images = torch.rand(batch, 3, model.img_size, model.img_size, device=device)
@@ -81,7 +81,7 @@ def measure(model: MaskedImageModel, batch: int, seconds: float) -> dict:
     }
 
 
-def model_tasks(model: MaskedImageModel, images, mask) -> dict[str, tuple[Callable, int]]:
+def model_tasks(model: EnergyModel, images, mask) -> dict[str, tuple[Callable, int]]:
     """What etviz does, each with the number of images it does it to."""
     one, one_mask = images[:1], mask[:1]
     batch = len(images)
@@ -94,13 +94,13 @@ def model_tasks(model: MaskedImageModel, images, mask) -> dict[str, tuple[Callab
     }
 
 
-def literal_tasks(model: MaskedImageModel, images, mask) -> dict[str, tuple[Callable, int]]:
+def literal_tasks(model: EnergyModel, images, mask) -> dict[str, tuple[Callable, int]]:
     """The same by autograd; nothing without a clone around, or for another model."""
     try:
         from benchmarks import literal
     except ModuleNotFoundError:
         return {}
-    if model.name != "et":
+    if not isinstance(model, EnergyTransformer):
         return {}
     batch = len(images)
 

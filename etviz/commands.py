@@ -324,7 +324,7 @@ def describe_options(kind: type[Options]) -> str:
     """The text of --help: the docstring of the options' class, then every option, its default and its text."""
     values = _defaults(kind, [])
     groups = _groups() if kind.groups else {}
-    texts = _file_comments(kind.groups, groups) | {key: text for key, text in _texts(kind) if text}
+    texts = _file_comments(groups) | dict(_texts(kind))
     rows = [(f"{group}=", " | ".join(choices)) for group, choices in groups.items()]
     rows += [(f"{key}={_written(_get(values, key))}", texts.get(key, "")) for key, _ in _annotations(kind, values)]
     width = min(34, max(len(option) for option, _ in rows))
@@ -343,9 +343,9 @@ def _texts(kind: type, prefix: str = "") -> Iterator[tuple[str, str]]:
             yield prefix + field.name, field.metadata.get("text", "")
 
 
-def _file_comments(first: str, groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
+def _file_comments(groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """The comment behind each option of the groups' files, by dotted key."""
-    comments = _comments(importlib.resources.files(CONF).joinpath(f"{first}.yaml").read_text()) if first else {}
+    comments = {}
     for group, choices in groups.items():
         for choice in choices:
             source = importlib.resources.files(CONF).joinpath(group, f"{choice}.yaml").read_text()

@@ -21,7 +21,7 @@ from etviz.evaluation.inputs import load_test_split
 from etviz.files import make_folder, write_bytes
 from etviz.masks import grid_side
 from etviz.metrics import evaluation_masks
-from etviz.models import MaskedImageModel, Trace
+from etviz.models import EnergyModel, Trace, as_energy_model
 from etviz.options import Count, DataOptions, Name, Options, Positive, Whole, option, section
 from etviz.plots.style import figure_bytes
 
@@ -71,6 +71,7 @@ def main(argv: list[str]) -> None:
     if not model.has_energy:  # not every model descends an energy
         _report(out / "reconstruction.png", plots.reconstruction_grid(images, mask, model.reconstruct(images, mask)))
         return
+    model = as_energy_model(model)
     draw_descent(out, model.trace(images, mask, **descent), images, query)
     traces = energy_traces(model, test_images[:count], masks[:count], descent)
     _report(out / "energy.png", plots.energy_curves(list(traces)))
@@ -115,7 +116,7 @@ def chosen_patch(number: int | None, num_patches: int) -> int:
     return number
 
 
-def energy_traces(model: MaskedImageModel, images: Tensor, masks: Tensor, descent: dict) -> Iterator[Trace]:
+def energy_traces(model: EnergyModel, images: Tensor, masks: Tensor, descent: dict) -> Iterator[Trace]:
     """Traces without attention maps of (n, C, H, W) uint8 images, in batches."""
     device = model.device
     for batch, mask in zip(images.split(BATCH), masks.split(BATCH), strict=True):

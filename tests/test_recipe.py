@@ -324,11 +324,11 @@ def test_a_run_without_its_average_cannot_go_on_with_one(squares, tmp_path):  # 
 
 
 def test_the_paint_recipe_composes_for_every_model():
-    from etviz.commands import load_config
-    from etviz.training import train_config
+    from etviz.commands import load_options
+    from etviz.train import TrainOptions
 
     for model in ("et", "et_asym", "mae", "simmim", "mixedae", "beit"):
-        config = train_config(load_config("config", [f"model={model}", "experiment=paint"])["train"])
+        config = load_options(TrainOptions, [f"model={model}", "experiment=paint"]).train
         assert config.masks == "mixture"
         assert dict(config.descent_steps) == SCHEDULE
     order = epoch_order(torch.arange(50_000), 0, 0)

@@ -1,8 +1,7 @@
 """How to train: the options of a run."""
 
-import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from etviz.errors import UsageError
@@ -14,10 +13,12 @@ from etviz.options import (
     NonNegative,
     Positive,
     Whole,
+    annotations_of,
     at_least,
     at_most,
     check_options,
-    suggestion,
+    from_mapping,
+    option,
 )
 
 MASK_SEED = 1  # of the validation masks; the test split's headline number uses 0
@@ -35,45 +36,60 @@ class TrainConfig:
     What is to be drawn with weights is given as pairs, or as a mapping: ``descent_steps={3: 0.5, 12: 0.5}``.
     """
 
-    epochs: Count = 1000
-    batch_size: Count = 128  # over all devices
-    lr: Positive = 5e-5
-    min_lr: NonNegative = 1e-6  # reached at the end of the cosine
-    warmup_steps: Whole = 0  # linear
-    betas: tuple[Decay, Decay] = (0.9, 0.999)
-    optimizer: Literal["adamw", "muon"] = "adamw"  # muon: for the matrices of the layers, AdamW for the rest
-    muon_lr: Positive = 5e-3  # Muon's own, which warms up and falls as lr does
-    weight_decay: NonNegative = 1e-4
-    decay: Literal["matrices", "all"] = "matrices"  # what decays: matrices alone, or biases, norms and tokens too
-    clip: Positive = 1.0  # largest gradient norm
-    ema: Decay = 0.0  # of the moving average of the weights, which is then what is validated and kept; 0 for none
-    ratio: float = 0.85  # share of patches hidden
-    masks: Literal["random", "mixture"] = "random"  # mixture: every second batch hides another share, in shapes
-    mask_shapes: Shapes = (("random", 0.4), ("block", 0.2), ("strokes", 0.3), ("half", 0.1))  # of that second batch
-    descent_steps: Weighted = ()  # numbers of steps to draw for each batch; none: the model's own
-    flow_time: tuple[Positive, Positive] = (1.0, 1.0)  # steps * step_size is the model's own times a factor in between
-    own_steps_from: Annotated[float, at_least(0), at_most(1)] = (
-        1.0  # share of the run after which its own steps prevail
+    epochs: Count = option(1000)
+    batch_size: Count = option(128, "over all devices")
+    lr: Positive = option(5e-5)
+    min_lr: NonNegative = option(1e-6, "reached at the end of the cosine")
+    warmup_steps: Whole = option(0, "linear")
+    betas: tuple[Decay, Decay] = option((0.9, 0.999), "AdamW")
+    optimizer: Literal["adamw", "muon"] = option(
+        "adamw", "muon: for the matrices of the layers, and AdamW for the rest"
     )
-    flip: bool = True
-    crop: bool = True
-    seed: Whole = 0
-    validation_images: Count = 2000  # held out of the train split, a tenth of it at most
-    validate_every: Annotated[float, ABOVE_0, at_most(1e9)] = 1.0  # epochs
-    snapshots: Annotated[int, at_least(0), at_most(1000)] = 8
-    log_every: Count = 50  # steps; between logs and validations the loop never waits for the device
-    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    devices: int | str = "auto"
-    num_nodes: Count = 1
-    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
-    compile: Literal["auto", True, False] = "auto"  # auto: on CUDA
+    muon_lr: Positive = option(5e-3, "Muon's own, which warms up and falls as lr does")
+    weight_decay: NonNegative = option(1e-4)
+    decay: Literal["matrices", "all"] = option(
+        "matrices", "what decays: matrices, or all, which is biases, norms, tokens and positions too"
+    )
+    clip: Positive = option(1.0, "largest gradient norm")
+    ema: Decay = option(
+        0.0, "decay of a moving average of the weights, which is then what is validated and kept; 0 for none"
+    )
+    ratio: float = option(0.85, "share of patches hidden: 54 of 64")
+    masks: Literal["random", "mixture"] = option(
+        "random",
+        "mixture: every second batch hides another share, from 3 to 97%, in shapes; mixedae makes its own",
+    )
+    mask_shapes: Shapes = option(
+        (("random", 0.4), ("block", 0.2), ("strokes", 0.3), ("half", 0.1)), "of the mixture, with weights"
+    )
+    descent_steps: Weighted = option(
+        (), "numbers of steps to draw for each batch, with weights, as [[3,0.8],[12,0.2]]; et and et_asym only"
+    )
+    flow_time: tuple[Positive, Positive] = option(
+        (1.0, 1.0), "steps times step size is the model's own times a factor in between; et and et_asym only"
+    )
+    own_steps_from: Annotated[float, at_least(0), at_most(1)] = option(
+        1.0, "share of the run after which the model's own steps prevail; et and et_asym only"
+    )
+    flip: bool = option(True)
+    crop: bool = option(True, "padded by 4 pixels")
+    seed: Whole = option(0)
+    validation_images: Count = option(2000, "held out of the train split, a tenth of it at most")
+    validate_every: Annotated[float, ABOVE_0, at_most(1e9)] = option(1.0, "epochs")
+    snapshots: Annotated[int, at_least(0), at_most(1000)] = option(8, "log-spaced over the run")
+    # between logs and validations the loop never waits for the device
+    log_every: Count = option(50, "steps")
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = option("auto", "cpu, cuda, mps")
+    devices: int | str = option("auto")
+    num_nodes: Count = option(1)
+    precision: Literal["auto", "32-true", "bf16-mixed"] = option("auto", "32-true, bf16-mixed")
+    compile: Literal["auto", True, False] = option("auto", "true, false; auto compiles on CUDA")
 
     def __post_init__(self):
-        annotations = typing.get_type_hints(type(self), include_extras=True)
-        for option in ("mask_shapes", "descent_steps"):
-            if isinstance(getattr(self, option), Mapping):
-                setattr(self, option, tuple(getattr(self, option).items()))
-        vars(self).update(check_options(vars(self), annotations, section="train."))
+        for name in ("mask_shapes", "descent_steps"):
+            if isinstance(getattr(self, name), Mapping):
+                setattr(self, name, tuple(getattr(self, name).items()))
+        vars(self).update(check_options(vars(self), annotations_of(TrainConfig), section="train."))
         num_hidden(self.ratio)
         if not sum(weight for _, weight in self.mask_shapes):
             raise UsageError("train.mask_shapes needs a shape with a weight above 0.")
@@ -83,8 +99,4 @@ class TrainConfig:
 
 def train_config(options: dict) -> TrainConfig:
     """A `TrainConfig` from a mapping. Raises `UsageError` for an option it does not have."""
-    known = {f.name for f in fields(TrainConfig)}
-    for option in options:
-        if option not in known:
-            raise UsageError(f"There is no option train.{option}{suggestion(option, known)}.")
-    return TrainConfig(**options)
+    return from_mapping(TrainConfig, options, "train.")
