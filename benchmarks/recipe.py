@@ -20,10 +20,10 @@ import torch
 
 from etviz import train
 from etviz.commands import load_options
-from etviz.data import Dataset, load_dataset, to_float
+from etviz.data import load_dataset, to_float
 from etviz.masks import block_noise, mask_from_noise, mask_to_pixels, stroke_noise
 from etviz.metrics import evaluation_masks
-from etviz.models import MaskedImageModel
+from etviz.models import EnergyModel, MaskedImageModel
 from etviz.training import MASK_SEED, fit
 
 HELD_OUT = 1000
@@ -48,7 +48,7 @@ def trained(options: list[str], images: int, seed: int) -> dict:
     validated = max(1, images // 50)
     recipe = replace(config.train, epochs=1, validation_images=validated, snapshots=0, warmup_steps=warmup)
     whole = load_dataset(config.dataset.name, config.data.root)
-    few = Dataset(**(vars(whole) | {"train_images": whole.train_images[: images + validated]}))
+    few = replace(whole, train_images=whole.train_images[: images + validated])
     model = train.build_model(config.model | train.trained_parts(config.model), few, seed)
     start = time.process_time()
     state = fit(model, few, recipe)
@@ -64,7 +64,7 @@ def scores(model: MaskedImageModel, images: torch.Tensor) -> dict:
     usual = evaluation_masks(len(images), mask_seed=MASK_SEED)
     generator = torch.Generator().manual_seed(MASK_SEED)
     found = {"psnr": masked_psnr(model, images, usual)}
-    if model.has_energy:
+    if isinstance(model, EnergyModel):
         flow = model.descent.steps * model.descent.step_size
         for steps in (3, 6, 24):
             found[str(steps)] = masked_psnr(model, images, usual, steps=steps, step_size=flow / steps)

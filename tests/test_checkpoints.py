@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,13 @@ def test_by_name_path_and_file(saved, monkeypatch):
     for name in ("mine", saved, str(saved / "model.safetensors")):
         assert etviz.load_model(name).name == "et"
     assert checkpoints.load_card("mine")["parameters"] == 1
+
+
+def test_an_unfinished_run_is_no_shipped_model(saved, monkeypatch):
+    monkeypatch.setenv("ETVIZ_CHECKPOINTS", str(saved.parent))
+    shutil.copytree(saved, saved.parent / "unfinished" / "begun")
+    assert etviz.list_checkpoints() == ["mine"]
+    assert etviz.load_model(saved.parent / "unfinished" / "begun").name == "et"
 
 
 def test_loaded_model_is_ready_to_use(saved):

@@ -9,7 +9,7 @@ import etviz
 from etviz import UsageError
 from etviz.masks import block_noise, mask_from_noise, side_noise, stroke_mask, stroke_noise
 from etviz.training import Callback, State, TrainConfig, fit, make_optimizers
-from etviz.training.batches import draw_batch, epoch_order
+from etviz.training.batches import TrainStep, draw_batch, epoch_order
 from etviz.training.descents import draw_descent
 from etviz.training.mixture import draw_share
 from etviz.training.muon import Muon, orthogonalised
@@ -69,6 +69,18 @@ def test_the_last_part_is_mostly_at_the_models_own_steps():
 def test_models_without_an_energy_have_no_steps_to_draw(name):
     config = TrainConfig(descent_steps=SCHEDULE, own_steps_from=0.5, flow_time=(0.5, 2.0))
     assert draw_descent(tiny(name), config, 0.7, (0.5, 0.5)) == {}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_drawn_steps_and_masks_compile_as_one_graph():
+    """With the eager backend, which needs no compiler: a graph for each number of steps, none for a size or a share."""
+    config = TrainConfig(masks="mixture", batch_size=4, flow_time=(0.5, 2.0), descent_steps={1: 0.5, 2: 0.5})
+    step, state = TrainStep(tiny().train(), True, True), State(tiny(), config, 16, 16, None)
+    compiled = torch.compile(step, fullgraph=True, backend="eager")
+    data = torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8)
+    for state.step in range(16):
+        batch = draw_batch(torch.arange(64), state, 0, 1)
+        torch.testing.assert_close(compiled(data, batch), step(data, batch))
 
 
 @pytest.mark.parametrize("name", ["et", "et_asym"])

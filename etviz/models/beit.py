@@ -2,6 +2,7 @@
 
 import copy
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -99,17 +100,19 @@ class BEiT(MaskedImageModel):
     def _initialise(self) -> None:
         """The official code's start: all normal with std 0.02, cut off at one std, and deep layers' outputs smaller."""
         embeddings = self.beit.beit.embeddings
-        matrices = [m.weight for m in self.beit.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
-        for weight in (*matrices, embeddings.position_embeddings, embeddings.mask_token, embeddings.cls_token):
+        tables = [table for name, table in embeddings.named_parameters(recurse=False)]
+        for weight in (*tables, *(m.weight for m in self.beit.modules() if isinstance(m, nn.Linear | nn.Conv2d))):
             nn.init.trunc_normal_(weight, std=INIT_STD, a=-INIT_STD, b=INIT_STD)
         for number, layer in enumerate(self.beit.beit.layers, start=1):
-            for output in (layer.attention.o_proj, layer.mlp.fc2):
-                output.weight.div_(math.sqrt(2 * number))
+            for name, weight in layer.named_parameters():
+                if name.endswith(("o_proj.weight", "fc2.weight")):
+                    weight.div_(math.sqrt(2 * number))
 
     def _own_tokenizer(self, tokenizer: Tokenizer | dict | None) -> Tokenizer:
-        sizes = dict(img_size=self.img_size, patch_size=self.patch_size, in_chans=self.in_chans)
+        sizes: dict[str, Any] = dict(img_size=self.img_size, patch_size=self.patch_size, in_chans=self.in_chans)
         if tokenizer is None:
-            tokenizer = Tokenizer(**sizes, mean=self.mean.flatten().tolist(), std=self.std.flatten().tolist())
+            mean, std = (tuple(values.flatten().tolist()) for values in (self.mean, self.std))
+            tokenizer = Tokenizer(**sizes, mean=mean, std=std)
         if isinstance(tokenizer, dict):
             try:
                 tokenizer = Tokenizer(**constructor_options(Tokenizer, tokenizer, "A tokenizer"))

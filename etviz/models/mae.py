@@ -80,9 +80,9 @@ class MAE(MaskedImageModel):
     def _initialise(self) -> None:
         """The official code's start; the library's leaves matrices small, and positions and tokens zero (5.23 does)."""
         xavier_(self)
-        for layer in (*self.mae.vit.layers, *self.mae.decoder.decoder_layers):
-            for part in (layer.attention.q_proj, layer.attention.k_proj, layer.attention.v_proj):
-                part.weight.mul_(FUSED)
+        for name, weight in self.mae.named_parameters():
+            if name.endswith(("q_proj.weight", "k_proj.weight", "v_proj.weight")):
+                weight.mul_(FUSED)
         for positions in (self.mae.vit.embeddings.position_embeddings, self.mae.decoder.decoder_pos_embed):
             positions.copy_(sincos_positions(self.num_patches, positions.shape[-1], cls_token=True))
         for token in (self.mae.vit.embeddings.cls_token, self.mae.decoder.mask_token):

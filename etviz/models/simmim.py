@@ -72,9 +72,9 @@ class SimMIM(MaskedImageModel):
 
     def _initialise(self) -> None:
         """As the official code starts, unlike the library: convolutions by PyTorch's rule, and no table at zero."""
-        tables = [p for name, p in self.swin.named_parameters() if name.endswith("relative_position_bias_table")]
-        for table in (*tables, self.swin.swin.embeddings.position_embeddings, self.swin.swin.embeddings.mask_token):
-            nn.init.normal_(table, std=0.02)
+        for name, table in self.swin.named_parameters():
+            if name.endswith(("relative_position_bias_table", "position_embeddings", "mask_token")):
+                nn.init.normal_(table, std=0.02)
         for module in self.swin.modules():
             if isinstance(module, nn.Conv2d):
                 module.reset_parameters()

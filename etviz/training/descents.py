@@ -6,7 +6,7 @@ teach about the same weights; a model that has seen several discretisations work
 
 from collections.abc import Sequence
 
-from etviz.models import MaskedImageModel
+from etviz.models import EnergyModel, MaskedImageModel
 from etviz.training.config import TrainConfig
 
 OWN_PART = (
@@ -26,7 +26,7 @@ def draw_descent(model: MaskedImageModel, config: TrainConfig, progress: float, 
             some in a half or a quarter of the steps, and some further than it will, so that the picture stays.
         draws: two numbers in [0, 1) that decide.
     """
-    if not model.has_energy or model.descent.steps == 0:
+    if not isinstance(model, EnergyModel) or model.descent.steps == 0:
         return {}
     own, size = model.descent.steps, model.descent.step_size
     if progress >= config.own_steps_from:

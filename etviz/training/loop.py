@@ -13,10 +13,11 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from etviz import checkpoints, files
 from etviz.data import Dataset, holdout_split
@@ -85,14 +86,14 @@ def fit(
 
     snapshot_at = snapshot_steps(state.total_steps, steps_per_epoch, config.snapshots)
     tell = _Teller(callbacks if fabric.is_global_zero else ())
-    meter = _Meter(state, fabric)
+    meter, order = _Meter(state, fabric), train_index[:0]
     model.train()
     with tell.until_the_end(state), _interruptible() as interrupted:
         while state.step < state.total_steps:
-            if state.step % steps_per_epoch == 0 or meter.order is None:
-                meter.order = epoch_order(train_index, config.seed, state.step // steps_per_epoch).to(device)
+            if state.step % steps_per_epoch == 0 or not len(order):
+                order = epoch_order(train_index, config.seed, state.step // steps_per_epoch).to(device)
             state.lr = learning_rate(state.step, state.total_steps, config)
-            batch = draw_batch(meter.order, state, fabric.global_rank, fabric.world_size)
+            batch = draw_batch(order, state, fabric.global_rank, fabric.world_size)
             loss, norm = _update(train_step, optimizers, fabric, state, (images, batch))
             state.step += 1
             meter.add(loss, norm)
@@ -128,9 +129,11 @@ def make_fabric(config: TrainConfig):
     from lightning_fabric import Fabric
 
     try:
-        hardware = dict(accelerator=config.accelerator, devices=config.devices, num_nodes=config.num_nodes)
-        precision = resolve_precision(config.precision, Fabric(**hardware).device)
-        fabric = Fabric(**hardware, precision=precision)
+        hardware: dict[str, Any] = dict(
+            accelerator=config.accelerator, devices=config.devices, num_nodes=config.num_nodes
+        )
+        hardware["precision"] = resolve_precision(config.precision, Fabric(**hardware).device)
+        fabric = Fabric(**hardware)
     except (ValueError, RuntimeError, TypeError) as error:  # Lightning's MisconfigurationException is a TypeError here
         raise UsageError(f"These devices or this precision cannot be used here: {error}") from error
     fabric.launch()
@@ -140,7 +143,7 @@ def make_fabric(config: TrainConfig):
 def _compiled(step: TrainStep, config: TrainConfig, device: torch.device) -> nn.Module:
     """The step as one compiled graph, where the configuration or a CUDA device says so."""
     wanted = device.type == "cuda" if config.compile == "auto" else config.compile
-    return torch.compile(step, fullgraph=True) if wanted else step
+    return cast("nn.Module", torch.compile(step, fullgraph=True)) if wanted else step
 
 
 def learning_rate(step: int, total_steps: int, config: TrainConfig) -> float:
@@ -175,7 +178,7 @@ def validation_split(dataset: Dataset, config: TrainConfig) -> tuple[Tensor, Ten
 def fingerprint(dataset: Dataset) -> str:
     """The number of training images and a checksum of them: what a run that is resumed knows its data by."""
     images = dataset.train_images.cpu().contiguous()
-    return f"{len(images)} images, {hashlib.sha256(images.numpy()).hexdigest()[:16]}"
+    return f"{len(images)} images, {hashlib.sha256(images.numpy().data).hexdigest()[:16]}"
 
 
 def check_sizes(config: TrainConfig, num_patches: int, dataset: Dataset, world_size: int = 1) -> None:
@@ -211,12 +214,11 @@ def moving_average(model: MaskedImageModel, decay: float) -> AveragedModel:
     After n steps its decay is (1 + n) / (10 + n) at most, so that it forgets where the weights started.
     """
 
-    def towards(average: list[Tensor], weights: list[Tensor], count: Tensor) -> None:
-        kept = min(decay, (1 + count.item()) / (10 + count.item()))
-        torch._foreach_lerp_(average, weights, 1 - kept)
+    def towards(average, weights, count) -> None:
+        count = int(count)
+        get_ema_multi_avg_fn(min(decay, (1 + count) / (10 + count)))(average, weights, count)
 
-    averaged = AveragedModel(model, multi_avg_fn=torch.no_grad()(towards))
-    return averaged.requires_grad_(False)
+    return AveragedModel(model, multi_avg_fn=towards).requires_grad_(False)
 
 
 def _validate(state: State, images: Tensor, fabric, tell: "_Teller") -> None:
@@ -279,7 +281,7 @@ def _as_lists(value):
 def make_card(state: State, dataset: Dataset) -> dict:
     """What card.json says of the weights of this moment."""
     card = {
-        "name": state.run.name,
+        "name": state.folder.name,
         "model": state.model.name,
         "dataset": dataset.name,
         "parameters": sum(p.numel() for p in state.model.parameters()),
@@ -334,7 +336,7 @@ class _Meter:
     """Sums losses on the device and times the loop, so that only `read` waits: for the device, and other processes."""
 
     def __init__(self, state: State, fabric):
-        self.state, self.fabric, self.order = state, fabric, None
+        self.state, self.fabric = state, fabric
         self.loss = torch.zeros((), device=fabric.device)
         self.norm = torch.zeros((), device=fabric.device)
         self.steps = 0

@@ -31,23 +31,23 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure=None) -> None:
         """One update of every parameter that has a gradient."""
         for group in self.param_groups:
-            moving = [p for p in group["params"] if p.grad is not None]
-            directions = [self._direction(p, group["momentum"]) for p in moving]
-            by_shape = sorted(zip(moving, directions, strict=True), key=_matrix_shape)
+            moving = [(p, p.grad) for p in group["params"] if p.grad is not None]
+            directions = [(p, self._direction(p, gradient, group["momentum"])) for p, gradient in moving]
+            by_shape = sorted(directions, key=_matrix_shape)
             for shape, pairs in groupby(by_shape, key=_matrix_shape):
                 _move(list(pairs), group["lr"] * RMS * max(shape) ** 0.5, group["lr"] * group["weight_decay"])
 
-    def _direction(self, parameter: Tensor, momentum: float) -> Tensor:
+    def _direction(self, parameter: Tensor, gradient: Tensor, momentum: float) -> Tensor:
         """The momentum, one gradient ahead of itself."""
         state = self.state[parameter]
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(parameter)
-        state["momentum"].lerp_(parameter.grad, 1 - momentum)
-        return parameter.grad.lerp(state["momentum"], momentum)
+        state["momentum"].lerp_(gradient, 1 - momentum)
+        return gradient.lerp(state["momentum"], momentum)
 
 
 def _matrix_shape(pair: tuple[Tensor, Tensor]) -> tuple[int, int]:
-    return tuple(pair[0].shape[-2:])
+    return pair[0].shape[-2], pair[0].shape[-1]
 
 
 def _move(pairs: list[tuple[Tensor, Tensor]], length: float, decay: float) -> None:

@@ -27,7 +27,7 @@ def save_last(state: State, optimizers: Sequence[torch.optim.Optimizer]) -> None
         tensors["rng.cuda"] = torch.cuda.get_rng_state()
     progress = {"step": state.step, "total_steps": state.total_steps, "seconds": state.seconds}
     metadata = {key: repr(value) for key, value in (progress | {"best_mse": state.best_mse}).items()}
-    checkpoints.write_tensors(state.run / LAST / STATE, tensors, metadata | {"data": state.data})
+    checkpoints.write_tensors(state.folder / LAST / STATE, tensors, metadata | {"data": state.data})
 
 
 def load_last(state: State, optimizers: Sequence[torch.optim.Optimizer]) -> None:
@@ -36,7 +36,7 @@ def load_last(state: State, optimizers: Sequence[torch.optim.Optimizer]) -> None
     Raises:
         UsageError: there is nothing, a part is missing, or it is of another model or other data.
     """
-    path = state.run / LAST / STATE
+    path = state.folder / LAST / STATE
     tensors, metadata = checkpoints.read_tensors(path), checkpoints.read_metadata(path)
     if metadata.get("data") not in (None, state.data):
         raise UsageError(
@@ -60,7 +60,7 @@ def load_last(state: State, optimizers: Sequence[torch.optim.Optimizer]) -> None
             torch.cuda.set_rng_state(tensors["rng.cuda"])
     except (RuntimeError, KeyError, ValueError, TypeError) as error:
         raise UsageError(f"{str(path)!r} is incomplete or does not belong to this model: {error}") from error
-    state.history = [row for row in checkpoints.read_history(state.run) if row["step"] <= state.step]
+    state.history = [row for row in checkpoints.read_history(state.folder) if row["step"] <= state.step]
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

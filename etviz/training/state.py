@@ -3,9 +3,11 @@
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from torch.optim.swa_utils import AveragedModel
 
+from etviz.errors import UsageError
 from etviz.models import MaskedImageModel
 from etviz.training.config import TrainConfig
 
@@ -35,7 +37,14 @@ class State:
     @property
     def shipped(self) -> MaskedImageModel:
         """The weights that are validated, kept and shown: their moving average where there is one."""
-        return self.model if self.average is None else self.average.module
+        return self.model if self.average is None else cast("MaskedImageModel", self.average.module)
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder. Raises `UsageError` where it has none."""
+        if self.run is None:
+            raise UsageError("This training has no folder: give run.")
+        return self.run
 
     @property
     def epoch(self) -> float:
