@@ -1,11 +1,12 @@
 """python -m etviz.evaluate NAME [NAME ...] [dataset=cifar100] [seeds=5] [by_class=true] [report=DIR] [json=scores.json]
 
-MSE, PSNR, SSIM, LPIPS and FID over a whole test split under fixed masks: of the hidden pixels, of the completed images
-and of the raw reconstructions. The tables and the progress bar go to stderr and the JSON to stdout, so that
+Measures MSE, PSNR, SSIM, LPIPS and FID over a whole test split under fixed masks: of the hidden pixels, of the
+completed images and of the raw reconstructions. The tables and the progress bar go to stderr and the JSON to stdout, so
 `... > scores.json` holds nothing else. Two calls with the same options print the same JSON.
 
-Several checkpoints are compared by paired tests over the same images and masks. What LPIPS or FID lacks is said in one
-sentence, and they are left out; with require=true (or --require) that ends in exit status 2. --help lists every option.
+Several checkpoints are compared by paired tests over the same images and masks. If the weights for LPIPS or FID are
+missing, one sentence says which, and the metric is left out; with require=true (or --require) the command ends with
+exit status 2 instead. --help lists every option.
 """
 
 import sys
@@ -16,6 +17,7 @@ from typing import Annotated
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from torch import Tensor
 
 import etviz
 from etviz.commands import load_named, run
@@ -35,7 +37,7 @@ from etviz.evaluation.scores import (
 )
 from etviz.files import dump, finite, make_folder, make_place, write_text
 from etviz.masks import num_hidden
-from etviz.metrics import evaluate_model
+from etviz.metrics import Meter, evaluate_model
 from etviz.models import MaskedImageModel
 from etviz.options import (
     NOT_EMPTY,
@@ -106,33 +108,42 @@ def main(argv: list[str]) -> None:
     images = dataset.test_images[: options.images]
     num_hidden(options.ratio, next(iter(models.values())).num_patches)  # a wrong ratio is refused before the weights
     meters, left_out = find_meters(options.lpips, options.fid, options.weights, options.require, device)
-    settings = {"ratio": options.ratio, "batch_size": options.batch_size, "meters": meters}
     evaluations, reports = {}, []
     for name, model in models.items():
-        with _progress_bar(console) as bar:
-            task = bar.add_task(f"{model.name} on {dataset.name}", total=len(images) * len(seeds))
-            show = lambda done, _, bar=bar, task=task: bar.update(task, completed=done)  # noqa: E731 - one line
-            evaluations[name] = evaluate_seeds(model, images, seeds, progress=show, **settings)
+        settings = {"meters": meters, "console": console}
+        evaluations[name] = evaluate_model_seeds(model, dataset.name, images, seeds, options, **settings)
         report = make_report(name, options, model, dataset, evaluations[name])
         report |= further(options, model, dataset, evaluations[name], images)
-        report |= {"left_out": left_out} if left_out else {}
-        reports.append(report)
-        for table in make_tables(report):
-            console.print(table)
+        reports.append(report | ({"left_out": left_out} if left_out else {}))
+        console.print(*make_tables(reports[-1]), sep="\n")
     result = reports[0] if len(reports) == 1 else {"checkpoints": reports, "paired": finite(compare(evaluations))}
-    if len(reports) > 1:
-        console.print(*make_paired_tables(result["paired"]), sep="\n")
-        if result["paired"]:
-            console.print(f"\n{paired_meaning(result['paired'])}", markup=False, highlight=False)
-    scored = dump(result)
-    print(scored)
+    show_pairs(console, result.get("paired", []))
+    print(dump(result))
     if file is not None:
-        write_text(file, scored + "\n")
+        write_text(file, dump(result) + "\n")
     if folder is not None:
         from etviz.reports.evaluation import Measured, write_report
 
         for path in write_report(folder, as_dict(options), argv, result, Measured(models, dataset, evaluations)):
             print(path, file=sys.stderr)
+
+
+def evaluate_model_seeds(
+    model: MaskedImageModel,
+    dataset: str,
+    images: Tensor,
+    seeds: list[int],
+    options: EvaluateOptions,
+    *,
+    meters: list[Meter],
+    console: Console,
+) -> Evaluation:
+    """One model under every mask seed, with a progress bar."""
+    with _progress_bar(console) as bar:
+        task = bar.add_task(f"{model.name} on {dataset}", total=len(images) * len(seeds))
+        settings = {"ratio": options.ratio, "batch_size": options.batch_size, "meters": meters}
+        settings |= {"progress": lambda done, _: bar.update(task, completed=done)}
+        return evaluate_seeds(model, images, seeds, **settings)
 
 
 # ---- options -----------------------------------------------------------------------------------------------------
@@ -144,7 +155,7 @@ def mask_seeds(options: EvaluateOptions) -> list[int]:
 
 
 def report_folder(folder: Path, force: bool) -> Path:
-    """The folder for a report. Raises `UsageError` where it holds one already, unless that is to be replaced."""
+    """The folder for a report. Raises `UsageError` if it holds one already, unless that is to be replaced."""
     there = [place for place in ("report.html", "report.json") if (folder / place).exists()]
     if there and not force:
         raise UsageError(
@@ -159,7 +170,7 @@ def report_folder(folder: Path, force: bool) -> Path:
 def make_report(
     name: str, options: EvaluateOptions, model: MaskedImageModel, dataset: Dataset, evaluation: Evaluation
 ) -> dict:
-    """What was measured, and everything it depends on; a number that is not finite becomes null, which JSON has."""
+    """What was measured, and everything it depends on. A number that is not finite becomes null, as JSON needs."""
     return {
         "checkpoint": name,
         "model": model.name,
@@ -177,7 +188,7 @@ def make_report(
 def further(
     options: EvaluateOptions, model: MaskedImageModel, dataset: Dataset, evaluation: Evaluation, images
 ) -> dict:
-    """What is added where it is asked for, or where the model has it: mask seeds, classes, its ceiling."""
+    """What is added on request, or if the model has it: mask seeds, classes, the error of its tokenizer's codes."""
     found = {}
     if len(evaluation.mask_seeds) > 1:
         found["mask_seeds"] = evaluation.mask_seeds
@@ -185,23 +196,31 @@ def further(
     if options.by_class or options.report is not None:
         parts = groupings(dataset, len(images)).items()
         found["by_class"] = {kind: finite(class_table(evaluation.values, *labels)) for kind, labels in parts}
-    if model.ceiling() is not None:
+    tokenizer = model.ceiling()
+    if tokenizer is not None:
         settings = {"ratio": options.ratio, "mask_seed": options.seed, "batch_size": options.batch_size}
-        found["ceiling"] = finite(evaluate_model(model.ceiling(), images, **settings))
+        found["ceiling"] = finite(evaluate_model(tokenizer, images, **settings))
     return found
 
 
 # ---- tables ------------------------------------------------------------------------------------------------------
 
 
+def show_pairs(console: Console, paired: list[dict]) -> None:
+    """The tables of every pair of checkpoints, and what their columns mean."""
+    if paired:
+        console.print(*make_paired_tables(paired), sep="\n")
+        console.print(f"\n{paired_meaning(paired)}", markup=False, highlight=False)
+
+
 def make_tables(report: dict) -> list[Table]:
-    """The report's metrics; over mask seeds and by class, where that was asked for."""
+    """The report's metrics, and those over mask seeds and by class if asked for."""
     seeds = [make_seed_table(report)] if "over_seeds" in report else []
     return [make_table(report), *seeds, *(make_class_table(*group) for group in report.get("by_class", {}).items())]
 
 
 def make_table(report: dict) -> Table:
-    """The report's metrics, a row each, with the standard error over images."""
+    """A row for each of the report's metrics, with the standard error over images."""
     table = _table(
         f"{report['checkpoint']} on {report['dataset']}",
         f"{report['images']:,} test images, {report['hidden_patches']} of {report['patches']} patches hidden, "
@@ -215,12 +234,12 @@ def make_table(report: dict) -> Table:
         table.add_row(METRICS[name].label, *cells, METRICS[name].over)
     if report.get("ceiling") is not None and report["ceiling"]["masked_psnr"] is not None:
         psnr = report["ceiling"]["masked_psnr"]
-        table.add_row("its ceiling", f"{psnr:.3f} dB", "", "masked PSNR with every code right: the tokenizer's own")
+        table.add_row("its codes", f"{psnr:.3f} dB", "", "masked PSNR of the tokenizer itself, with every code right")
     return table
 
 
 def error_cell(name: str, value: float | None) -> str:
-    """A standard error with its metric's decimals; nothing where there is none, as for a single image."""
+    """A standard error with its metric's decimals; nothing if there is none, as for a single image."""
     return "" if value is None else f"{value:.{METRICS[name].decimals}f}"
 
 
@@ -240,7 +259,7 @@ def make_seed_table(report: dict) -> Table:
 
 
 def make_class_table(kind: str, rows: list[dict]) -> Table:
-    """A row a class, the best rebuilt first."""
+    """A row for each class, the best rebuilt first."""
     table = _table(f"by {kind}", "± one standard error over the class's images")
     _add_columns(table, kind, "images", *(METRICS[column].label for column in CLASS_COLUMNS))
     for row in sorted(rows, key=lambda row: row["masked_mse"]):
@@ -256,7 +275,7 @@ def spread(name: str, row: dict) -> str:
 
 
 def make_paired_tables(rows: list[dict]) -> list[Table]:
-    """A table for each pair of checkpoints with a row a metric, and below it what that comes to."""
+    """A table for each pair of checkpoints with a row for each metric, and the verdict below it."""
     tables = {}
     for row in rows:
         pair = row["first"], row["second"]
@@ -270,7 +289,7 @@ def make_paired_tables(rows: list[dict]) -> list[Table]:
 
 
 def paired_cells(row: dict) -> list[str]:
-    """Difference, interval, share of images on which the first is better, and both p values, as a table says them."""
+    """Difference, interval, share of images on which the first is better, and both p values, as cells of a table."""
     difference, low, high, better, p_values = paired_words(row)
     return [difference, f"{low}..{high}", better, *p_values]
 

@@ -7,7 +7,7 @@ labels. Every accuracy has Wilson's 95% interval over the test images. The table
 the JSON to stdout. --help lists every option; the defaults take a few minutes on two CPU cores.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -212,7 +212,7 @@ def read_features(key: str, model: MaskedImageModel, split: Split, by_step: bool
     images = torch.cat([split.train_images, split.test_images])
     found = extract_pools(model, images, by_step=by_step, progress=lambda done, _: bar.update(task, completed=done))
     bar.remove_task(task)
-    return {pool: features.split(counts, dim=-2) for pool, features in found.items()}
+    return {pool: (f[..., : counts[0], :], f[..., counts[0] :, :]) for pool, f in found.items()}
 
 
 def raw_pixels(split: Split) -> Sets:
@@ -235,12 +235,13 @@ def probe_jobs(sources: dict[str, dict[str, Sets]], split: Split, plan: Plan) ->
 
 def finetune_jobs(models: dict[str, MaskedImageModel], split: Split, plan: Plan, say: Tell) -> Iterator[Job]:
     """Fine-tuning of every model on each share of labels."""
-    for (name, model), share in product(models.items(), plan.shares) if plan.tuning else ():
+    tuning = plan.tuning or {}
+    for (name, model), share in product(models.items(), plan.shares) if tuning else ():
         chosen = label_subset(split.train_labels, share, plan.seed)
         what = f"fine-tuning {name}, {in_percent(share)} of labels"
         sets = split.train_images[chosen], split.train_labels[chosen], split.test_images, split.test_labels
         progress = lambda done, total, what=what: say(f"{what}: step {done} of {total}")  # noqa: E731 - one call
-        job = partial(finetune_accuracy, model, *sets, seed=plan.seed, progress=progress, **plan.tuning)
+        job = partial(finetune_accuracy, model, *sets, seed=plan.seed, progress=progress, **tuning)
         about = {"features": name, "pool": "mean", "classifier": "fine-tuned", "labels": share}
         yield what, partial(row, about | {"train_images": len(chosen)}, job, split)
 
@@ -338,8 +339,12 @@ def save_pictures(folder: Path, points: Tensor, by_step: list[dict], split: Spli
     if by_step:
         keys = list(dict.fromkeys((entry["classifier"], entry["pool"]) for entry in by_step))
         lines = {f"{c}, {p}": [e for e in by_step if (e["classifier"], e["pool"]) == (c, p)] for c, p in keys}
-        accuracies = {line: [entry["accuracy"] for entry in entries] for line, entries in lines.items()}
-        intervals = {line: [(entry["low"], entry["high"]) for entry in entries] for line, entries in lines.items()}
+        accuracies: dict[str, Sequence[float]] = {
+            line: [entry["accuracy"] for entry in entries] for line, entries in lines.items()
+        }
+        intervals: dict[str, Sequence[tuple[float, float]]] = {
+            line: [(entry["low"], entry["high"]) for entry in entries] for line, entries in lines.items()
+        }
         figure = step_accuracy(accuracies, intervals, len(split.train_labels.unique()))
         write_bytes(folder / FILES[2], figure_bytes(figure, dpi=150, facecolor="white"))
 

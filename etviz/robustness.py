@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from rich.console import Console
@@ -77,7 +77,7 @@ def main(argv: list[str]) -> None:
     out, device = make_folder(asked.out), pick_device(asked.device)
     models = load_models(options, device)
     datasets = load_datasets(options, asked.data, next(iter(models.values())).img_size)
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # would say its precision for every class
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it would report its precision for every class
     with _progress() as bar:
         task = bar.add_task("", total=None)
         measured = measure_all(models, datasets, options, lambda what: bar.update(task, description=what))
@@ -99,9 +99,9 @@ class Plan:
     """What is measured."""
 
     dataset: str
-    other: str | None  # dataset to carry over to
+    other: str | None  # the other dataset
     checkpoints: list[str]
-    taught: list[str]  # of them, that learn single classes
+    taught: list[str]  # those of them that learn single classes
     axes: list[str]
     ratio: float
     seed: int
@@ -132,7 +132,7 @@ def make_plan(asked: RobustnessOptions) -> Plan:
 
 
 def other_dataset(own: str, transfer: str) -> str | None:
-    """The dataset to carry over to; None for none."""
+    """The other dataset, on which the models are measured too; None for none."""
     other = SIBLINGS.get(own, "none") if transfer == "auto" else transfer
     if other == own:
         raise UsageError(f"transfer names another dataset than {own!r}, or none.")
@@ -140,7 +140,7 @@ def other_dataset(own: str, transfer: str) -> str | None:
 
 
 def known_axes(names: Sequence[str]) -> list[str]:
-    """Names of axes, each once. Raises `UsageError` for one that is none."""
+    """Names of axes, each once. Raises `UsageError` for an unknown one."""
     found = list(dict.fromkeys(names))
     unknown = [name for name in found if name not in AXES]
     if unknown:
@@ -149,7 +149,7 @@ def known_axes(names: Sequence[str]) -> list[str]:
 
 
 def one_class_names(names: Sequence[str] | None, known: list[str]) -> list[str]:
-    """Those of the checkpoints that learn single classes. Raises `UsageError` for one that is not among them."""
+    """The checkpoints that learn single classes. Raises `UsageError` for one that is not among the checkpoints."""
     if names is None:
         return known
     check_named_once(names)
@@ -160,7 +160,7 @@ def one_class_names(names: Sequence[str] | None, known: list[str]) -> list[str]:
 
 
 def check_models(models: dict[str, MaskedImageModel]) -> None:
-    """Raise `UsageError` unless all take the same images and masks, and see nothing of what is hidden."""
+    """Raise `UsageError` unless all models take the same images and masks, and none sees the hidden patches."""
     sizes = {(model.img_size, model.num_patches) for model in models.values()}
     if len(sizes) > 1:
         raise UsageError("The checkpoints cut images into different patches: no mask fits all of them.")
@@ -170,7 +170,7 @@ def check_models(models: dict[str, MaskedImageModel]) -> None:
 
 
 def load_models(options: Plan, device: torch.device) -> dict[str, MaskedImageModel]:
-    """The checkpoints by their names, on the device, and known to fit together and the ratio."""
+    """The checkpoints by their names, on the device. Raises `UsageError` if they or the ratio do not fit together."""
     models = {name: etviz.load_model(name).to(device) for name in options.checkpoints}
     check_models(models)
     evaluation_masks(1, options.ratio, next(iter(models.values())).num_patches)
@@ -178,7 +178,7 @@ def load_models(options: Plan, device: torch.device) -> dict[str, MaskedImageMod
 
 
 def load_datasets(options: Plan, data: DataOptions, img_size: int) -> dict[str, Dataset]:
-    """The dataset and, where there is one, the other, by their names."""
+    """The dataset, and the other one if there is one, by their names."""
     names = [name for name in (options.dataset, options.other) if name is not None]
     return {name: load_dataset(name, data.root, img_size, data.download) for name in names}
 
@@ -222,7 +222,7 @@ def measure_curves(models: dict, dataset: Dataset, options: Plan, tell: Tell) ->
 
 def measure_transfer(models: dict, datasets: dict[str, Dataset], options: Plan, tell: Tell) -> list[dict]:
     """The models, and the shipped models of the same kinds that were trained on the other dataset, on both datasets."""
-    models = models | load_siblings(models, options.other)
+    models = models | load_siblings(models, options.other or "")
     sources = {name: trained_on(name) for name in models}
     settings = {"images": options.transfer_images, "probe_images": options.probe_images}
     settings |= {"ratio": options.ratio, "seed": options.seed}
@@ -283,7 +283,7 @@ def as_json(measured: Measured) -> dict:
 
 def as_curve(curve: Curve) -> dict:
     """A curve's numbers; for one that begins undamaged also what the strongest damage costs."""
-    found = {"levels": list(curve.levels)}
+    found: dict[str, Any] = {"levels": list(curve.levels)}
     found |= {key: getattr(curve, key).tolist() for key in ("psnr", "low", "high")}
     if curve.levels[0] == 0:
         lost, half = psnr_loss(curve)

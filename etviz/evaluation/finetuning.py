@@ -54,25 +54,34 @@ def finetune_accuracy(
             raise UsageError(
                 f"There are {len(images)} {part} images and {len(labels)} labels: each image needs one label."
             )
-    device, generator = model.device, torch.Generator().manual_seed(seed)
-    learner = copy.deepcopy(model).train()
+    learner, device = copy.deepcopy(model).train(), model.device
     width = learner.features(to_float(train_images[:1].to(device)), pool).shape[1]
     head = make_head(width, 1 + int(max(train_labels.max(), test_labels.max())), seed).to(device)
-    weights = [weight for weight in (*learner.parameters(), *head.parameters()) if weight.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=lr, weight_decay=WEIGHT_DECAY)
+    generator = torch.Generator().manual_seed(seed)
+
+    def loss() -> Tensor:
+        chosen = torch.randint(len(train_images), (batch_size,), generator=generator)
+        images = shifted(to_float(train_images[chosen].to(device)), generator)
+        return cross_entropy(head(learner.features(images, pool)), train_labels[chosen].to(device))
+
+    _train([*learner.parameters(), *head.parameters()], loss, steps, lr, progress)
+    return _accuracy(learner.eval(), head.eval(), test_images, test_labels, pool)
+
+
+def _train(weights: list[nn.Parameter], loss: Callable[[], Tensor], steps: int, lr: float, progress) -> None:
+    """AdamW under one cycle of the learning rate, whose highest value is ``lr``; a fresh batch for each ``loss()``."""
+    learning = [weight for weight in weights if weight.requires_grad]
+    optimizer = torch.optim.AdamW(learning, lr=lr, weight_decay=WEIGHT_DECAY)
     rise = max(WARM_UP, 1.5 / steps)  # the cycle needs at least one step to rise in
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps + 1, pct_start=min(rise, 0.9))
     for step in range(steps):
-        chosen = torch.randint(len(train_images), (batch_size,), generator=generator)
-        images = shifted(to_float(train_images[chosen].to(device)), generator)
-        loss = cross_entropy(head(learner.features(images, pool)), train_labels[chosen].to(device))
+        batch_loss = loss()
         optimizer.zero_grad()
-        loss.backward()
+        batch_loss.backward()
         optimizer.step()
         schedule.step()
         if progress is not None:
             progress(step + 1, steps)
-    return _accuracy(learner.eval(), head.eval(), test_images, test_labels, pool)
 
 
 def make_head(width: int, classes: int, seed: int) -> nn.Module:

@@ -1,4 +1,4 @@
-"""What an evaluation is given: checkpoints, the split they are scored on, and the metrics that have their weights."""
+"""What an evaluation starts from: checkpoints, the split to score them on, and the metrics that have their weights."""
 
 import sys
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ from etviz.plots.style import LINES
 
 
 def load_test_split(name: str | None, data: DataOptions, checkpoint: str, model: MaskedImageModel) -> Dataset:
-    """The dataset of a name, or where it is None the one that the checkpoint was trained on, at the model's size."""
+    """The dataset ``name``, or the one that the checkpoint was trained on if None, at the model's size."""
     found = check_option("dataset", name or trained_on(checkpoint), Name)
     return load_dataset(found, data.root, model.img_size, data.download)
 
 
 def load_shared_split(name: str | None, data: DataOptions, models: dict[str, MaskedImageModel]) -> Dataset:
-    """`load_test_split` for models by their checkpoint's name, which have to see the same images and masks."""
+    """`load_test_split` for several models, by checkpoint name, which have to take the same images and masks."""
     first, *others = models
     for other in others:
         if name is None and trained_on(other) != trained_on(first):
@@ -35,7 +35,7 @@ def load_shared_split(name: str | None, data: DataOptions, models: dict[str, Mas
 
 
 def trained_on(checkpoint: str) -> str:
-    """What `load_dataset` finds a checkpoint's dataset by: its configuration says where, an older card only which."""
+    """The name by which `load_dataset` finds a checkpoint's dataset: from its configuration, or from its card."""
     section = checkpoints.load_config(checkpoint).get("dataset", {})
     name = section.get("name") or checkpoints.load_card(checkpoint).get("dataset")
     if name is None:
@@ -46,10 +46,10 @@ def trained_on(checkpoint: str) -> str:
 def find_meters(
     lpips: Sequence[str], fid: bool, weights: WeightsOptions, require: bool, device
 ) -> tuple[list[Meter], dict[str, str]]:
-    """LPIPS by some networks and FID, as far as their weights are there; the file that each of the others lacks.
+    """LPIPS and FID as far as their weights are there, and the missing file of each of the others, by title.
 
     Raises:
-        UsageError: one lacks its weights, and they are required.
+        UsageError: weights are missing although they are required.
     """
     meters, missing = load_meters(list(lpips), fid, weights.root, weights.download, device)
     if missing and require:
@@ -60,10 +60,10 @@ def find_meters(
 
 
 def chosen(names: Sequence[str] | None, dataset: str) -> list[str]:
-    """The checkpoints asked for, else all shipped ones whose card names the dataset and that fill in what is hidden.
+    """The checkpoints asked for, or else all shipped ones that were trained on the dataset and fill in hidden patches.
 
     Raises:
-        UsageError: none, one named twice, or more than a figure can show.
+        UsageError: there are none, one is named twice, or there are more than a figure can show.
     """
     if names is None:
         found = [name for name in list_checkpoints() if load_card(name).get("dataset") == dataset and _fills_in(name)]
@@ -81,12 +81,12 @@ def chosen(names: Sequence[str] | None, dataset: str) -> list[str]:
 
 
 def _fills_in(name: str) -> bool:
-    """Whether a checkpoint is a masked image model, not a tokenizer; one of no known model is left to fail later."""
+    """Whether a checkpoint is a masked image model, not a tokenizer. An unknown model passes here, and fails later."""
     kind = MODELS.get(load_checkpoint_config(name)["model"]["name"])
     return kind is None or not kind.sees_hidden_patches
 
 
 def trained(name: str, model: MaskedImageModel) -> dict:
-    """How a checkpoint was trained: its card, and ``ratio``, the share of patches hidden meanwhile; None if unknown."""
+    """How a checkpoint was trained: its card, and ``ratio``, the share of patches hidden then (None: unknown)."""
     recipe = load_checkpoint_config(name).get("train") or {}
     return load_card(name) | {"ratio": model.own_ratio or recipe.get("ratio")}

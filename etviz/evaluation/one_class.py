@@ -10,6 +10,7 @@ import copy
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +21,8 @@ from etviz.errors import UsageError
 from etviz.models import MaskedImageModel
 from etviz.training import TrainConfig, fit
 
-SCORES = ("error", "adapted error", "ratio")  # the model's own; its adapted copy's; the second over the first
+# The error of the model itself; that of its adapted copy; the second divided by the first.
+SCORES: tuple[str, ...] = ("error", "adapted error", "ratio")
 LEAST = 4  # training images of a class, of which some are held out
 
 
@@ -66,6 +68,24 @@ def one_class(
     """
     chosen = torch.randperm(len(dataset.test_images), generator=torch.Generator().manual_seed(seed))[:images]
     pictures, labels = dataset.test_images[chosen], dataset.test_labels[chosen]
+    usable = usable_classes(dataset, labels)
+    settings = {"ratio": ratio, "masks": masks, "seed": seed}
+    tell("errors of the model")
+    general = anomaly_score(anomaly_map(model, pictures, **settings))
+    rows = []
+    for label in usable:
+        name = dataset.class_names[label]
+        tell(f"learning {name}")
+        adapted = adapt(model, dataset, label, epochs, seed)
+        tell(f"errors after learning {name}")
+        own = anomaly_score(anomaly_map(adapted, pictures, **settings))
+        scores = dict[str, Tensor](zip(SCORES, (general, own, own / general), strict=True))
+        rows.append(row_of(name, labels == label, scores))
+    return rows
+
+
+def usable_classes(dataset: Dataset, labels: Tensor) -> list[int]:
+    """The classes with enough training images, and enough test images inside and outside, given test labels (n,)."""
     learned = dataset.train_labels.bincount(minlength=len(dataset.class_names))
     shown = labels.bincount(minlength=len(dataset.class_names))
     usable = (learned >= LEAST) & (shown >= 2) & (len(labels) - shown >= 2)
@@ -73,19 +93,7 @@ def one_class(
         raise UsageError(
             f"{dataset.name} shows no class that could be told from others: give at least two test images of each."
         )
-    settings = {"ratio": ratio, "masks": masks, "seed": seed}
-    tell("errors of the model")
-    general = anomaly_score(anomaly_map(model, pictures, **settings))
-    rows = []
-    for label in usable.nonzero().flatten().tolist():
-        name = dataset.class_names[label]
-        tell(f"learning {name}")
-        adapted = adapt(model, dataset, label, epochs, seed)
-        tell(f"errors after learning {name}")
-        own = anomaly_score(anomaly_map(adapted, pictures, **settings))
-        scores = dict(zip(SCORES, (general, own, own / general), strict=True))
-        rows.append(row_of(name, labels == label, scores))
-    return rows
+    return usable.nonzero().flatten().tolist()
 
 
 def adapt(model: MaskedImageModel, dataset: Dataset, label: int, epochs: int, seed: int) -> MaskedImageModel:
@@ -94,7 +102,7 @@ def adapt(model: MaskedImageModel, dataset: Dataset, label: int, epochs: int, se
     pictures = dataclasses.replace(
         dataset, train_images=dataset.train_images[own], train_labels=dataset.train_labels[own]
     )
-    config = TrainConfig(
+    recipe: dict[str, Any] = dict(
         epochs=epochs,
         batch_size=min(64, int(own.sum()) // 2),  # a class of few: some are held out
         lr=1e-3,
@@ -109,7 +117,7 @@ def adapt(model: MaskedImageModel, dataset: Dataset, label: int, epochs: int, se
         devices=1,
     )
     learner = copy.deepcopy(model)
-    fit(learner, pictures, config)
+    fit(learner, pictures, TrainConfig(**recipe))
     return learner.to(model.device).eval()
 
 

@@ -6,6 +6,7 @@ Everything in etviz that calls one model better than another asks the tests in t
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -91,8 +92,13 @@ def paired_tests(first: Tensor, second: Tensor) -> tuple[float, float]:
     if (a == b).all():
         return 1.0, 1.0
     if ((a - b) == (a - b)[0]).all():  # a constant difference has no spread: t would be infinite
-        return 0.0, float(wilcoxon(a, b).pvalue)
-    return float(ttest_rel(a, b).pvalue), float(wilcoxon(a, b).pvalue)
+        return 0.0, _p_value(wilcoxon(a, b))
+    return _p_value(ttest_rel(a, b)), _p_value(wilcoxon(a, b))
+
+
+def _p_value(result: Any) -> float:
+    """Of a test of SciPy's, which does not say what type it returns."""
+    return float(result.pvalue)
 
 
 def holm(p_values: list[float]) -> list[float]:

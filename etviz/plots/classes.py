@@ -1,4 +1,4 @@
-"""One number a class, in order."""
+"""One number for each class, in order."""
 
 from collections.abc import Sequence
 
@@ -18,9 +18,9 @@ def class_dots(
     title: str = "masked PSNR (dB), higher is better",
     average: bool = True,
 ) -> Figure:
-    """A dot a class that has images, the highest on top, with a bar of one standard error to either side.
+    """A dot for each class that has images, the highest on top, with a bar of one standard error to either side.
 
-    A thin line marks zero where values lie on both sides of it.
+    A thin line marks zero if there are values on both sides of it.
 
     Args:
         values: of K classes, from `etviz.analysis.psnr_by_class` or `mean_by_class`.
@@ -29,7 +29,7 @@ def class_dots(
         average: whether to draw the mean over classes, as a dashed line.
 
     Raises:
-        UsageError: not one name a class, or no class has an image.
+        UsageError: there is not one name for each class, or no class has an image.
     """
     if len(names) != len(values.mean):
         raise UsageError(f"There are {len(values.mean)} classes and {len(names)} names: give one for each.")
@@ -46,7 +46,7 @@ def class_dots(
         axes.axvline(0, color=INK, linewidth=0.8)
     spread = torch.nan_to_num(values.standard_error[order])
     axes.errorbar(values.mean[order], rows, xerr=spread, fmt="o", color=BLUE, markersize=4, linewidth=1.2)
-    axes.set_yticks(rows, [names[index] for index in order.tolist()], fontsize=SMALL)
+    axes.set_yticks(rows, [names[int(index)] for index in order], fontsize=SMALL)
     axes.set_ylim(-0.7, len(order) - 0.3)
     axes.set_title(title, fontsize=TEXT, color=INK, loc="left")
     plain(axes)

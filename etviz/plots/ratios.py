@@ -1,4 +1,4 @@
-"""Quality against how much is hidden."""
+"""Quality against the share of patches hidden."""
 
 from collections.abc import Collection, Sequence
 
@@ -16,10 +16,10 @@ def ratio_curves(ratios: Sequence[float], psnr: dict[str, Tensor], floors: Colle
     Args:
         ratios: shares, 0 to 1.
         psnr: by name, (len(ratios),), from `etviz.analysis.psnr_by_ratio`; seven at most, floors aside.
-        floors: which of the names are no models: drawn grey and dashed, under the others.
+        floors: the names that are not models: drawn grey and dashed, under the others.
 
     Raises:
-        UsageError: no line, more than there are colours for, or not one value a ratio.
+        UsageError: there is no line, there are more than colours, or a line does not have one value for each ratio.
     """
     looks = line_looks(list(psnr), floors)
     if any(len(values) != len(ratios) for values in psnr.values()):

@@ -1,4 +1,4 @@
-"""Fillings under what they were not made for: a panel for each thing that is varied."""
+"""Models and floors beyond what models were trained for: one panel for each thing that is varied."""
 
 from collections.abc import Collection
 
@@ -19,10 +19,10 @@ def robustness_panels(curves: dict[str, dict[str, Curve]], floors: Collection[st
 
     Args:
         curves: by axis and name, from `etviz.analysis.robustness_curves`; seven names at most, floors aside.
-        floors: which of the names are no models: drawn grey and dashed, under the others.
+        floors: the names that are not models: drawn grey and dashed, under the others.
 
     Raises:
-        UsageError: nothing to draw, more lines than there are colours for, or an axis of other names than the first.
+        UsageError: there is nothing to draw, there are more lines than colours, or the axes have different names.
     """
     if not curves:
         raise UsageError("There are no curves to draw: measure along at least one axis.")
@@ -56,7 +56,7 @@ def _lines(axes: Axes, by_name: dict[str, Curve], looks: dict[str, dict]) -> Non
 
 
 def _dots(axes: Axes, by_name: dict[str, Curve], looks: dict[str, dict]) -> None:
-    """Kinds have no order: a row each, a dot a line, with its interval."""
+    """Kinds of masks have no order: a row for each, and in it a dot with its interval for each line."""
     for number, (name, curve) in enumerate(by_name.items()):
         rows = [row + APART * (number - (len(by_name) - 1) / 2) for row in range(len(curve.levels))]
         spread = [curve.psnr - curve.low, curve.high - curve.psnr]

@@ -1,4 +1,4 @@
-"""Scores of whole test splits: how single images spread, and how two models differ."""
+"""Scores of whole test splits: how single images spread, and how pairs of models differ."""
 
 from collections.abc import Sequence
 from itertools import cycle
@@ -11,18 +11,18 @@ from torch import Tensor
 from etviz.errors import UsageError
 from etviz.plots.style import BLUE, FAINT, INK, LINES, SMALL, TEXT, new_figure, plain
 
-ROW = 0.24  # inches a pair
+ROW = 0.24  # inches for a pair
 
 
 def score_histogram(values: dict[str, Tensor], label: str = "masked PSNR (dB) of an image") -> Figure:
-    """How many images reach which score: a histogram a model over the same bins, its median as a dashed line.
+    """How many images reach which score: one histogram for each model over the same bins, with a dashed median.
 
     Args:
-        values: (n,) finite scores by the model's name, as of `etviz.metrics.measure`.
+        values: (n,) finite scores by the model's name, as from `etviz.metrics.measure`.
         label: of the axis, with the unit.
 
     Raises:
-        UsageError: no model, or a score that is not finite.
+        UsageError: there is no model, or a score is not finite.
     """
     if not values or not all(len(scores) and scores.isfinite().all() for scores in values.values()):
         raise UsageError("A histogram takes at least one model's scores, all of them finite.")
@@ -51,10 +51,10 @@ def score_histogram(values: dict[str, Tensor], label: str = "masked PSNR (dB) of
 
 
 def difference_intervals(rows: Sequence[dict], title: str) -> Figure:
-    """The mean difference of each pair of models as a dot, its 95% interval as a bar; the dashed line is none.
+    """The mean difference of each pair of models as a dot, its 95% interval as a bar; the dashed line is at 0.
 
     Args:
-        rows: of one metric, as `etviz.evaluation.scores.compare` gives them: first, second, difference, low, high.
+        rows: of one metric, as `etviz.evaluation.paired.compare` gives them: first, second, difference, low, high.
         title: what is measured, with its unit.
 
     Raises:
