@@ -14,7 +14,7 @@ import etviz
 from etviz.checkpoints import save_checkpoint
 from etviz.masks import mask_from_image
 from etviz.ui.payload import encode_pixels, to_bytes
-from etviz.ui.replay import in_script
+from etviz.ui.replay import in_script, replay_page
 from etviz.ui.service import Service
 from tests.conftest import TINY
 
@@ -95,6 +95,11 @@ def test_the_page_holds_its_answer_and_asks_for_nothing(service):
 def test_a_name_cannot_leave_its_script():
     assert "</script>" not in in_script({"name": "</script><script>alert(1)</script>"})
     assert json.loads(in_script({"name": "</script>"})) == {"name": "</script>"}
+
+
+def test_a_caption_is_text_in_the_pages_title():
+    page = replay_page({"caption": "<b>&a</title>"})
+    assert "<title>A replayed descent: &lt;b&gt;&amp;a&lt;/title&gt;</title>" in page
 
 
 @pytest.mark.parametrize("kind", ["exe", None, ["zip"], 5])
