@@ -14,7 +14,7 @@ from torch.nn.functional import normalize, one_hot
 
 from etviz.data import to_float
 from etviz.errors import UsageError
-from etviz.models import MaskedImageModel
+from etviz.models import AsymmetricEnergyTransformer, EnergyModel, MaskedImageModel, as_energy_model
 from etviz.models.base import POOLS
 
 NEIGHBOURS = 20
@@ -65,7 +65,7 @@ def extract_pools(
     """
     if by_step and not model.has_energy:
         raise UsageError(f"{model.name} descends no energy, so it has no features by step.")
-    pooled = partial(_pooled_states if by_step else _pooled, model)
+    pooled = partial(_pooled_states, as_energy_model(model)) if by_step else partial(_pooled, model)
     parts = _in_batches(model, images, batch_size, pooled, progress)
     return {pool: torch.cat([part[pool] for part in parts], dim=-2) for pool in parts[0]}
 
@@ -88,10 +88,11 @@ def _pooled(model: MaskedImageModel, images: Tensor) -> dict[str, Tensor]:
     return {pool: features.float().cpu() for pool, features in found.items()}
 
 
-def _pooled_states(model: MaskedImageModel, images: Tensor) -> dict[str, Tensor]:
+def _pooled_states(model: EnergyModel, images: Tensor) -> dict[str, Tensor]:
     """Images (B, C, H, W) -> (T+1, B, D) by pool."""
     trace = model.trace(images, model.nothing_hidden(images), keep_attention=False)
-    descent, states = (model.descent, trace) if trace.encoder is None else (model.encoder, trace.encoder)
+    states = trace if trace.encoder is None else trace.encoder
+    descent = model.encoder if isinstance(model, AsymmetricEnergyTransformer) else model.descent
     tokens = descent.normalized(states.tokens).movedim(1, 0)  # (T+1, B, N, D), CLS first
     return {"mean": tokens[:, :, 1:].mean(dim=2).float().cpu(), "cls": tokens[:, :, 0].float().cpu()}
 
