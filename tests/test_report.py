@@ -330,6 +330,13 @@ def test_tables_by_class_are_there_where_they_are_asked_for(runs, archive, capsy
 # ---- provenance --------------------------------------------------------------------------------------------------
 
 
+def test_the_revision_of_this_code_is_known_in_a_clone():
+    folder = provenance.HERE.parent
+    if not (folder / ".git").exists():
+        pytest.skip("not a git checkout")
+    assert re.fullmatch("[0-9a-f]{40}(-dirty)?", provenance.git_revision() or "")
+
+
 def git(folder, *arguments):
     subprocess.run(
         ["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments], cwd=folder, check=True, capture_output=True

@@ -12,7 +12,7 @@ from etviz.checkpoints import WEIGHTS, find_checkpoint
 from etviz.devices import describe_device
 from etviz.version import __version__
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parent.parent  # etviz
 LIBRARIES = (
     *("torch", "torchvision", "numpy", "scipy", "scikit-learn"),
     *("torchmetrics", "torch-fidelity", "lpips", "matplotlib"),

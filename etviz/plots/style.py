@@ -16,7 +16,7 @@ from etviz.errors import UsageError
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY = "#CC79A7", "#56B4E9"
 LINES = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, "#000000")  # of curves to tell apart, in this order
-GREY, DASHES, MARKERS = "#777777", ("--", ":", "-."), ("s", "D", "^")  # of floors
+GREY, DASHES, MARKERS = "#777777", ("--", ":", "-.", (0, (1, 3))), ("s", "D", "^", "v")  # of floors
 INK, FAINT = "#222222", "#BBBBBB"
 HEAT, COOL = "viridis", "cividis"  # of weights; of energies
 
