@@ -397,7 +397,11 @@ def test_the_command_writes_page_figures_and_json(model, archive, tmp_path, monk
 
 @pytest.mark.parametrize(
     ("names", "message"),
-    [("[one,one]", "'one' is named twice"), ("[a,b,c,d,e,f,g,h]", "7 models apart, not 8"), ("[[a]]", "takes a word")],
+    [
+        ("[one,one]", "'one' is named twice"),
+        ("[a,b,c,d,e,f,g,h]", "7 models apart, not 8"),
+        ("[[a]]", r"no checkpoint '\[a\]'"),
+    ],
 )
 def test_checkpoints_that_cannot_be_shown_are_refused(names, message, tmp_path):
     with pytest.raises(UsageError, match=message):
