@@ -17,7 +17,7 @@ from etviz import checkpoints, evaluate, files, train, training
 from etviz.commands import load_options
 from etviz.errors import UsageError
 from etviz.metrics import evaluate_model
-from etviz.training import LAST, STATE, batches, read_history
+from etviz.training import LAST, STATE, batches, read_history, train_config
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = [
@@ -79,6 +79,19 @@ def test_trains_and_scores_the_test_split_once(options, tmp_path, capsys):
     assert card["metrics"]["test"]["images"] == 40
 
 
+def test_the_paint_recipe_trains_and_its_saved_options_say_how(options, tmp_path):
+    """Pairs of values and weights go through the command line, the run's configuration and resuming."""
+    train.main([*options, "experiment=paint", "train.descent_steps=[[1,0.5],[2,0.5]]", "run=mine", "test=false"])
+    saved = train_config(checkpoints.load_config("mine")["train"])
+    assert saved.descent_steps == ((1, 0.5), (2, 0.5))
+    assert (saved.masks, saved.ema, saved.own_steps_from) == ("mixture", 0.9995, 0.92)
+    before = checkpoints.read_tensors(Path("mine") / LAST / STATE)
+    assert any(name.startswith("average.") for name in before)
+    train.main(["resume=mine", "test=false"])  # nothing is left to do
+    after = checkpoints.read_tensors(Path("mine") / LAST / STATE)
+    assert all(before[name].equal(after[name]) for name in before)
+
+
 @pytest.mark.parametrize("preset", TINY_BASELINES)
 def test_every_model_trains_resumes_and_is_evaluated(preset, dataset, tmp_path, capsys):
     """Each beside the Energy Transformer, by commands alone: what evaluation says is what training wrote."""
@@ -102,6 +115,8 @@ def test_every_model_trains_resumes_and_is_evaluated(preset, dataset, tmp_path, 
     assert scores["metrics"]["masked_mse"] == pytest.approx(card["metrics"]["test"]["masked_mse"], rel=1e-5)
     if preset == "beit_small":
         assert tokenizer["masked_mse"] < scores["metrics"]["masked_mse"]  # its ceiling
+        lent = train.trained_parts({"name": "beit", "tokenizer": "mine"})["tokenizer"]
+        assert type(lent) is type(checkpoints.load_model("mine").tokenizer)
         assert scores["ceiling"]["masked_mse"] == pytest.approx(tokenizer["masked_mse"], rel=1e-5)
         assert card["metrics"]["ceiling"]["masked_mse"] == pytest.approx(tokenizer["masked_mse"], rel=1e-5)
 
