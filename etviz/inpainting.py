@@ -112,7 +112,7 @@ def _nearest(pixels: np.ndarray, hidden: np.ndarray) -> np.ndarray:
         from scipy.ndimage import distance_transform_edt
     except ImportError as error:
         raise UsageError('Filling with the nearest pixel wants SciPy: pip install "etviz[app]" brings it.') from error
-    rows, columns = distance_transform_edt(hidden, return_distances=False, return_indices=True)
+    rows, columns = np.asarray(distance_transform_edt(hidden, return_distances=False, return_indices=True))
     return pixels[rows, columns]
 
 

@@ -196,15 +196,14 @@ def mask_to_hex(mask: Tensor) -> str:
     return f"{number:0{digits}x}"
 
 
-def mask_from_hex(text: str, num_patches: int = NUM_PATCHES) -> Tensor:
+def mask_from_hex(text: object, num_patches: int = NUM_PATCHES) -> Tensor:
     """Read a mask written by `mask_to_hex`. Returns (1, N) bool.
 
     Raises:
         UsageError: the text has another length or a digit that is not hexadecimal, or N is no multiple of 4.
     """
     digits = _hex_digits(num_patches)
-    hexadecimal = isinstance(text, str) and all(c in "0123456789abcdefABCDEF" for c in text)
-    if not hexadecimal or len(text) != digits:
+    if not isinstance(text, str) or len(text) != digits or not all(c in "0123456789abcdefABCDEF" for c in text):
         raise UsageError(f"A mask of {num_patches} patches is {digits} hexadecimal digits, not {text!r}.")
     bits = f"{int(text, 16):0{num_patches}b}"
     return torch.tensor([[bit == "1" for bit in bits]])

@@ -40,9 +40,11 @@ class Meter(Protocol):
 
     def update(self, images: Tensor, completed: Tensor, raw: Tensor) -> dict[str, Tensor]:
         """Take one batch, (B, C, H, W) in [0, 1] each; what is known by image already, as (B,) by name."""
+        ...
 
     def finish(self) -> dict[str, float]:
         """What is known only of all images together, by name."""
+        ...
 
 
 # ---- by image ----------------------------------------------------------------------------------------------------
@@ -122,7 +124,7 @@ def ssim(images: Tensor, reconstruction: Tensor) -> Tensor:
     pairs = zip(reconstruction.float().split(chunk), images.float().split(chunk), strict=True)
     with _full_precision(images.device.type):
         values = [structural_similarity_index_measure(*pair, data_range=1.0, reduction="none") for pair in pairs]
-    return torch.cat(values).reshape(images.shape[0])
+    return torch.cat([torch.as_tensor(value) for value in values]).reshape(images.shape[0])
 
 
 def psnr_of_mse(error: Tensor | float) -> Tensor:

@@ -20,7 +20,7 @@ from torch import Tensor
 from etviz.analysis.anomaly import covering_masks
 from etviz.errors import UsageError
 from etviz.masks import num_hidden
-from etviz.models import MaskedImageModel
+from etviz.models import EnergyModel, MaskedImageModel
 from etviz.options import Count, Positive, Whole, check_option
 
 TRAINED_RATIO = 0.85  # of patches hidden in training: a window that shows fewer than the rest waits
@@ -215,7 +215,7 @@ def denoise_image(
     check_image(model, image)
     noise, rounds = check_option("noise", noise, Positive), check_option("rounds", rounds, Count)
     total, count = torch.zeros_like(image), torch.zeros_like(image[0])
-    masks = _pixel_masks(image.shape[-2:], model.patch_size, rounds, seed)
+    masks = _pixel_masks((image.shape[1], image.shape[2]), model.patch_size, rounds, seed)
     for hidden in masks.to(image.device):
         total += torch.where(hidden, restore_image(model, image, hidden, **options), 0.0)
         count += hidden
@@ -240,12 +240,12 @@ def _pixel_masks(shape: tuple[int, int], patch_size: int, rounds: int, seed: int
 
 
 def _predictor(model: MaskedImageModel, steps: int | None, step_size: float | None) -> Predict:
-    descent = {name: value for name, value in (("steps", steps), ("step_size", step_size)) if value is not None}
-    if not descent:
+    given = [name for name, value in (("steps", steps), ("step_size", step_size)) if value is not None]
+    if not given:
         return model.reconstruct
-    if not model.has_energy:
-        raise UsageError(f"{model.name} descends no energy: leave out {' and '.join(descent)}.")
-    return lambda images, mask: model.to_images(model.predict_patches(images, mask, **descent))
+    if not isinstance(model, EnergyModel):
+        raise UsageError(f"{model.name} descends no energy: leave out {' and '.join(given)}.")
+    return lambda images, mask: model.to_images(model.predict_patches(images, mask, steps=steps, step_size=step_size))
 
 
 def check_image(model: MaskedImageModel, image: Tensor) -> None:
@@ -278,7 +278,7 @@ def _checked_overlap(model: MaskedImageModel, overlap: int | None) -> int:
     size, patch = model.img_size, model.patch_size
     most = size - patch
     least = -(-size // (2 * patch)) * patch
-    overlap = least if overlap is None else check_option("overlap", overlap, Whole)
+    overlap = least if overlap is None else int(check_option("overlap", overlap, Whole))
     if not least <= overlap <= most or overlap % patch:
         raise UsageError(f"overlap must be {least} to {most} pixels in steps of {patch} for this model, not {overlap}.")
     return overlap

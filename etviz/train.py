@@ -140,7 +140,7 @@ def train(
     except KeyboardInterrupt:
         say(f"\nStopped and saved. To go on: python -m etviz.train resume={folder}")
         sys.exit(130)
-    if test:
+    if test and folder is not None:  # where it is None, another process tests
         test_best(folder, dataset)
 
 
@@ -153,8 +153,8 @@ def test_best(folder: Path, dataset: Dataset) -> None:
     card = checkpoints.load_card(folder)
     test = {**scores, "images": len(dataset.test_images), "mask_seed": 0, "ratio": 0.85}
     card["metrics"] = card.get("metrics", {}) | {"test": test}
-    if model.ceiling() is not None:
-        card["metrics"]["ceiling"] = evaluate_model(model.ceiling(), dataset.test_images.to(device))
+    if (ceiling := model.ceiling()) is not None:
+        card["metrics"]["ceiling"] = evaluate_model(ceiling, dataset.test_images.to(device))
     checkpoints.write_card(folder, card)
     mse, psnr = scores["masked_mse"], scores["masked_psnr"]
     print(f"Best weights on the test split: masked MSE {mse:.5f}, masked PSNR {psnr:.2f} dB")
@@ -196,6 +196,7 @@ def _first_free(folder: Path) -> Path:
         with contextlib.suppress(FileExistsError):
             folder.with_name(name).mkdir()
             return folder.with_name(name)
+    raise AssertionError("there is always a next number")
 
 
 def saved_options(folder: Path) -> dict:

@@ -235,7 +235,7 @@ class TestAsymmetric(EnergyContract):
 
     def test_encoder_sees_cls_and_visible_patches_only(self, model, images, mask):
         encoder = model.trace(images, mask).encoder
-        assert encoder.frames is None
+        assert not hasattr(encoder, "frames")
         assert encoder.tokens.shape[2] == 1 + 10
         for index, hidden in zip(encoder.patch_index, mask, strict=True):
             assert index[0] == -1

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from etviz.analysis.inputs import check_number, check_place
 from etviz.errors import UsageError
-from etviz.models import Trace
+from etviz.models import TokenTrace
 from etviz.models.trace import PADDING
 
 
@@ -29,7 +29,7 @@ class AttentionEntropy(NamedTuple):
     maximum: float  # log2 N
 
 
-def attention_roles(trace: Trace, patch: int, image: int = 0) -> AttentionRoles:
+def attention_roles(trace: TokenTrace, patch: int, image: int = 0) -> AttentionRoles:
     """The attention of one patch as a query and as a key: Energy Transformer patches are both (eq. 3).
 
     Args:
@@ -48,7 +48,7 @@ def attention_roles(trace: Trace, patch: int, image: int = 0) -> AttentionRoles:
     return AttentionRoles(as_query=attention[:, :, 1 + patch], as_key=attention[..., 1 + patch])
 
 
-def attention_entropy(trace: Trace, image: int = 0) -> AttentionEntropy:
+def attention_entropy(trace: TokenTrace, image: int = 0) -> AttentionEntropy:
     """Entropy of the attention weights over keys, in bits, for every head and step: the mean over queries.
 
     N counts the tokens that exist: an encoder's padding attends to nothing and is left out. Where a model excludes a
@@ -68,7 +68,7 @@ def attention_entropy(trace: Trace, image: int = 0) -> AttentionEntropy:
     return AttentionEntropy(bits=bits, maximum=math.log2(int(exists.sum())))
 
 
-def _attention(trace: Trace, image: int) -> Tensor:
+def _attention(trace: TokenTrace, image: int) -> Tensor:
     """Of one image, (T+1, H, N, N) in at least float32."""
     if trace.attention is None:
         raise UsageError("This trace keeps no attention: trace with keep_attention=True.")

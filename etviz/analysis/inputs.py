@@ -1,14 +1,14 @@
 """What the analyses ask of their arguments, said in one sentence where it does not hold."""
 
 from etviz.errors import UsageError
-from etviz.models import MaskedImageModel, Trace, as_energy_model
+from etviz.models import MaskedImageModel, TokenTrace, Trace, as_energy_model
 from etviz.models.descent import EnergyDescent
 
 
-def check_trace(model: MaskedImageModel, trace: Trace) -> EnergyDescent:
+def check_trace(model: MaskedImageModel, trace: TokenTrace) -> EnergyDescent:
     """The model's descent. Raises `UsageError` where it has none, or where the trace cannot be one of it."""
     descent = as_energy_model(model).descent
-    if trace.frames is None:
+    if not isinstance(trace, Trace):
         raise UsageError("This is the trace of an encoder: give the model's own trace, whose states are decoded.")
     dim, blocks = descent.blocks[0].memories.shape[1], len(descent.blocks)
     if trace.tokens.shape[-1] != dim or int(trace.block.max()) >= blocks:
@@ -22,7 +22,7 @@ def check_number(name: str, value: int, count: int, least: int = 0) -> None:
         raise UsageError(f"There is no {name} {value}: they are numbered 0 to {count - 1}.")
 
 
-def check_place(trace: Trace, image: int, step: int = 0) -> None:
+def check_place(trace: TokenTrace, image: int, step: int = 0) -> None:
     """Raise `UsageError` where a trace has no such image or state. Negative numbers count from the end."""
     batch, states = trace.energy.shape
     check_number("image", image, batch, least=-batch)

@@ -14,7 +14,7 @@ from torch.nn.functional import normalize, one_hot
 
 from etviz.data import to_float
 from etviz.errors import UsageError
-from etviz.models import AsymmetricEnergyTransformer, EnergyModel, MaskedImageModel, as_energy_model
+from etviz.models import EnergyModel, MaskedImageModel, as_energy_model
 from etviz.models.base import POOLS
 
 NEIGHBOURS = 20
@@ -91,9 +91,7 @@ def _pooled(model: MaskedImageModel, images: Tensor) -> dict[str, Tensor]:
 def _pooled_states(model: EnergyModel, images: Tensor) -> dict[str, Tensor]:
     """Images (B, C, H, W) -> (T+1, B, D) by pool."""
     trace = model.trace(images, model.nothing_hidden(images), keep_attention=False)
-    states = trace if trace.encoder is None else trace.encoder
-    descent = model.encoder if isinstance(model, AsymmetricEnergyTransformer) else model.descent
-    tokens = descent.normalized(states.tokens).movedim(1, 0)  # (T+1, B, N, D), CLS first
+    tokens = model.represented(trace).movedim(1, 0)  # (T+1, B, N, D), CLS first
     return {"mean": tokens[:, :, 1:].mean(dim=2).float().cpu(), "cls": tokens[:, :, 0].float().cpu()}
 
 

@@ -11,7 +11,7 @@ from etviz.models.mixedae import MixedAE
 from etviz.models.simmim import SimMIM
 from etviz.models.size import SizeLimit
 from etviz.models.tokenizer import Tokenizer
-from etviz.models.trace import Trace
+from etviz.models.trace import TokenTrace, Trace
 from etviz.options import constructor_options, defaults, suggestion
 
 MODELS = {
@@ -37,6 +37,7 @@ __all__ = [
     "MaskedImageModel",
     "MixedAE",
     "SimMIM",
+    "TokenTrace",
     "Tokenizer",
     "Trace",
     "as_energy_model",

@@ -8,11 +8,12 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from etviz.errors import UsageError
 from etviz.models.base import CIFAR10_MEAN, CIFAR10_STD
 from etviz.models.descent import DescentSettings, EnergyDescent
 from etviz.models.energy_model import EnergyModel, prepend_cls
 from etviz.models.energy_transformer import TOKEN_STD
-from etviz.models.trace import CLS, PADDING, Trace, make_trace
+from etviz.models.trace import CLS, PADDING, TokenTrace, Trace, token_fields
 from etviz.options import Depth, Positive, Ratio, Size, Whole
 
 
@@ -120,15 +121,21 @@ class AsymmetricEnergyTransformer(EnergyModel):
         tokens = self.encoder.normalized(self.encoder(start))
         return tokens[:, 0], tokens[:, 1:]
 
-    def traced_start(self, images: Tensor, mask: Tensor, keep_attention: bool) -> tuple[Tensor, Trace]:
+    def traced_start(self, images: Tensor, mask: Tensor, keep_attention: bool) -> tuple[Tensor, TokenTrace]:
         """The decoder's start, and the trace of the encoder's descent that led there."""
         tokens, index, exists = self.encoder_tokens(images, mask)
         record = self.encoder.record(tokens, keep_attention=keep_attention, valid=exists)
         token_index = torch.cat([torch.full_like(index[:, :1], CLS), index], dim=1)
         if exists is not None:
             token_index = token_index.masked_fill(~exists, PADDING)
-        trace = make_trace(record, self.encoder.settings(), mask, token_index, frames=None)
+        trace = TokenTrace(**token_fields(record, self.encoder.settings(), mask, token_index))
         return self.decoder_tokens(record.tokens[:, -1], index, mask), trace
+
+    def represented(self, trace: Trace) -> Tensor:
+        """The encoder's tokens, see `EnergyModel.represented`."""
+        if trace.encoder is None:
+            raise UsageError("This trace holds no encoder's descent: it is of another model.")
+        return self.encoder.normalized(trace.encoder.tokens)
 
     def _visible(self, mask: Tensor, num_hidden: int | None) -> tuple[int, Tensor | None]:
         """Most visible patches of any image, and which of 1 + that many tokens exist (None if all do)."""

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -182,8 +182,8 @@ def _parts(x: Tensor, valid: Tensor | None) -> list[tuple[Tensor, Tensor | None]
 def _joined(records: list[Record]) -> Record:
     """Records of the same number of steps as one, image after image."""
     per_image = {name: [getattr(record, name) for record in records] for name in vars(records[0])}
-    block = per_image.pop("block")[0]  # the same for all
-    return Record(block=block, **{k: None if v[0] is None else torch.cat(v) for k, v in per_image.items()})
+    joined: dict[str, Any] = {name: None if of[0] is None else torch.cat(of) for name, of in per_image.items()}
+    return Record(**joined | {"block": records[0].block})  # the same for all
 
 
 def total_energy(evaluation: Evaluation) -> Tensor:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from etviz.errors import UsageError
 from etviz.models.base import MaskedImageModel
 from etviz.models.descent import EnergyDescent
-from etviz.models.trace import Trace, make_trace
+from etviz.models.trace import TokenTrace, Trace, token_fields
 
 
 class EnergyModel(MaskedImageModel):
@@ -83,11 +83,15 @@ class EnergyModel(MaskedImageModel):
         record = self.descent.record(tokens, settings, keep_attention=keep_attention)
         index = torch.arange(-1, self.num_patches, device=mask.device).expand(images.shape[0], -1)
         frames = self.to_images(self.decode(record.tokens))
-        return make_trace(record, settings, mask, index, frames=frames, encoder=encoder)
+        return Trace(**token_fields(record, settings, mask, index), frames=frames, encoder=encoder)
 
-    def traced_start(self, images: Tensor, mask: Tensor, keep_attention: bool) -> tuple[Tensor, Trace | None]:
+    def traced_start(self, images: Tensor, mask: Tensor, keep_attention: bool) -> tuple[Tensor, TokenTrace | None]:
         """`start_tokens`, and the trace of the descent that made them where there is one before the model's own."""
         return self.start_tokens(images, mask), None
+
+    def represented(self, trace: Trace) -> Tensor:
+        """The layer-normed tokens at every step of a descent, of which `encode` gives the last: (B, T+1, N, D)."""
+        return self.descent.normalized(trace.tokens)
 
 
 def as_energy_model(model: nn.Module) -> EnergyModel:

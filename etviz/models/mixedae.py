@@ -59,6 +59,9 @@ class MixedAE(MaskedImageModel):
         mean, std: normalisation by channel.
     """
 
+    positions: Tensor  # (N, D), a buffer
+    decoder_positions: Tensor  # (N, D'), a buffer
+
     def __init__(
         self,
         *,

@@ -73,12 +73,14 @@ class Tokenizer(MaskedImageModel):
     @property
     def num_codes(self) -> int:
         """Size of the finite set."""
-        return self.quantizer.codebook_size
+        return int(self.quantizer.codebook_size)
 
     @property
     def codebook(self) -> Tensor:
         """What each code stands for, (num_codes, number of levels), in [-1, 1]."""
-        return self.quantizer.implicit_codebook
+        codebook = self.quantizer.implicit_codebook
+        assert isinstance(codebook, Tensor)
+        return codebook
 
     @torch.no_grad()
     def codes(self, images: Tensor) -> Tensor:

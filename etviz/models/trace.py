@@ -1,6 +1,7 @@
 """The record of one descent, decoded: what every plot, analysis and reading of an Energy Transformer starts from."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -11,7 +12,7 @@ PADDING = -2  # and of a token that does not exist
 
 
 @dataclass(kw_only=True)
-class Trace:
+class TokenTrace:
     """One descent of T steps for B images; index 0 on the step axis is the state before the first step.
 
     N counts tokens, CLS first. With several blocks the steps follow one another, and each state is evaluated by the
@@ -19,7 +20,6 @@ class Trace:
     depth * steps, or less where a tolerance ended a block early.
     """
 
-    frames: Tensor | None  # (B, T+1, C, H, W)  the decoded state, in [0, 1]; None for an encoder, which has no decoder
     energy: Tensor  # (B, T+1)  attention_energy.sum(-1) + hopfield_energy.sum(-1)
     attention_energy: Tensor  # (B, T+1, N)  by query token
     hopfield_energy: Tensor  # (B, T+1, N)  by token
@@ -32,7 +32,6 @@ class Trace:
     settings: DescentSettings  # how this descent was made, with the model's own values filled in
     mask: Tensor  # (B, num_patches) bool, True = hidden
     patch_index: Tensor  # (B, N)  which patch a token is; -1 = CLS, -2 = padding
-    encoder: "Trace | None" = None  # et_asym: the encoder's descent over CLS and the visible patches
 
     def __len__(self) -> int:
         """Number of states, T + 1."""
@@ -49,7 +48,15 @@ class Trace:
         return ~(self.energy[:, 1:] <= self.energy[:, :-1]) & same_energy
 
 
-def make_trace(record: Record, settings: DescentSettings, mask: Tensor, patch_index: Tensor, **fields) -> Trace:
-    """A `Trace` from the record of its tokens; the energy is the sum of its parts by construction."""
+@dataclass(kw_only=True)
+class Trace(TokenTrace):
+    """A descent whose states are decoded to images: what `EnergyModel.trace` returns."""
+
+    frames: Tensor  # (B, T+1, C, H, W)  the decoded state, in [0, 1]
+    encoder: TokenTrace | None = None  # et_asym: the encoder's descent over CLS and the visible patches
+
+
+def token_fields(record: Record, settings: DescentSettings, mask: Tensor, patch_index: Tensor) -> dict[str, Any]:
+    """The fields of a `TokenTrace` from its record; the energy is the sum of its parts by construction."""
     energy = record.attention_energy.sum(-1) + record.hopfield_energy.sum(-1)
-    return Trace(energy=energy, settings=settings, mask=mask, patch_index=patch_index, **vars(record), **fields)
+    return dict(energy=energy, settings=settings, mask=mask, patch_index=patch_index, **vars(record))

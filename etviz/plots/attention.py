@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, PowerNorm
@@ -69,7 +70,7 @@ def attention_heads(trace: Trace, images: Tensor, query: int, image: int = 0, st
     rows = math.ceil(heads / columns)
     height = 2 * (CELL * rows + 0.35)
     figure = new_figure(CELL * columns + 2.9, height)
-    left, right = figure.subfigures(1, 2, width_ratios=[1.9, CELL * columns + 1.0])
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[1.9, CELL * columns + 1.0])[0]
     _draw_query(left.subplots(), trace, images, query, image)
     for block, role in zip(right.subfigures(2, 1), roles, strict=True):
         _draw_heads(block, role, query, rows, columns)
@@ -80,12 +81,13 @@ def _roles(trace: Trace, query: int, image: int, step: int) -> tuple[_Role, _Rol
     """The attention by and to one patch: N = 1 + patches tokens, CLS first."""
     check_place(trace, image, step)
     roles = attention_roles(trace, query, image)
-    by_role = {"query": roles.as_query[step].float().cpu(), "key": roles.as_key[step].float().cpu()}  # (H, N) each
     side = grid_side(trace.mask.shape[1])
-    return tuple(
-        _Role(ROLES[role].format(query), weights[:, 0], weights[:, 1:].reshape(-1, side, side))
-        for role, weights in by_role.items()
-    )
+
+    def role(name: str, weights: Tensor) -> _Role:  # (H, N)
+        weights = weights.float().cpu()
+        return _Role(ROLES[name].format(query), weights[:, 0], weights[:, 1:].reshape(-1, side, side))
+
+    return role("query", roles.as_query[step]), role("key", roles.as_key[step])
 
 
 def _draw_query(axes: Axes, trace: Trace, images: Tensor, query: int, image: int) -> None:
@@ -122,7 +124,8 @@ def _draw_map(axes: Axes, weights: Tensor, query: int, norm: Normalize) -> None:
 
 def _draw_cls(axes: Axes, weight: float, side: int, norm: Normalize) -> None:
     """The CLS token's weight as a square to the left of the grid and as a number: it may lie beyond the scale."""
-    square = Rectangle((CLS_LEFT, -0.5), 1, 1, facecolor=ScalarMappable(norm, HEAT).to_rgba(weight), edgecolor="none")
+    color = ScalarMappable(norm, HEAT).to_rgba(np.asarray(weight))
+    square = Rectangle((CLS_LEFT, -0.5), 1, 1, facecolor=color, edgecolor="none")
     axes.add_patch(square)
     axes.text(CLS_LEFT + 0.5, 0.7, f"CLS\n{weight:.3f}", fontsize=SMALL, color=INK, ha="center", va="top")
     axes.set_xlim(CLS_LEFT - 0.5, side - 0.5)

@@ -115,7 +115,7 @@ def _draw(axes: Axes, energy: Tensor, block: list[int], color: str) -> None:
         if count > 1:
             axes.fill_between(steps[here], low[here], high[here], color=color, alpha=0.2, linewidth=0, label=labels[1])
         if index != block[0]:
-            axes.axvline(steps[here][0] - 0.5, color=FAINT, linewidth=0.8, linestyle=":")
+            axes.axvline(steps[here][0].item() - 0.5, color=FAINT, linewidth=0.8, linestyle=":")
     axes.set_xlabel("step", fontsize=SMALL, color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     plain(axes)

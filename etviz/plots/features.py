@@ -1,6 +1,6 @@
 """What features tell about classes: a map of them, and how well they are read after each step of the descent."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from matplotlib import colormaps
@@ -45,15 +45,14 @@ def feature_map(points: Tensor, labels: Tensor, class_names: Sequence[str], titl
 
 def figure_colors(count: int) -> list:
     """So many colours: a qualitative map's where there are enough, else ones along a wheel."""
-    if count <= 10:
-        return list(colormaps["tab10"].colors)
-    if count <= 20:
-        return list(colormaps["tab20"].colors)
+    for name, size in (("tab10", 10), ("tab20", 20)):
+        if count <= size:
+            return [colormaps[name](i) for i in range(size)]
     return [colormaps["hsv"](i / count) for i in range(count)]
 
 
 def step_accuracy(
-    accuracies: dict[str, Sequence[float]], intervals: dict[str, Sequence[tuple[float, float]]], classes: int
+    accuracies: Mapping[str, Sequence[float]], intervals: Mapping[str, Sequence[tuple[float, float]]], classes: int
 ) -> Figure:
     """Accuracy against the step of the descent whose state is read, a line with its interval for each classifier.
 

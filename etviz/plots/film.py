@@ -12,7 +12,7 @@ from torch import Tensor
 from etviz.errors import UsageError
 from etviz.files import write_bytes
 from etviz.masks import grid_side, mask_to_pixels
-from etviz.models import Trace
+from etviz.models import TokenTrace, Trace
 from etviz.plots.grids import hide_patches
 from etviz.plots.style import INK, TEXT, new_figure, show_image
 
@@ -21,7 +21,7 @@ GAP = 1  # pixels of the unscaled picture between two images of a GIF
 FRAME_MS, HOLD_MS = 180, 1200  # a step; the first and the last state
 
 
-def complete_frames(trace: Trace, images: Tensor) -> Tensor:
+def complete_frames(trace: TokenTrace, images: Tensor) -> Tensor:
     """Every state with the given pixels where visible: what forms in the hidden patches is what matters.
 
     Args:
@@ -34,7 +34,7 @@ def complete_frames(trace: Trace, images: Tensor) -> Tensor:
     Raises:
         UsageError: the trace has no frames, or others than of these images.
     """
-    if trace.frames is None:
+    if not isinstance(trace, Trace):
         raise UsageError("This trace has no frames to show: an encoder's states are not decoded.")
     if trace.frames.shape[0] != images.shape[0] or trace.frames.shape[2:] != images.shape[1:]:
         raise UsageError(f"A trace of {tuple(trace.frames.shape)} frames is not of {tuple(images.shape)} images.")

@@ -22,7 +22,7 @@ def perturbations(result: Perturbations) -> Figure:
         result: of S disturbed descents of T steps.
     """
     figure = new_figure(7.6, 3.9)
-    top, bottom = figure.subfigures(2, 1, height_ratios=[2.6, 1.1])
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=[2.6, 1.1])[:, 0]
     curves, ends = top.subplots(1, 2)
     _draw_curves(curves, result)
     _draw_ends(ends, result)

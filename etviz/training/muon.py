@@ -39,7 +39,8 @@ class Muon(torch.optim.Optimizer):
 
     def _direction(self, parameter: Tensor, gradient: Tensor, momentum: float) -> Tensor:
         """The momentum, one gradient ahead of itself."""
-        state = self.state[parameter]
+        state, gradient = self.state[parameter], parameter.grad
+        assert gradient is not None  # `step` leaves out parameters without one
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(parameter)
         state["momentum"].lerp_(gradient, 1 - momentum)

@@ -140,7 +140,8 @@ class NotebookProgress(Callback):
     def on_end(self, state: State) -> None:
         from IPython.display import Pretty
 
-        self.head.update(Pretty(f"{progress_line(state)}, {state.seconds:.0f} s"))
+        if self.head is not None:
+            self.head.update(Pretty(f"{progress_line(state)}, {state.seconds:.0f} s"))
         self.bar.close()
         self.line.close()
 
