@@ -115,9 +115,11 @@ class BEiT(MaskedImageModel):
             tokenizer = Tokenizer(**sizes, mean=mean, std=std)
         if isinstance(tokenizer, dict):
             try:
-                tokenizer = Tokenizer(**constructor_options(Tokenizer, tokenizer, "A tokenizer"))
+                options = constructor_options(Tokenizer, tokenizer, "A tokenizer")
+                tokenizer = Tokenizer(**options)
             except UsageError as error:
                 raise UsageError(f"The tokenizer's configuration is no tokenizer's: {error}") from error
+            tokenizer.name, tokenizer.config = "tokenizer", options  # as `create_model` does, so that it can be lent
         if not isinstance(tokenizer, Tokenizer):
             kind = type(tokenizer).__name__
             raise UsageError(f"BEiT needs a trained tokenizer, as etviz.load_model gives, not a {kind}.")
