@@ -50,16 +50,6 @@ def test_import_is_quick_and_light():
     assert min(durations) < 3.0
 
 
-@pytest.mark.parametrize("package", ["models", "analysis"])
-def test_computation_imports_neither_interface_nor_configuration(package):
-    paths = list((ROOT / "etviz" / package).glob("*.py"))
-    assert paths
-    for path in paths:
-        for word in ("gradio", "matplotlib", "hydra"):
-            assert f"import {word}" not in path.read_text()
-            assert f"from {word}" not in path.read_text()
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_model_presets_hold_the_constructors_defaults(name):
     recipe = ["experiment=reference"] if name in ("et", "et_asym") else []
