@@ -65,20 +65,14 @@ def fit(
     """
     fabric = make_fabric(config)
     device, run = fabric.device, None if run is None else Path(run)
+    check_sizes(config, model.num_patches, dataset, fabric.world_size)
     images = dataset.train_images.to(device)
     train_index, held_out = validation_split(dataset, config)
-    steps_per_epoch = len(train_index) // config.batch_size
-    check_sizes(config, model.num_patches, dataset, fabric.world_size)
     held_out_images = images[held_out.to(device)]
+    steps_per_epoch = len(train_index) // config.batch_size
     state = State(model, config, config.epochs * steps_per_epoch, steps_per_epoch, run, describe_device(device))
     state.precision, state.data = resolve_precision(config.precision, device), fingerprint(dataset)
-
-    train_step, *optimizers = fabric.setup(
-        _compiled(TrainStep(model, config.flip, config.crop), config, device),
-        *make_optimizers(model, config, device),
-        _reapply_compile=False,  # around several devices' wrapper the step would be no single graph
-    )
-    state.average = moving_average(model, config.ema) if config.ema else None
+    train_step, optimizers = _set_up(fabric, state)
     if run is not None and fabric.is_global_zero:
         files.sweep(files.make_folder(run))
     if resume:
@@ -138,6 +132,18 @@ def make_fabric(config: TrainConfig):
         raise UsageError(f"These devices or this precision cannot be used here: {error}") from error
     fabric.launch()
     return fabric
+
+
+def _set_up(fabric, state: State) -> tuple[nn.Module, list]:
+    """The step and the optimizers on the device, as Fabric wraps them, and the average beside the model."""
+    model, config = state.model, state.config
+    train_step, *optimizers = fabric.setup(
+        _compiled(TrainStep(model, config.flip, config.crop), config, fabric.device),
+        *make_optimizers(model, config, fabric.device),
+        _reapply_compile=False,  # around several devices' wrapper the step would be no single graph
+    )
+    state.average = moving_average(model, config.ema) if config.ema else None
+    return train_step, optimizers
 
 
 def _compiled(step: TrainStep, config: TrainConfig, device: torch.device) -> nn.Module:
