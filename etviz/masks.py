@@ -33,7 +33,7 @@ def random_mask(
         ratio: share of patches to hide, 0 to 1; 0.85 of 64 hides 54.
         num_patches: N.
         generator: source of randomness; PyTorch's global one if None.
-        device: where the mask lives; the generator's device if None.
+        device: of the mask; the generator's device if None.
 
     Returns:
         (B, N) bool, True = hidden.
@@ -57,7 +57,7 @@ def num_hidden(ratio: float, num_patches: int = NUM_PATCHES) -> int:
 def mask_from_noise(noise: Tensor, hidden: int) -> Tensor:
     """Hide the ``hidden`` patches with the smallest noise. noise (B, N) float -> (B, N) bool.
 
-    Ranks, not a threshold: ties cannot change the number hidden.
+    Ranks rather than a threshold, so that ties cannot change the number hidden.
     """
     ranks = noise.argsort(dim=1).argsort(dim=1)
     return ranks < hidden
@@ -180,7 +180,7 @@ def _stroke_limits(side: int) -> tuple[tuple[int, int], ...]:
 
 
 def mask_to_hex(mask: Tensor) -> str:
-    """Write one mask as hexadecimal, four patches a digit, patch 0 the highest bit: 16 digits for 64 patches.
+    """Write one mask in hexadecimal: four patches to a digit, patch 0 the highest bit, 16 digits for 64 patches.
 
     Args:
         mask: (N,) or (1, N) bool, N divisible by 4.
@@ -218,12 +218,12 @@ def _hex_digits(num_patches: int) -> int:
 def mask_to_image(mask: Tensor, patch_size: int = 4) -> Image.Image:
     """Draw one mask as a greyscale picture of the masked image's size: white = hidden, black = visible.
 
-    White for what is to be filled in, as OpenCV, diffusers and most inpainting programs have it; `mask_from_image`
-    reads it back. Save it as PNG.
+    White is what is to be filled in, as in OpenCV, diffusers and most inpainting programs. `mask_from_image` reads it
+    back. Save it as PNG.
 
     Args:
         mask: (N,) or (1, N) bool.
-        patch_size: pixels a patch.
+        patch_size: side of a patch, in pixels.
     """
     pixels = mask_to_pixels(mask.reshape(1, -1), patch_size)[0, 0]
     return Image.fromarray(pixels.cpu().numpy().astype(np.uint8) * 255)
@@ -232,9 +232,9 @@ def mask_to_image(mask: Tensor, patch_size: int = 4) -> Image.Image:
 def mask_from_image(picture: Image.Image, num_patches: int = NUM_PATCHES) -> Tensor:
     """Read a mask from a picture of any size, cut into the patch grid: hidden where it is white or transparent.
 
-    A patch is hidden where the average over its part of the picture is lighter than middle grey. A pixel's lightness
-    is Rec. 601's, 0.299 R + 0.587 G + 0.114 B, laid on white by its opacity. Integers all the way, so that the page's
-    own reading agrees to the last bit.
+    A patch is hidden if the average over its part of the picture is lighter than middle grey. A pixel's lightness is
+    that of Rec. 601, 0.299 R + 0.587 G + 0.114 B, laid on white by its opacity. All numbers are integers, so that the
+    page's own reading agrees to the last bit.
 
     Returns:
         (1, N) bool.
@@ -253,7 +253,7 @@ def lightness(picture: Image.Image) -> np.ndarray:
 
 
 def _parts(length: int, count: int) -> list[slice]:
-    """Cut so many pixels into parts of about equal length, each of one pixel at least."""
+    """Cut ``length`` pixels into ``count`` parts of about equal length, each of at least one pixel."""
     starts = [i * length // count for i in range(count + 1)]
     return [slice(start, max(stop, start + 1)) for start, stop in pairwise(starts)]
 

@@ -33,7 +33,10 @@ SSIM_CHUNK = 25  # images at once on a CPU: their windows stay in its cache, whi
 
 
 class Meter(Protocol):
-    """A metric that needs more than the pixels: a network, or the whole split (`etviz.evaluation.perceptual`)."""
+    """A metric that needs more than the pixels of one image: a network, or the whole split.
+
+    See `etviz.evaluation.perceptual`.
+    """
 
     def start(self) -> None:
         """Forget every image seen."""
@@ -53,7 +56,7 @@ class Meter(Protocol):
 def masked_mse(images: Tensor, reconstruction: Tensor, mask: Tensor) -> Tensor:
     """Mean squared error over each image's hidden pixels and all channels. 0 to 1, lower is better, no unit.
 
-    What checkpoints are trained on and compared by: how well the missing was guessed.
+    Checkpoints are trained on it and compared by it: it says how well the missing pixels were guessed.
 
     Args:
         images, reconstruction: (B, C, H, W) in [0, 1].
@@ -181,13 +184,13 @@ def measure_model(
     """A model's metrics of every image of a split, under `evaluation_masks`.
 
     Args:
-        model: on any device; is put into eval mode meanwhile.
+        model: on any device; in eval mode meanwhile.
         images: (n, C, H, W) uint8, on any device; moved to the model's batch by batch.
         ratio: share of patches hidden.
         mask_seed: of the masks.
         batch_size: images at once; changes memory and speed, not the result.
         progress: called with (images done, n) after each batch.
-        include_ssim: SSIM costs more than all the rest (1 ms an image on a CPU core): validation may leave it out.
+        include_ssim: SSIM costs more than all the rest (1 ms per image on a CPU core), so validation leaves it out.
         meters: further metrics, as of `etviz.evaluation.perceptual`.
 
     Returns:
@@ -215,15 +218,15 @@ def measure_model(
 
 
 def evaluation_masks(count: int, ratio: float = 0.85, num_patches: int = 64, mask_seed: int = 0) -> Tensor:
-    """One random mask an image, drawn at once on the CPU: the same whatever the device and the batch size.
+    """One random mask for each image, all drawn at once on the CPU, so that device and batch size change nothing.
 
-    The first masks of a longer split are those of a shorter one, so a limited evaluation is a part of the full one.
+    A shorter split gets the first masks of a longer one, so that a limited evaluation is a part of the full one.
 
     Returns:
         (count, num_patches) bool, True = hidden.
 
     Raises:
-        UsageError: the ratio lies outside 0..1, or hides not one patch, which leaves nothing to measure.
+        UsageError: the ratio lies outside 0..1, or hides no patch, so that there is nothing to measure.
     """
     if num_hidden(ratio, num_patches) == 0:
         raise UsageError(f"A mask ratio of {ratio} hides none of {num_patches} patches: there is nothing to evaluate.")
@@ -242,7 +245,7 @@ def measure(
     include_ssim: bool = True,
     meters: Sequence[Meter] = (),
 ) -> dict[str, Tensor]:
-    """`image_metrics` of a whole split, batch by batch: memory does not grow with it but for a few numbers an image.
+    """`image_metrics` of a whole split, batch by batch: memory holds one batch, and a few numbers for each image.
 
     Args:
         reconstruct: a model's ``reconstruct``, or a floor of `etviz.inpainting`: any (images, mask) -> images.
@@ -282,7 +285,7 @@ def measure(
 
 
 def summarize(values: dict[str, Tensor], meters: Sequence[Meter] = ()) -> dict[str, float]:
-    """Average the metrics of single images, and finish those of all together.
+    """Average the metrics of single images, and finish those of all images together.
 
     Args:
         values: (n,) tensors by name, from `measure`.
@@ -291,12 +294,12 @@ def summarize(values: dict[str, Tensor], meters: Sequence[Meter] = ()) -> dict[s
     Returns:
         masked_mse: mean over images; every image hides equally many pixels, so it is also the mean over hidden pixels.
         masked_psnr: of that mean, in dB: the headline.
-        masked_psnr_image_mean: the mean of each image's own PSNR, in dB: higher, since easy images weigh more.
+        masked_psnr_image_mean: the mean of the images' own PSNRs, in dB. It is higher, since easy images weigh more.
         completed_..., raw_...: the same of the completed images and of the raw reconstructions.
         completed_ssim, raw_ssim, ...: means over images of whatever else was measured.
         ..._standard_error: of each, over images. Absent for a single image. That of masked_psnr follows from that of
         the mean error to first order (the delta method): 10 / ln 10 times its relative standard error.
-        And what the meters know of all images together.
+        Also the numbers that the meters give for all images together.
     """
     summary = {}
     for part in PARTS:

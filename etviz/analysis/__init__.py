@@ -1,4 +1,4 @@
-"""What a trained model and a Trace say beyond the reconstruction: pure computation, drawn by `etviz.plots`."""
+"""What a trained model and a trace tell beyond the reconstruction: pure computation, which `etviz.plots` draws."""
 
 from etviz.analysis.anomaly import anomaly_map, anomaly_score, covering_masks, roc_auc, roc_auc_standard_error
 from etviz.analysis.attention import AttentionEntropy, AttentionRoles, attention_entropy, attention_roles

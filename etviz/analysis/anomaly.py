@@ -1,7 +1,7 @@
 """Where a picture is not what the model expects: the error of rebuilding each part from the rest.
 
-The masked error as a score of anomaly, in the manner of inpainting-based detectors (Zavrtanik et al. 2021, RIAD): every
-patch is hidden under several masks, so that no part of the picture is judged by what the model was shown of it.
+The masked error serves as a score of anomaly, as in detectors that inpaint (Zavrtanik et al. 2021, RIAD). Every patch
+is hidden under several masks, so that the model never sees the part of the picture that is being judged.
 """
 
 import math
@@ -20,21 +20,22 @@ CHUNK = 250  # images at once
 def covering_masks(count: int, ratio: float = 0.5, num_patches: int = NUM_PATCHES, seed: int = 0) -> Tensor:
     """Random masks that together hide every patch, all of them equally often.
 
-    Patches are dealt from a shuffled deck, int(N * ratio) to a mask, over the deck's end to its beginning, until masks
-    and deck end together; then it is shuffled anew. At a ratio of one half, each two masks complement one another.
+    Patches are dealt from a shuffled deck, int(N * ratio) to each mask. A mask that reaches the end of the deck goes on
+    at its beginning, and where a mask ends exactly with the deck, the deck is shuffled anew. At a ratio of one half,
+    every two masks complement one another.
 
     Args:
         count: number of masks M.
-        ratio: share of patches that each hides.
+        ratio: share of patches that each mask hides.
         num_patches: N.
         seed: of the shuffles.
 
     Returns:
-        (M, N) bool, True = hidden. Each patch is hidden M * int(N * ratio) / N times; where that is no whole number, by
-        one more for some than for others.
+        (M, N) bool, True = hidden. Each patch is hidden M * int(N * ratio) / N times, rounded up or down where that is
+        no whole number.
 
     Raises:
-        UsageError: the ratio hides nothing or lies outside 0..1, or so few masks leave a patch that is never hidden.
+        UsageError: the ratio hides nothing or lies outside 0..1, or there are too few masks to hide every patch.
     """
     hidden = num_hidden(ratio, num_patches)
     if hidden == 0:
@@ -70,13 +71,13 @@ def anomaly_map(
         model: put into evaluation mode meanwhile.
         images: (B, C, H, W) uint8, or float in [0, 1]; moved to the model's device chunk by chunk.
         ratio: share of patches that each mask hides.
-        masks: how many, see `covering_masks`; the model rebuilds each image so many times.
+        masks: how many masks, see `covering_masks`; the model rebuilds each image that many times.
         seed: of the masks.
         chunk: images at once, at least 1; changes memory, not the result.
 
     Returns:
         (B, H, W) float on the CPU: squared error, the mean over channels and over the masks that hide the pixel. In
-        units of the range [0, 1] squared; 0 where every rebuilding was right.
+        units of the range [0, 1] squared; 0 where every reconstruction was right.
 
     Raises:
         UsageError: as `covering_masks`; no images, a chunk below 1, or images that do not fit the model.
@@ -99,8 +100,8 @@ def anomaly_score(maps: Tensor, worst: float = 1.0) -> Tensor:
 
     Args:
         maps: (B, H, W).
-        worst: share of the pixels that count, above 0. All of them (1.0) for a picture that is strange as a whole, a
-            few percent for a small defect in a picture that is otherwise as expected.
+        worst: share of the pixels that count, above 0: all of them (1.0) if a picture is strange as a whole, a few
+            percent if a small defect lies in a picture that is otherwise as expected.
 
     Returns:
         (B,).
@@ -133,13 +134,13 @@ def roc_auc(normal: Tensor, anomalous: Tensor) -> float:
     if not len(normal) or not len(anomalous) or not scores.isfinite().all():
         raise UsageError("A ROC curve needs at least one finite score of normal images and one of anomalous ones.")
     target = torch.arange(len(scores), device=scores.device) >= len(normal)
-    # Ranks, since torchmetrics would take scores beyond 0..1 for logits, and the area knows the order only.
+    # Ranks, since torchmetrics takes scores beyond 0..1 for logits, and the area depends on the order alone.
     ranks = scores.unique(return_inverse=True)[1]
     return binary_auroc(ranks.float() / len(scores), target.long()).item()
 
 
 def roc_auc_standard_error(normal: Tensor, anomalous: Tensor) -> float:
-    """How far `roc_auc` may be off for having seen only these images: DeLong's estimate (DeLong et al. 1988).
+    """The standard error of `roc_auc` over images, by DeLong's estimate (DeLong et al. 1988).
 
     Args:
         normal, anomalous: scores, (n,) and (m,), two or more of each.

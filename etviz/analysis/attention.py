@@ -23,7 +23,7 @@ class AttentionRoles(NamedTuple):
 
 
 class AttentionEntropy(NamedTuple):
-    """How widely each head spreads its attention, in bits: 0 looks at one token, the maximum at all alike."""
+    """How widely each head spreads its attention, in bits: from 0 for a single token to the maximum for all alike."""
 
     bits: Tensor  # (T+1, H)  mean over queries
     maximum: float  # log2 N

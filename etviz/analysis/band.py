@@ -1,4 +1,4 @@
-"""How the energy usually falls: its quantiles over many images under one mask, to hold a single descent against."""
+"""How the energy usually falls: its quantiles over many images under one mask, to compare a single descent with."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ CHUNK = 8  # images: what a descent takes through the CPU's cache at once
 class EnergyBand:
     """Quantiles over images of the energy at every step. Rows are the 10% quantile, the median and the 90% quantile.
 
-    Those of the parts do not add up to those of the total: each is sorted by itself. Energies have no unit.
+    The quantiles of the parts do not add up to those of the total: each is taken by itself. Energies have no unit.
     """
 
     total: Tensor  # (3, T+1)
@@ -36,12 +36,12 @@ def energy_band(model: MaskedImageModel, images: Tensor, mask: Tensor, chunk: in
 def energies_in_chunks(
     model: MaskedImageModel, images: Tensor, mask: Tensor, chunk: int = CHUNK, **descent
 ) -> Iterator[Tensor]:
-    """Descend a few images at a time, so that a server can let others have the model in between.
+    """Descend a few images at a time, so that a server can answer others in between.
 
     Args:
         model: with an energy.
         images: (n, C, H, W) uint8, or float in [0, 1]; moved to the model's device chunk by chunk.
-        mask: (1, N) bool, True = hidden: the one mask of all images; or (n, N), one each.
+        mask: (1, N) bool, True = hidden: one mask for all images; or (n, N), one for each.
         chunk: images at once, at least 1.
         descent: steps, step_size, beta, rule as `model.trace` takes them.
 
@@ -49,7 +49,7 @@ def energies_in_chunks(
         (3, b, T+1): total, attention and Hopfield energy of b <= chunk images, on the CPU.
 
     Raises:
-        UsageError: at once, the model has no energy, there are no images, or mask or chunk do not fit; while
+        UsageError: at once, if the model has no energy, there are no images, or mask or chunk do not fit; while
             descending, as `model.trace`.
     """
     model = as_energy_model(model)

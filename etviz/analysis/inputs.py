@@ -1,4 +1,4 @@
-"""What the analyses ask of their arguments, said in one sentence where it does not hold."""
+"""Checks of the analyses' arguments: each raises one clear sentence."""
 
 from etviz.errors import UsageError
 from etviz.models import MaskedImageModel, TokenTrace, Trace, as_energy_model
@@ -6,7 +6,7 @@ from etviz.models.descent import EnergyDescent
 
 
 def check_trace(model: MaskedImageModel, trace: TokenTrace) -> EnergyDescent:
-    """The model's descent. Raises `UsageError` where it has none, or where the trace cannot be one of it."""
+    """The model's descent. Raises `UsageError` if it has none, or if the trace cannot be of this model."""
     descent = as_energy_model(model).descent
     if not isinstance(trace, Trace):
         raise UsageError("This is the trace of an encoder: give the model's own trace, whose states are decoded.")
@@ -23,7 +23,7 @@ def check_number(name: str, value: int, count: int, least: int = 0) -> None:
 
 
 def check_place(trace: TokenTrace, image: int, step: int = 0) -> None:
-    """Raise `UsageError` where a trace has no such image or state. Negative numbers count from the end."""
+    """Raise `UsageError` if a trace has no such image or state. Negative numbers count from the end."""
     batch, states = trace.energy.shape
     check_number("image", image, batch, least=-batch)
     check_number("step", step, states, least=-states)

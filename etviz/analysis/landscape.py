@@ -1,4 +1,4 @@
-"""The energy around a descent: along minus the gradient, and on the plane that its states span best.
+"""The energy around a descent: along minus the gradient, and on the plane that fits its states best.
 
 Shapes: B images, T+1 states, N tokens (CLS first), D token width, P points. Energies have no unit.
 """
@@ -15,7 +15,7 @@ from etviz.errors import UsageError
 from etviz.models import MaskedImageModel, Trace, as_energy_model
 from etviz.models.descent import DescentSettings, EnergyDescent
 
-FLAT = 1e-12  # a direction with less than this share of the variance is none
+FLAT = 1e-12  # a direction with a smaller share of the variance does not count
 
 
 @dataclass(kw_only=True)
@@ -25,7 +25,7 @@ class GradientLine:
     sizes: Tensor  # (P,)  a, rising, in the unit of step_size
     energy: Tensor  # (P,)
     step: int  # which state x is, 0 = before the first step
-    step_size: float  # the step that was taken from x; for the last state, the one before it
+    step_size: float  # of the step taken from x; for the last state, of the step that led to it
     energy_here: float  # at a = 0
     energy_next: float  # at a = step_size, by the energy function of x
 
@@ -43,7 +43,7 @@ class PrincipalPlane:
     mean: Tensor  # (N, D)  of the states: the plane's origin
     components: Tensor  # (2, N, D)  orthonormal
     block: int  # whose states, and whose energy
-    settings: DescentSettings  # the trace's, which say what energy it is
+    settings: DescentSettings  # the trace's, which say which energy it is
     normalized: bool  # whether the states are layer-normed tokens
 
     def project(self, tokens: Tensor) -> Tensor:
@@ -69,8 +69,8 @@ def energy_along_gradient(
 ) -> GradientLine:
     """The energy along minus the gradient from one state, from one step size backwards to ``reach`` forwards.
 
-    The gradient is dE/dg, as the descent takes it (eq. 6); the line is in x. At a = 0 the energy falls for small steps,
-    and where the curve turns up again is how far a step may reach.
+    The gradient is dE/dg, as in the descent (eq. 6); the line is in x. The energy falls for small steps from a = 0, and
+    where the curve turns up again, a step would be too long.
 
     Args:
         model: the one traced; of `et_asym` its decoder's descent.
@@ -123,7 +123,7 @@ def energy_plane(
 
 @torch.no_grad()
 def energy_rows(model: MaskedImageModel, plane: PrincipalPlane) -> Iterator[Tensor]:
-    """The energy on a plane row by row, so that a server can let others have the model in between.
+    """The energy on a plane row by row, so that a server can answer others in between.
 
     Yields:
         (P,) for each coordinate along the second component: the energy along the first.
@@ -145,14 +145,14 @@ def principal_plane(
     block: int = -1,
     normalized: bool = True,
 ) -> PrincipalPlane:
-    """The plane that a descent's states span best, and a grid over it.
+    """The plane that fits a descent's states best, and a grid over it.
 
-    The states of one block, as rows of N * D numbers about their mean, have principal components; the plane is that of
-    the first two. The variance they hold says how much of the path the plane shows: the rest of it, and nearly all of
-    the energy's other directions, are out of sight.
+    Each state of one block is a vector of N * D numbers; the plane is that of the first two principal components of
+    these vectors about their mean. The components' shares of the variance say how much of the path the plane shows. The
+    rest of the path, and nearly all other directions of the energy, cannot be seen on it.
 
-    Tokens are layer-normed to mean 0 and variance 1 first, because that is all the energy sees of them: what the
-    descent does to their length, which grows at every step and would be most of the variance, changes no energy.
+    Tokens are first layer-normed to mean 0 and variance 1, because the energy sees nothing else of them. Their length
+    grows at every step and would make up most of the variance, but it changes no energy.
 
     Args:
         model: the one traced; of `et_asym` its decoder's descent.
@@ -213,7 +213,7 @@ def _components(states: Tensor) -> tuple[Tensor, Tensor, Tensor, tuple[float, fl
 
 
 def _around(coordinates: Tensor, points: int, margin: float) -> Tensor:
-    """``points`` numbers from the least coordinate to the largest, and a margin beyond."""
+    """``points`` numbers from the least coordinate to the largest, with a margin on each side."""
     low, high = coordinates.min(), coordinates.max()
     extra = margin * (high - low)
     unit = torch.linspace(0, 1, points, dtype=coordinates.dtype, device=coordinates.device)
@@ -221,7 +221,7 @@ def _around(coordinates: Tensor, points: int, margin: float) -> Tensor:
 
 
 def _step_size(descent: EnergyDescent, trace: Trace, image: int, step: int) -> float:
-    """The step taken from a state, or to the last one; the model's own where none was, or backtracking refused it."""
+    """The size of the step from a state, or to the last one; the model's own if no step was taken there."""
     if trace.step_sizes.shape[1] == 0:
         return descent.step_size
     return trace.step_sizes[image, min(step, trace.step_sizes.shape[1] - 1)].item() or descent.step_size

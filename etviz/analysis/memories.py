@@ -1,7 +1,7 @@
 """The Hopfield memories: what they look like, and how much of the energy each carries (Hoover et al. 2023, eq. 5).
 
-E_hop = -(1/2) * sum_tokens sum_memories relu(xi . g)^2 is a sum over memories too, so that every memory has a share of
-its own. Shapes: T+1 states, N tokens (CLS first), M memories, D token width, P patch side.
+E_hop = -(1/2) * sum_tokens sum_memories relu(xi . g)^2 is also a sum over memories, so each memory has its own share
+of it. Shapes: T+1 states, N tokens (CLS first), M memories, D token width, P patch side.
 """
 
 import torch
@@ -18,13 +18,13 @@ TOKENS, MEMORIES = 0, 1  # axes of one state's energies
 
 @torch.no_grad()
 def memory_patches(model: MaskedImageModel, block: int = -1) -> Tensor:
-    """Each memory as the patch that the decoder makes of the token which that memory pulls towards.
+    """Each memory as a picture: the patch that the decoder makes of the token that this memory pulls towards.
 
-    A memory xi lives in the space of g = gamma * x_hat + delta, and x_hat, the normalised token, has mean 0 and a fixed
-    length. Of all tokens, the one with x_hat along sign(gamma) * (xi - mean xi) overlaps xi the most, and so takes the
-    lowest energy that this memory can give; the decoder's own layer norm makes its picture independent of the memory's
-    length, which is in the energy instead. delta shifts every overlap alike, and plays no part. No image holds such a
-    token: the picture is a direction, much stronger than its trace in a reconstruction.
+    A memory xi lives in the space of g = gamma * x_hat + delta, where x_hat, the normalised token, has mean 0 and a
+    fixed length. Of all tokens, the one with x_hat along sign(gamma) * (xi - mean xi) overlaps xi the most, and so has
+    the lowest energy that this memory can give. delta shifts all overlaps alike and plays no part. The decoder's own
+    layer norm makes the picture independent of the memory's length, which shows in the energy instead. No image holds
+    such a token: the picture shows a direction, far stronger than its trace in a reconstruction.
 
     Args:
         model: with an energy; of `et_asym` the decoder's memories.
@@ -48,8 +48,8 @@ def memory_patches(model: MaskedImageModel, block: int = -1) -> Tensor:
 def memory_energy(model: MaskedImageModel, trace: Trace, image: int = 0) -> Tensor:
     """The part of the Hopfield energy that each memory carries at every step, summed over tokens.
 
-    Each state is evaluated by the block that the trace says (``trace.block``): with depth > 1, memory m of one block
-    is not memory m of the next.
+    Each state is evaluated by the block that ``trace.block`` names. With depth > 1, memory m of one block is not
+    memory m of the next.
 
     Args:
         model: the one traced.
@@ -66,7 +66,7 @@ def memory_energy(model: MaskedImageModel, trace: Trace, image: int = 0) -> Tens
 
 
 def memory_energy_of_token(model: MaskedImageModel, trace: Trace, token: int, image: int = 0) -> Tensor:
-    """The same of one token: (T+1, M), summing over M to ``trace.hopfield_energy[image, :, token]``.
+    """The same for one token: (T+1, M), which sums over M to ``trace.hopfield_energy[image, :, token]``.
 
     Args:
         token: as numbered in the trace: 0 is CLS, 1 + p is patch p. The others as `memory_energy`.
@@ -125,9 +125,9 @@ def _by_state(
     tokens: slice = slice(None),
     memories: slice = slice(None),
 ) -> Tensor:
-    """-(1/2) relu(xi . g)^2 of the chosen tokens and memories, summed over the one or the other: (T+1, M) or (T+1, N).
+    """-(1/2) relu(xi . g)^2 of the chosen tokens and memories, summed over either: (T+1, M) or (T+1, N).
 
-    A state at a time, which keeps memory small.
+    One state at a time, so that little memory is needed.
     """
     blocks = check_trace(model, trace).blocks
     check_place(trace, image)

@@ -1,4 +1,4 @@
-"""What becomes of a descent whose start is disturbed: does it fall into the same basin?"""
+"""Descents from disturbed starts: do they end in the same basin?"""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from etviz.metrics import masked_mse
 from etviz.models import MaskedImageModel, Trace, as_energy_model, complete
 from etviz.models.descent import EnergyDescent
 
-BARRIER = 0.01  # of the energy that the undisturbed descent loses: less is no barrier
+BARRIER = 0.01  # share of the energy that the undisturbed descent loses; a smaller rise is no barrier
 LINE_POINTS = 17  # between two end states
 
 
@@ -19,8 +19,8 @@ LINE_POINTS = 17  # between two end states
 class Perturbations:
     """``count`` descents from disturbed starts, S of them, beside the undisturbed one.
 
-    Distances are between layer-normed tokens, the only thing that energy and decoder see of a state: the tokens
-    themselves grow as they descend. They are Euclidean, over all tokens.
+    Distances are Euclidean, between layer-normed tokens, over all tokens of an image. Energy and decoder see nothing
+    else of a state, and the tokens themselves grow as they descend.
     """
 
     energy: Tensor  # (S, T+1)
@@ -51,9 +51,10 @@ def perturbed_descents(
 ) -> Perturbations:
     """Add Gaussian noise to the start tokens of one image, descend, and compare with the undisturbed descent.
 
-    The verdict ``same_basin`` looks at the straight line between the two end states, in layer-normed tokens: where the
-    energy on it nowhere exceeds the higher end by more than 1% of what the undisturbed descent lost, no barrier parts
-    them, and they count as one basin. A barrier on the straight line is no proof that no other way leads around it.
+    The verdict ``same_basin`` looks at the straight line between the two end states, in layer-normed tokens. If the
+    energy on it never exceeds the higher end by more than 1% of what the undisturbed descent lost, there is no barrier
+    between them, and they count as one basin. A barrier on the straight line does not prove that no other way leads
+    around it.
 
     Args:
         model: with an energy; of `et_asym` the decoder's start is disturbed.

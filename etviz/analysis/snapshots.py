@@ -1,4 +1,4 @@
-"""Looking back through a training: the same images and masks rebuilt by its snapshots."""
+"""A training in retrospect: the same images and masks rebuilt by each of its snapshots."""
 
 import os
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ class SnapshotFrame:
 def snapshot_frames(run: str | os.PathLike, images: Tensor, mask: Tensor) -> Iterator[SnapshotFrame]:
     """The snapshots of a run folder or shipped checkpoint, oldest first, loaded one at a time.
 
-    Snapshots hold half-precision weights, so that the last one may differ from the checkpoint in the last digits.
+    Snapshots hold half-precision weights, so the last one may differ slightly from the checkpoint.
 
     Args:
         run: as `etviz.load_model` takes it.

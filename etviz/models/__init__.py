@@ -21,7 +21,7 @@ MODELS = {
     "beit": BEiT,
     "simmim": SimMIM,
     "mixedae": MixedAE,
-    "tokenizer": Tokenizer,  # what beit needs first, no masked image model itself
+    "tokenizer": Tokenizer,  # which beit needs first; no masked image model itself
 }
 ENERGY_MODELS = tuple(name for name, kind in MODELS.items() if kind.has_energy)
 MAX_PARAMETERS = 1_000_000_000  # 4 GB in float32, and three times that again with AdamW

@@ -18,9 +18,9 @@ MAX_PATCHES = 65_536  # attention over as many takes more than 16 GB a head
 class MaskedImageModel(nn.Module):
     """A model that fills in hidden patches. Subclasses write `predict_patches` and `encode`.
 
-    Callers hold images as float (B, C, H, W) in [0, 1] and masks as bool (B, N), True = hidden; normalisation is
-    the model's own business, with ``mean`` and ``std`` stored beside the weights. The content of a hidden patch
-    never influences any output: `visible_patches` or `visible_images` replaces it by zero before anything else happens.
+    Callers hold images as float (B, C, H, W) in [0, 1] and masks as bool (B, N), True = hidden. The model normalises
+    images itself, with ``mean`` and ``std`` stored beside its weights. The content of a hidden patch never influences
+    any output: `visible_patches` or `visible_images` replaces it by zero before anything else happens.
 
     Args:
         img_size: side of the square image, in pixels.
@@ -36,10 +36,10 @@ class MaskedImageModel(nn.Module):
     std: Tensor  # (C, 1, 1), a buffer
     name: str = ""  # set by create_model
     config: dict  # the constructor's arguments, set by create_model: enough to build the model again
-    trained_parts: tuple[str, ...] = ()  # options that take another trained model: the train command loads them by name
-    own_ratio: float | None = None  # of patches hidden in training, for a model that decides that itself
+    trained_parts: tuple[str, ...] = ()  # options that take a trained model, which the train command loads by name
+    own_ratio: float | None = None  # share of patches hidden in training, if the model itself decides it
     has_energy: bool = False  # whether it descends on one, and so has `trace`
-    sees_hidden_patches: bool = False  # true of an autoencoder, which only bounds what a masked image model can reach
+    sees_hidden_patches: bool = False  # true of an autoencoder: a bound on what a masked image model can reach
 
     def __init__(self, img_size: int, patch_size: int, in_chans: int, mean: tuple, std: tuple):
         super().__init__()
@@ -65,8 +65,8 @@ class MaskedImageModel(nn.Module):
         Args:
             images: (B, C, H, W) float in [0, 1].
             mask: (B, N) bool, True = hidden.
-            num_hidden: how many patches each mask hides, where the caller knows that all hide equally many. Spares
-                models that gather visible patches from asking the device, which would stop a compiled step.
+            num_hidden: how many patches each mask hides, if the caller knows that all masks hide equally many. Models
+                that gather visible patches then need not ask the device, which would break up a compiled step.
 
         Returns:
             (B, N, patch_dim).
@@ -90,7 +90,7 @@ class MaskedImageModel(nn.Module):
             pool: "mean" over the patch tokens, or "cls".
 
         Raises:
-            UsageError: images that do not fit, or a pool that there is not.
+            UsageError: images that do not fit, an unknown pool, or "cls" for a model without a CLS token.
         """
         if pool not in POOLS:
             raise UsageError(f"There is no pool {pool!r}: choose one of {', '.join(POOLS)}.")
@@ -103,7 +103,7 @@ class MaskedImageModel(nn.Module):
         return cls_token
 
     def ceiling(self) -> "MaskedImageModel | None":
-        """A model whose error this one cannot fall below, for scores to be read beside; None where there is none."""
+        """A model whose error this one cannot beat, to report beside its own; None if there is none."""
         return None
 
     @torch.no_grad()
@@ -126,7 +126,7 @@ class MaskedImageModel(nn.Module):
         return mean_by_image(error, mask)
 
     def pixel_error(self, difference: Tensor) -> Tensor:
-        """What a wrong pixel costs, elementwise: its square, unless a model was made for something else."""
+        """The cost of each pixel's error: its square, unless the model's paper has another."""
         return difference.square()
 
     # ---- helpers for subclasses ----------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ class MaskedImageModel(nn.Module):
         return (images * self.std + self.mean).clamp(0, 1)
 
     def visible_patches(self, images: Tensor, mask: Tensor) -> Tensor:
-        """`to_patches` with the hidden ones set to zero, so that their content (NaN included) goes nowhere."""
+        """`to_patches` with the hidden ones set to zero, so that their content (NaN included) reaches no output."""
         return self.to_patches(images).masked_fill(mask[:, :, None], 0.0)
 
     def visible_images(self, images: Tensor, mask: Tensor) -> Tensor:
@@ -174,7 +174,7 @@ def mean_where(values: Tensor, mask: Tensor) -> Tensor:
 def mean_by_image(values: Tensor, mask: Tensor) -> Tensor:
     """The mean of values (B, N) where mask (B, N) is true: within each image first, then over the images.
 
-    An image with three hidden patches so weighs as much as one with sixty; one with none does not count. A scalar, 0
+    An image with three hidden patches thus weighs as much as one with sixty; one with none does not count. A scalar, 0
     where the mask is true nowhere.
     """
     per_image = (values * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
@@ -182,7 +182,7 @@ def mean_by_image(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def by_hidden_count(predict: Callable[[Tensor, Tensor, int], Tensor], images: Tensor, mask: Tensor) -> Tensor:
-    """Apply a model that takes as many hidden patches in every image to masks that hide different numbers.
+    """Let a model that needs equally many hidden patches in every image take masks that hide different numbers.
 
     Args:
         predict: images (b, C, H, W), mask (b, N) and the number hidden in each -> (b, ...).
@@ -205,7 +205,7 @@ def check_at_least_one(**sizes: float) -> None:
 
 
 def check_heads(embed_dim: int, num_heads: int) -> None:
-    """Raise `UsageError` unless the heads, one at least, share the width of a token evenly."""
+    """Raise `UsageError` unless the width of a token divides evenly among the heads."""
     if embed_dim % num_heads:
         raise UsageError(f"A width of {embed_dim} cannot be shared evenly by {num_heads} heads.")
 

@@ -28,24 +28,24 @@ class BEiT(MaskedImageModel):
     """A ViT over all patches, hidden ones as mask tokens, that predicts the discrete code of each hidden patch.
 
     On purpose:
-        - The loss is the cross-entropy of the hidden patches' codes. Pixels come from the tokenizer's decoder, fed the
-          mean of all codes' values under the predicted probabilities ("expected"): with most of the image hidden no one
-          code is likely, and the mean is what keeps the squared error of the values least. "best" decodes the likeliest
-          code of each patch.
-        - Mask token and learned absolute positions are on: the library leaves both off, and the model would then know
-          neither what is hidden nor where.
+        - The loss is the cross-entropy of the hidden patches' codes. Pixels come from the tokenizer's decoder. With
+          "expected" it decodes the mean of all codes' values under the predicted probabilities: with most of the image
+          hidden no single code is likely, and the mean minimises the expected squared error of the values. With
+          "best" it decodes the likeliest code of each patch.
+        - Mask token and learned absolute positions are on. The library leaves both off, and the model would then know
+          neither what is hidden nor where it is.
         - drop_path 0.1, as in the paper; none in the small presets, whose runs are too short to overfit.
         - Random masks, as for every model here; the paper's are blocks, about 40% in all.
 
-    The tokenizer is trained before, is never changed here, and its weights are part of this model's.
+    The tokenizer is trained first and never changes here; its weights are part of this model's.
 
     Args:
         img_size, patch_size, in_chans: the image and its patches, in pixels.
         embed_dim, depth, num_heads, mlp_ratio: width, layers, heads, and hidden width per embed_dim.
         drop_path: share of residual branches left out in training, rising linearly to it from the first layer.
         decoding: "expected" or "best".
-        tokenizer: a trained `Tokenizer`, which is copied. From its configuration (a dict) or None one is built whose
-            weights are still to be loaded: a model to restore, not to train.
+        tokenizer: a trained `Tokenizer`, which is copied. A configuration (a dict) or None builds a tokenizer whose
+            weights are loaded later: this is for restoring a model, not for training one.
         mean, std: normalisation by channel.
 
     Raises:

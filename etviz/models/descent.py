@@ -106,7 +106,7 @@ class EnergyDescent(nn.Module):
         return self._descend(x, valid, settings)
 
     def _descend(self, x: Tensor, valid: Tensor | None, settings: DescentSettings | None) -> Tensor:
-        # The model's own settings are read here, not made into an object: a compiled training step comes this way.
+        # A compiled training step comes this way, so its own settings are read here rather than made into an object.
         own = settings is None
         steps, step_size = (self.steps, self.step_size) if own else (settings.steps, settings.step_size)
         beta = None if own else settings.beta
@@ -170,7 +170,7 @@ class EnergyDescent(nn.Module):
 
 
 def _in_parts(x: Tensor) -> bool:
-    """Whether to take a few images at a time through all steps: then what a step makes stays in a CPU's cache."""
+    """Whether to take a few images at a time through all steps, so that a step's results stay in the CPU's cache."""
     return not torch.is_grad_enabled() and x.device.type == "cpu" and x.shape[0] > CPU_IMAGES
 
 
@@ -180,7 +180,7 @@ def _parts(x: Tensor, valid: Tensor | None) -> list[tuple[Tensor, Tensor | None]
 
 
 def _joined(records: list[Record]) -> Record:
-    """Records of the same number of steps as one, image after image."""
+    """Several records of equally many steps as one record, image after image."""
     per_image = {name: [getattr(record, name) for record in records] for name in vars(records[0])}
     joined: dict[str, Any] = {name: None if of[0] is None else torch.cat(of) for name, of in per_image.items()}
     return Record(**joined | {"block": records[0].block})  # the same for all
@@ -192,7 +192,7 @@ def total_energy(evaluation: Evaluation) -> Tensor:
 
 
 class _EnergyFunction(NamedTuple):
-    """One block's energy as a function of the tokens x, with all that stays the same during a descent."""
+    """One block's energy as a function of the tokens x, with everything that stays the same during a descent."""
 
     block: EnergyBlock
     projection: Projection

@@ -1,7 +1,7 @@
 """The Energy Transformer block: the paper on one page (Hoover et al. 2023, arXiv 2302.07253, section 2).
 
-The energy is the definition; its gradient is written out in closed form because the descent needs it twelve times an
-image. The tests hold the one against float64 autograd of the other.
+The energy is the definition. Its gradient is written out in closed form, because the descent needs it twelve times for
+each image. The tests compare the gradient with float64 autograd of the energy.
 
 Shapes: B images, N tokens, D embed_dim, H heads, Y head_dim, M memories.
 """
@@ -20,8 +20,8 @@ from etviz.models.projection import Projection, make_projection
 class EnergyLayerNorm(nn.Module):
     """g = gamma * (x - mean) / sqrt(var + eps) + delta over the last axis, gamma a scalar, delta (D,) (eq. 1).
 
-    gamma is one number, not one a channel: then g is itself the gradient of a convex function of x (for gamma > 0),
-    which is what makes a small enough step lower the energy.
+    gamma is a single number, not one per channel. Then g is itself the gradient of a convex function of x (for
+    gamma > 0), and that is why a small enough step lowers the energy.
     """
 
     def __init__(self, embed_dim: int, eps: float = 1e-5):
@@ -36,7 +36,7 @@ class EnergyLayerNorm(nn.Module):
 
 
 class Evaluation(NamedTuple):
-    """Everything one evaluation of the energy at a state g yields."""
+    """What one evaluation of the energy at a state g gives."""
 
     gradient: Tensor  # (B, N, D)  d(E_att + E_hop) / dg
     attention_energy: Tensor  # (B, N)  E_att by query token
@@ -45,7 +45,7 @@ class Evaluation(NamedTuple):
 
 
 class EnergyBlock(nn.Module):
-    """One energy function over tokens, with the layer norm it is a function of.
+    """One energy function of tokens, together with the layer norm that it is a function of.
 
     Args:
         embed_dim: D.
@@ -117,10 +117,10 @@ class EnergyBlock(nn.Module):
     def gradient(
         self, g: Tensor, projection: Projection, beta: float | None = None, valid: Tensor | None = None
     ) -> Tensor:
-        """dE/dg, (B, N, D), with ``projection`` from `projection()`: an argument, so that a descent makes it once.
+        """dE/dg, (B, N, D). ``projection`` comes from `projection()`; as an argument, a descent makes it only once.
 
-        dE/dg = -(W_Q^T A K + W_K^T A^T Q + xi^T relu(xi g)): the second term is there because a token is also a key
-        of every other token (appendix A of the paper).
+        dE/dg = -(W_Q^T A K + W_K^T A^T Q + xi^T relu(xi g)). The second term is there because every token is also a
+        key for the others (appendix A of the paper).
         """
         beta = self.beta if beta is None else beta
         queries, keys, overlaps = self._heads(*projection.up(g))
@@ -133,13 +133,13 @@ class EnergyBlock(nn.Module):
     def evaluate(
         self, g: Tensor, projection: Projection, beta: float | None = None, valid: Tensor | None = None
     ) -> Evaluation:
-        """The gradient together with both energies and the attention, sharing every intermediate."""
+        """The gradient, both energies and the attention at once, with shared intermediate results."""
         beta = self.beta if beta is None else beta
         queries, keys, overlaps = self._heads(*projection.up(g))
         logits, counted = self._exclude(_widened((beta * queries) @ keys.transpose(2, 3)), valid)
         attention = logits.softmax(dim=3)
-        # At the largest logit, attention = exp(logit - lse) is at least 1/N: the logarithm is safe, and cheaper than
-        # a second pass over all logits.
+        # At the largest logit, attention = exp(logit - lse) is at least 1/N, so its logarithm is safe. It is also
+        # cheaper than a second pass over all logits.
         lse = logits.amax(dim=3, keepdim=True) - attention.amax(dim=3, keepdim=True).log()
         if counted is not None:
             attention, lse = attention * counted, lse * counted
@@ -155,7 +155,7 @@ class EnergyBlock(nn.Module):
     def _heads(self, queries: Tensor, keys: Tensor, overlaps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries and keys (B, N, HY) -> (B, H, N, Y); overlaps with the memories (B, N, M) as they are."""
         queries, keys = (part.unflatten(2, self.query.shape[:2]).transpose(1, 2) for part in (queries, keys))
-        return queries.contiguous(), keys.contiguous(), overlaps  # once, not in each of the products they go into
+        return queries.contiguous(), keys.contiguous(), overlaps  # copied once, not in each product
 
     def _gradient(
         self,
@@ -173,8 +173,9 @@ class EnergyBlock(nn.Module):
     def _exclude(self, logits: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Set the logits of keys that a query may not see to -inf.
 
-        Returns the logits and, unless every query counts, a factor (B or 1, 1, N, 1): 0 for a query that does not
-        exist or has no key at all (its logits are left finite, since a softmax over nothing is NaN), else 1.
+        Returns the logits and, unless every query counts, a factor (B or 1, 1, N, 1). The factor is 0 for a query that
+        does not exist or has no key at all, else 1. The logits of such a query stay finite, since a softmax over
+        nothing is NaN.
         """
         if valid is None and not self.exclude_self:
             return logits, None
@@ -194,7 +195,7 @@ def _activation(overlaps: Tensor, valid: Tensor | None) -> Tensor:
 
 
 def _widened(values: Tensor) -> Tensor:
-    """At least float32: energies and norms are sums of many terms, too coarse in bfloat16 under autocast."""
+    """In at least float32: bfloat16, as under autocast, is too coarse for energies and norms, sums of many terms."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 

@@ -15,7 +15,10 @@ from etviz.models.initialise import xavier_
 from etviz.models.positions import sincos_positions
 from etviz.options import Depth, Positive, Ratio, Size
 
-FUSED = 0.5**0.5  # Xavier's bound for queries, keys and values as one matrix (4 D), as official, over one's own (2 D)
+# Xavier's bound for one matrix of queries, keys and values (4 D), as official, over the bound for one alone (2 D).
+FUSED = 0.5**0.5
+    0.5**0.5
+)  # Xavier's bound for one matrix of queries, keys and values (4 D), as official, over that of one alone (2 D)
 
 
 class MAE(MaskedImageModel):

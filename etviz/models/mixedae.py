@@ -1,21 +1,24 @@
-"""MixedAE, the mixed autoencoder (Chen et al. 2023, arXiv 2303.17152), written from the paper.
+"""A mixed autoencoder after MixedAE (Chen et al. 2023, arXiv 2303.17152), not compared with the authors' code.
 
-From the paper (section 3): images are taken in groups; each group gives one mixed image, every patch of which comes
-from one of its images, equally many from each. A token says which image of the group it is from by a segment
-embedding, and attends to the keys that fit it best only ("homologous attention": a softmax over the top k logits).
-After the encoder the tokens are unmixed: the decoder gets each image's own tokens, mask tokens elsewhere, and rebuilds
-the patches that the image did not contribute. A supervised contrastive loss between the encoder's tokens, by cosine,
-calls those of one image positives.
+The ideas are the paper's (section 3). Images are taken in groups, and each group is mixed into one image: every patch
+comes from one image of the group, equally many from each. A segment embedding tells each token which image it comes
+from, and a token attends only to the keys that fit it best ("homologous attention": a softmax over the top k logits).
+After the encoder the tokens are unmixed: the decoder gets each image's own tokens, with mask tokens elsewhere, and
+rebuilds the patches that the image did not contribute. A supervised contrastive loss on the cosines between the
+encoder's tokens treats those of one image as positives.
 
-Choices made here, where the paper leaves room, a small image asks for it, or it was not checked that a number is the
-paper's: groups of 4 (an encoder then works on a quarter of the patches of each image, like MAE's); k = N / group, the
-number of patches that an image gives; homologous attention in every encoder layer and in no decoder layer; the
-contrastive loss straight on the encoder's last, layer-normed tokens, with temperature 0.25 and weight 0.1; segment
-embeddings in the encoder only, since a decoder sequence holds one image; no CLS token; fixed sine and cosine positions;
-MAE's initialisation; no drop path; mean squared error in normalised units, without normalisation by patch.
+The following choices are ours. Some fill in what the paper leaves open, some suit small images, and none was checked
+against the paper's numbers:
+    - groups of 4, so that the encoder works on a quarter of each image's patches, like MAE's;
+    - k = N / group, the number of patches that an image contributes;
+    - homologous attention in every encoder layer and in no decoder layer;
+    - the contrastive loss on the encoder's last, layer-normed tokens, with temperature 0.25 and weight 0.1;
+    - segment embeddings in the encoder only, since a decoder sequence holds one image;
+    - no CLS token, fixed sine and cosine positions, MAE's initialisation, no drop path;
+    - mean squared error in normalised units, without normalisation by patch.
 
-Two consequences for comparisons: a mixture hides 48 of an image's 64 patches, whatever share other models learn with;
-and with 54 hidden the 10 visible tokens are fewer than k, so that each then attends to all of them.
+Two consequences matter for comparisons. A mixture hides 48 of an image's 64 patches, whatever share other models are
+trained with. And with 54 patches hidden, the 10 visible tokens are fewer than k, so that each attends to all of them.
 """
 
 import torch
@@ -43,9 +46,9 @@ TOKEN_STD = 0.02  # of the initial mask token and segments
 class MixedAE(MaskedImageModel):
     """An encoder over patches mixed from a group of images, a decoder that unmixes them.
 
-    It is trained on mixtures (`loss`) and asked about single images (`predict_patches`): the image is then the first of
-    its group and contributes exactly its visible patches, and nobody contributes the others. Its tokens so attend to
-    homologous ones only, which is what homologous attention is trained to.
+    It is trained on mixtures (`loss`) and tested on single images (`predict_patches`). A single image is the first of
+    its group and contributes its visible patches; no image contributes the others. Its tokens then attend to tokens of
+    the same image only, as homologous attention is trained to.
 
     Raises `UsageError` for sizes that do not fit.
 
@@ -53,7 +56,7 @@ class MixedAE(MaskedImageModel):
         img_size, patch_size, in_chans: the image and its patches, in pixels.
         embed_dim, depth, num_heads, mlp_ratio: the encoder's width, layers, heads, and hidden width per embed_dim.
         decoder_embed_dim, decoder_depth, decoder_num_heads: the same of the decoder.
-        group: images mixed into one: the paper's 1 / r.
+        group: how many images are mixed into one: the paper's 1 / r.
         contrast: weight of the homologous contrastive loss beside the reconstruction.
         temperature: of its softmax.
         mean, std: normalisation by channel.
@@ -107,9 +110,9 @@ class MixedAE(MaskedImageModel):
     def loss(self, images: Tensor, mask: Tensor, num_hidden: int | None = None) -> Tensor:
         """Reconstruction and homologous contrast of mixtures within the batch, a scalar.
 
-        Neighbours in the batch form groups; where the last is short, the first images fill it up. Which image a patch
-        comes from is drawn here, with PyTorch's global generator: a mixture decides what is hidden (a share of
-        1 - 1/group of each image), so ``mask`` and ``num_hidden`` are checked and not used.
+        Neighbours in the batch form groups; if the last group is short, the first images fill it up. Which image a
+        patch comes from is drawn here, with PyTorch's global generator. The mixture decides what is hidden (a share of
+        1 - 1/group of each image), so ``mask`` and ``num_hidden`` are checked but not used.
         """
         self.check_inputs(images, mask)
         batch = images.shape[0]
@@ -146,7 +149,7 @@ class MixedAE(MaskedImageModel):
             tokens = block(tokens)
         return self.decoder(tokens)
 
-    # ---- asking about single images ----------------------------------------------------------------------------------
+    # ---- prediction for single images --------------------------------------------------------------------------------
 
     def predict_patches(self, images: Tensor, mask: Tensor, num_hidden: int | None = None) -> Tensor:
         """See `MaskedImageModel.predict_patches`: the encoder gets the visible patches alone."""
@@ -185,7 +188,7 @@ class Block(nn.Module):
 
 
 def homologous_attention(query: Tensor, key: Tensor, value: Tensor, keys: int | None) -> Tensor:
-    """Attention in which every query keeps its ``keys`` largest logits and forgets the rest; all where None.
+    """Attention in which every query keeps its ``keys`` largest logits and drops the rest; None keeps all.
 
     query, key, value (B, H, N, Y) -> (B, H, N, Y). A tie at the last place kept keeps both.
     """

@@ -14,7 +14,7 @@ def sincos_positions(num_patches: int, dim: int, cls_token: bool = False) -> Ten
 
     Args:
         num_patches: N, a square number.
-        dim: width D: a quarter each for the sines and cosines of the column and of the row.
+        dim: width D; a quarter of it goes to each of the sines and cosines of the column and the row.
         cls_token: whether a row of zeros comes first.
 
     Returns:

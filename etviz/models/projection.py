@@ -1,4 +1,4 @@
-"""Several matrices used both ways: up, a state onto queries, keys and memories; down, their pulls back onto it."""
+"""Several matrices used in both directions: up, from a state to queries, keys and memories; down, back to the state."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Projection:
-    """Up by every W^T at once and down by the same W, for weights W_i of shape (R_i, D). Differentiable, anywhere."""
+    """Products up with every W^T at once and down with the same W, for weights W_i (R_i, D). Differentiable."""
 
     def __init__(self, weights: Sequence[Tensor]):
         self.weights = weights
@@ -21,15 +21,15 @@ class Projection:
         return F.linear(g, self.stacked).split(self.sizes, dim=2)
 
     def down(self, pulls: Sequence[Tensor]) -> Tensor:
-        """One (B, N, R_i) for each weight -> their sum (B, N, D). No stacking here: it would copy every pull."""
+        """One (B, N, R_i) for each weight -> their sum (B, N, D). Stacking would copy every pull."""
         return reduce(torch.add, map(torch.matmul, pulls, self.weights))
 
 
 class PackedProjection(Projection):
-    """The same by oneDNN, with the weights laid out for it once: inference in float32 on a CPU.
+    """The same by oneDNN, with weights laid out for it once: for inference in float32 on a CPU.
 
-    PyTorch's ordinary float32 products go through another library, which on some processors (AMD's with AVX-512, for
-    one) runs at less than half of oneDNN's rate.
+    PyTorch's ordinary float32 products use another library, which runs at less than half of oneDNN's rate on some
+    processors, such as AMD's with AVX-512.
     """
 
     def __init__(self, weights: Sequence[Tensor]):
@@ -46,7 +46,7 @@ class PackedProjection(Projection):
 
 
 def make_projection(weights: Sequence[Tensor]) -> Projection:
-    """The fastest `Projection` that the moment allows: packed where nothing has to be differentiated or compiled."""
+    """The fastest `Projection` possible here: a packed one if nothing is differentiated or compiled."""
     return PackedProjection(weights) if _can_pack(weights[0]) else Projection(weights)
 
 

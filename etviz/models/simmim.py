@@ -18,8 +18,8 @@ class SimMIM(MaskedImageModel):
         - Two stages of windows of 4 x 4 patches: four stages do not fit a grid of 8 x 8. Stage 2 merges 2 x 2 patches,
           so that its window is the whole image.
         - No drop path by default, as in the paper's pre-training.
-        - Learned absolute positions, which the paper's Swin has not: its relative ones cannot tell where in the image
-          a window lies, and with few patches shown that is much of what can be known.
+        - Learned absolute positions, which the paper's Swin lacks. Relative positions cannot tell where in the image a
+          window lies, and with few visible patches that is much of what can be known.
 
     Raises `UsageError` for sizes that do not fit.
 

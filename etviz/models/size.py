@@ -1,21 +1,21 @@
-"""A limit on what a model may hold, kept while it is made: before memory is taken, and without making it twice."""
+"""A limit on a model's size, enforced while it is built: before memory is taken, and without building it twice."""
 
 import torch
 from torch.overrides import TorchFunctionMode
 
 from etviz.errors import UsageError
 
-COUNTED = {torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn}  # what weights and tables are made by
+COUNTED = {torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn}  # the functions that make weights and tables
 
 
 class SizeLimit(TorchFunctionMode):
-    """Counts the numbers of all tensors made within, and stops before the one that would exceed a limit.
+    """Counts the elements of all tensors made within it, and stops before a tensor that would exceed the limit.
 
-    Weights come from the functions of `COUNTED`, PyTorch's layers' and transformers' included. What is computed from
-    others, as fixed positions are, is not counted: `MaskedImageModel` bounds how many there can be.
+    Weights are made by the functions in `COUNTED`, also in PyTorch's layers and in transformers. What is computed from
+    other tensors, as fixed positions are, is not counted: `MaskedImageModel` bounds how many there can be.
 
     Args:
-        limit: numbers, of whatever type.
+        limit: how many elements, of any type.
 
     Raises:
         UsageError: the limit would be exceeded.

@@ -1,4 +1,4 @@
-"""The discrete tokenizer that BEiT predicts the codes of: a small convolutional autoencoder around FSQ."""
+"""The discrete tokenizer whose codes BEiT predicts: a small convolutional autoencoder around FSQ."""
 
 import itertools
 import math
@@ -19,16 +19,16 @@ MAX_CODES = 65_536  # BEiT predicts a probability for each
 class Tokenizer(MaskedImageModel):
     """An autoencoder with one code of a finite set for each patch: 32 x 32 pixels become 8 x 8 codes of 512.
 
-    No masked image model: it sees hidden patches too and takes masks only to share the training loop and the
-    evaluation, where its masked MSE is what BEiT would reach by predicting every hidden code right.
-    The codes are finite scalar quantization's (Mentzer et al. 2024, arXiv 2309.15505), which keeps every code in use
-    without a codebook to learn; its loss is the mean squared error over all pixels, in normalised units.
+    It is no masked image model: it sees hidden patches too, and takes masks only to share the training loop and the
+    evaluation. There its masked MSE is what BEiT would reach by decoding every hidden code right. The codes are those
+    of finite scalar quantization (Mentzer et al. 2024, arXiv 2309.15505), which keeps every code in use without a
+    codebook to learn. The loss is the mean squared error over all pixels, in normalised units.
 
     Raises `UsageError` for sizes that do not fit.
 
     Args:
         img_size, patch_size, in_chans: the image and the pixels under a code, a power of two each way.
-        width: channels of the 8 x 8 part; half as many before the last halving.
+        width: channels after the last halving of the image; half as many before it.
         depth: residual blocks of the encoder, and of the decoder.
         levels: values that each number of a code takes; their product is the number of codes.
         mean, std: normalisation by channel.

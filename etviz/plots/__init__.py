@@ -1,4 +1,4 @@
-"""Matplotlib figures from tensors, a Trace, an analysis or a run, each a Figure of its own. None touches pyplot."""
+"""Matplotlib figures of tensors, a trace, an analysis or a run. Each function returns a Figure; none uses pyplot."""
 
 from etviz.plots.anomaly import anomaly_maps
 from etviz.plots.attention import attention_heads, attention_maps

@@ -1,4 +1,4 @@
-"""Pictures and, beneath each, how far every pixel is from what a model expects."""
+"""Pictures, and beneath each how far every pixel is from what a model expects."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from etviz.plots.style import HEAT, INK, SMALL, bare, colorbar, new_figure, show
 
 
 def anomaly_maps(images: Tensor, maps: Tensor, captions: Sequence[str] | None = None) -> Figure:
-    """A column a picture: itself, and its map of squared errors under one colour scale for all.
+    """One column for each picture: the picture, and its map of squared errors. All maps share one colour scale.
 
     Args:
         images: (B, C, H, W) in [0, 1].
@@ -20,7 +20,7 @@ def anomaly_maps(images: Tensor, maps: Tensor, captions: Sequence[str] | None = 
         captions: B words, over the pictures.
 
     Raises:
-        UsageError: not one map, or caption, a picture.
+        UsageError: there is not one map, or not one caption, for each picture.
     """
     captions = [""] * len(images) if captions is None else captions
     if maps.shape != images[:, 0].shape or len(captions) != len(images):

@@ -35,9 +35,9 @@ class _Role:
 def attention_maps(trace: Trace, images: Tensor, query: int, image: int = 0, step: int = -1) -> Figure:
     """Mean over heads of one patch's attention, in both roles, beside the masked image with the patch outlined.
 
-    As a query the weights are one row of the softmax, and sum to 1 over patches and CLS; as a key they are one column,
-    how much each query gives to this patch. The square beside the grid is the CLS token, whose weight is also written
-    out because the scale is that of the patches. Weights have no unit.
+    As a query, the weights are one row of the softmax and sum to 1 over patches and CLS. As a key, they are one column:
+    how much each query gives to this patch. The square beside the grid is the CLS token. Its weight is also written
+    out, because the scale is that of the patches. Weights have no unit.
 
     Args:
         trace: with attention (B, T+1, H, N, N) over CLS and all patches.
@@ -63,7 +63,7 @@ def attention_maps(trace: Trace, images: Tensor, query: int, image: int = 0, ste
 
 
 def attention_heads(trace: Trace, images: Tensor, query: int, image: int = 0, step: int = -1) -> Figure:
-    """`attention_maps` head by head. All heads of a role share one scale, with a square root so that weak ones show."""
+    """`attention_maps` head by head. All heads of a role share one scale, a square root, so that weak ones show."""
     roles = _roles(trace, query, image, step)
     heads = roles[0].patches.shape[0]
     columns = min(6, heads)
@@ -102,7 +102,7 @@ def _draw_query(axes: Axes, trace: Trace, images: Tensor, query: int, image: int
 
 
 def _draw_heads(block: SubFigure, role: _Role, query: int, rows: int, columns: int) -> None:
-    """All heads of one role with one scale, each with its weight for CLS in the title."""
+    """All heads of one role on one scale, each with its weight for CLS in the title."""
     norm = PowerNorm(0.5, 0, role.patches.max().item())
     block.suptitle(role.title, fontsize=TEXT, color=INK)
     panels = list(block.subplots(rows, columns, squeeze=False).flatten())

@@ -19,11 +19,10 @@ def energy_curves(traces: Trace | Sequence[Trace]) -> Figure:
     """Total, attention and Hopfield energy against the step: the mean over images, and the band of the middle 80%.
 
     The energy has no unit. Lines break where one block's energy function gives way to the next one's (depth > 1). The
-    title of the total says how many steps raised it: descent is not guaranteed for large steps, and nothing is smoothed
-    over.
+    title of the total says how many steps raised it: large steps may raise the energy, and the curves show it.
 
     Args:
-        traces: one, or several of equally many steps, whose images are drawn together: energies (B, T+1) in all.
+        traces: one trace, or several of equally many steps; their images are drawn together.
 
     Raises:
         UsageError: no traces, or of different lengths (a trace that stopped early is shorter).
@@ -45,13 +44,13 @@ def energy_curves(traces: Trace | Sequence[Trace]) -> Figure:
 
 
 def compare_descents(traces: dict[str, Trace]) -> Figure:
-    """Total energy against the step, a line for each of several descents of the same images: the means over them.
+    """Total energy against the step, one line for each of several descents of the same images: means over the images.
 
-    Energies have no unit, and compare between descents on one energy function only: another beta is another one. The
-    legend says in how many of its steps a descent went up.
+    Energies have no unit, and can be compared only between descents on the same energy function: another beta is
+    another function. The legend says in how many of its steps each descent went up.
 
     Args:
-        traces: by name, of one energy function (depth 1); lengths may differ. Seven at most.
+        traces: by name, at most seven, of one energy function (depth 1); their lengths may differ.
 
     Raises:
         UsageError: no trace, or more than there are colours for.
@@ -76,12 +75,12 @@ def compare_descents(traces: dict[str, Trace]) -> Figure:
 def gradient_norm(traces: Trace | Sequence[Trace]) -> Figure:
     """||dE/dg|| against the step: the mean over images and the band of the middle 80%.
 
-    The Euclidean norm over all tokens of an image, in units of the energy for each unit of g. It does not vanish where
-    a descent settles: the layer norm holds g on a sphere, and the part of the gradient that points out of it merely
-    lengthens x, which changes no energy.
+    The norm is Euclidean, over all tokens of an image, in units of energy per unit of g. It does not vanish where a
+    descent settles: the layer norm keeps g on a sphere, and the part of the gradient that points out of the sphere
+    merely lengthens x, which changes no energy.
 
     Args:
-        traces: as `energy_curves`: gradient norms (B, T+1) in all.
+        traces: as for `energy_curves`.
 
     Raises:
         UsageError: as `energy_curves`.

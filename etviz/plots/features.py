@@ -1,4 +1,4 @@
-"""What features tell about classes: a map of them, and how well they are read after each step of the descent."""
+"""What features tell about classes: a map of them, and the accuracy of classifiers after each step of the descent."""
 
 from collections.abc import Mapping, Sequence
 
@@ -44,7 +44,7 @@ def feature_map(points: Tensor, labels: Tensor, class_names: Sequence[str], titl
 
 
 def figure_colors(count: int) -> list:
-    """So many colours: a qualitative map's where there are enough, else ones along a wheel."""
+    """At least ``count`` colours: those of a qualitative map if it has enough, else colours along a wheel."""
     for name, size in (("tab10", 10), ("tab20", 20)):
         if count <= size:
             return [colormaps[name](i) for i in range(size)]

@@ -22,7 +22,7 @@ FRAME_MS, HOLD_MS = 180, 1200  # a step; the first and the last state
 
 
 def complete_frames(trace: TokenTrace, images: Tensor) -> Tensor:
-    """Every state with the given pixels where visible: what forms in the hidden patches is what matters.
+    """Every state, completed by the given pixels where visible: only the hidden patches are the model's work.
 
     Args:
         trace: of T steps over B images, with frames.
@@ -44,7 +44,7 @@ def complete_frames(trace: TokenTrace, images: Tensor) -> Tensor:
 
 
 def film_strip(trace: Trace, images: Tensor) -> Figure:
-    """A row an image: the masked input, the completed state at every step (0 = before the first), the original.
+    """One row for each image: the masked input, the completed state at every step (0 = before the first), the original.
 
     Arguments and errors as `complete_frames`.
     """
@@ -91,7 +91,7 @@ def film_bytes(trace: Trace, images: Tensor, scale: int = 4) -> bytes:
 
 
 def _tile(rows: list[Tensor], scale: int) -> Image.Image:
-    """Rows of (B, C, H, W) images on white with gaps between, magnified."""
+    """Rows of (B, C, H, W) images, magnified, on white with gaps between them."""
     batch, channels, height, width = rows[0].shape
     step_y, step_x = height + GAP, width + GAP
     canvas = torch.ones(channels, len(rows) * step_y + GAP, batch * step_x + GAP)
@@ -105,7 +105,7 @@ def _tile(rows: list[Tensor], scale: int) -> Image.Image:
 
 
 def _shared_palette(pictures: list[Image.Image]) -> Image.Image:
-    """One palette of 256 colours for the whole film: a palette a frame would make still pixels flicker."""
+    """One palette of 256 colours for the whole film: with a palette for each frame, still pixels would flicker."""
     width, height = pictures[0].size
     reel = Image.new("RGB", (width, height * len(pictures)))
     for index, picture in enumerate(pictures):

@@ -22,9 +22,10 @@ def hide_patches(images: Tensor, mask: Tensor) -> Tensor:
 
 
 def reconstruction_grid(images: Tensor, mask: Tensor, reconstruction: Tensor) -> Figure:
-    """A column an image: original, masked, reconstruction, completed, and the PSNR of its hidden pixels, in dB.
+    """One column for each image: original, masked, reconstruction, completed, and masked PSNR in dB.
 
-    The reconstruction is shown raw: models are trained on hidden patches alone, so its visible patches may be anything.
+    The reconstruction is shown as it is. Models are trained on hidden patches alone, so its visible patches may look
+    like anything.
 
     Args:
         images, reconstruction: (B, C, H, W) in [0, 1].
@@ -55,12 +56,12 @@ def reconstruction_grid(images: Tensor, mask: Tensor, reconstruction: Tensor) ->
 
 
 def comparison_grid(images: Tensor, mask: Tensor, fills: dict[str, Tensor]) -> Figure:
-    """A row an image: masked, filled in by each way, original; beneath, the PSNR of the hidden pixels, in dB.
+    """One row for each image: masked, filled in by each method, original; beneath each, masked PSNR in dB.
 
     Args:
         images: (B, C, H, W) in [0, 1].
         mask: (B, N) bool, True = hidden.
-        fills: by name, (B, C, H, W) in [0, 1]; the given pixels are shown where visible.
+        fills: reconstructions by name, (B, C, H, W) in [0, 1]; visible patches show the given pixels.
 
     Raises:
         UsageError: shapes that do not fit.

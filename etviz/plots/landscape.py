@@ -34,8 +34,8 @@ def landscape_line(line: GradientLine) -> Figure:
 def landscape_plane(plane: EnergyPlane) -> Figure:
     """Contours of the energy (no unit) on the plane of the path's first two principal components, and the path.
 
-    The states' dots have the colour of their own energy on the same scale: where a dot differs from the ground beneath
-    it, the plane leaves out what matters there. Axes are in units of the (normalised) tokens.
+    Each state's dot has the colour of its own energy, on the same scale. Where a dot differs from its background, the
+    plane leaves out something that matters there. Axes are in units of the (normalised) tokens.
 
     Args:
         plane: from `etviz.analysis.energy_plane`: P x P energies, S states.
@@ -61,7 +61,7 @@ def landscape_plane(plane: EnergyPlane) -> Figure:
 
 
 def _draw_path(axes: Axes, plane: EnergyPlane, norm: Normalize) -> None:
-    """The states in turn, each in the colour of its energy, the first and the last one named."""
+    """The states in order, each in the colour of its energy, the first and the last one labelled."""
     across, up = plane.path.double().cpu().unbind(1)
     axes.plot(across, up, color=VERMILION, linewidth=1.2, zorder=2)
     energy = plane.path_energy.double().cpu()

@@ -18,8 +18,8 @@ TERMS = {"attention": "attention energy", "hopfield": "Hopfield energy"}
 def token_energy_maps(trace: Trace, images: Tensor, image: int = 0, step: int = -1) -> Figure:
     """Both terms' energies of every patch token, beside the completed picture of the same state.
 
-    A white line runs between hidden and visible patches. The two maps have scales of their own, since the terms differ
-    in size. Energies have no unit; CLS has no place in the picture and is written out.
+    A white line separates hidden from visible patches. Each map has its own scale, since the terms differ in size.
+    Energies have no unit. CLS has no place in the picture, so its energy is written out.
 
     Args:
         trace: with frames, and energies (B, T+1, N), CLS first.

@@ -17,9 +17,9 @@ COLUMNS = 32
 
 
 def memory_grid(patches: Tensor, energy: Tensor | None = None, columns: int = COLUMNS) -> Figure:
-    """All memories as patches; with their energies, sorted by them, and how quickly their sum is reached.
+    """All memories as patches. Given their energies, they are sorted, and a curve shows how quickly the sum is reached.
 
-    Memories are numbered row by row from the top left. A picture is what the decoder makes of a memory alone, far
+    Memories are numbered row by row from the top left. Each picture is what the decoder makes of a memory alone, far
     stronger than its trace in a reconstruction: see `etviz.analysis.memory_patches`.
 
     Args:
@@ -28,7 +28,7 @@ def memory_grid(patches: Tensor, energy: Tensor | None = None, columns: int = CO
         columns: memories in a row, at least 1.
 
     Raises:
-        UsageError: no column, or not one energy a memory.
+        UsageError: no column, or not one energy for each memory.
     """
     if columns < 1:
         raise UsageError(f"columns must be at least 1, not {columns}.")
@@ -45,7 +45,7 @@ def memory_grid(patches: Tensor, energy: Tensor | None = None, columns: int = CO
 def memory_places(picture: Tensor, patches: Tensor, energy: Tensor, memories: Sequence[int]) -> Figure:
     """Where on a picture some memories fire: the picture, then under each memory its energy in every patch.
 
-    Every map has a scale of its own, written under it as its lowest energy: dark is low, where the memory fires most.
+    Each map has its own scale; its lowest energy is written under it. Dark is low, where the memory fires most.
     Energies have no unit.
 
     Args:
@@ -55,7 +55,7 @@ def memory_places(picture: Tensor, patches: Tensor, energy: Tensor, memories: Se
         memories: which of the M.
 
     Raises:
-        UsageError: no memory, or not one row of energies each.
+        UsageError: no memory, or not one row of energies for each.
     """
     if not len(memories) or len(energy) != len(memories):
         raise UsageError(f"{len(memories)} memories need as many rows of energies, at least one, not {len(energy)}.")

@@ -15,7 +15,7 @@ VERDICTS = {True: "same basin", False: "another basin"}
 def perturbations(result: Perturbations) -> Figure:
     """Energies (no unit) by step, final energy against masked MSE, and the first end states as pictures.
 
-    Blue descents end in the basin of the undisturbed one (black, dashed), orange-red ones behind a barrier: the
+    Blue descents end in the basin of the undisturbed one (black, dashed), orange-red ones behind a barrier. The
     criterion is that of `etviz.analysis.perturbed_descents`.
 
     Args:

@@ -1,4 +1,4 @@
-"""One look for every figure: sizes, colours, and how an image sits on its axes."""
+"""One style for every figure: sizes, colours, and how an image is drawn on its axes."""
 
 import io
 import itertools
@@ -26,7 +26,7 @@ NOTEBOOK_DPI, CSS_DPI = 144, 96  # pixels in the file, and on the page, for ever
 
 
 class NotebookFigure(Figure):
-    """A Figure that a notebook shows without any magic, sharp on dense screens and small in the file."""
+    """A Figure that a notebook shows by itself, sharp on dense screens and small in the file."""
 
     def _repr_png_(self) -> tuple[bytes, dict]:
         width, height = (round(CSS_DPI * inches) for inches in self.get_size_inches())

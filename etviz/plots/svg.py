@@ -1,4 +1,4 @@
-"""A figure as SVG that takes light and dark pages alike."""
+"""A figure as SVG that suits light and dark pages."""
 
 import io
 
@@ -14,7 +14,7 @@ BLACK = "#000000"  # matplotlib's own ink
 
 
 def svg_bytes(figure: Figure) -> bytes:
-    """The figure as an SVG file without a ground, whose ink follows the reader's colour scheme.
+    """The figure as an SVG file without a background, whose ink follows the reader's colour scheme.
 
     The same figure gives the same bytes: there is no date in it, and its ids are not drawn at random. Images keep their
     own pixels, with sharp edges at any size.

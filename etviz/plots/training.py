@@ -1,4 +1,4 @@
-"""A training seen from outside: its curves, and what its snapshots make of the same images."""
+"""The course of a training: its curves, and the same images rebuilt by its snapshots."""
 
 import os
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ def learning_rates(config: TrainConfig, total_steps: int) -> Figure:
 
 
 def epoch_strip(run: str | os.PathLike, images: Tensor, mask: Tensor) -> Figure:
-    """A row an image: the masked input, completed by each snapshot of a run, and the original.
+    """One row for each image: the masked input, completed by each snapshot of a run, and the original.
 
     Beneath each picture stands the PSNR of its hidden pixels, in dB; above, the epoch of the snapshot.
 
