@@ -17,8 +17,6 @@ from etviz.options import Depth, Positive, Ratio, Size
 
 # Xavier's bound for one matrix of queries, keys and values (4 D), as official, over the bound for one alone (2 D).
 FUSED = 0.5**0.5
-    0.5**0.5
-)  # Xavier's bound for one matrix of queries, keys and values (4 D), as official, over that of one alone (2 D)
 
 
 class MAE(MaskedImageModel):
