@@ -364,7 +364,8 @@ class _Meter:
         state.seconds += elapsed
         state.train_loss, state.gradient_norm = loss / self.steps, norm / self.steps
         state.images_per_second = self.steps * state.config.batch_size / elapsed
-        self.loss.zero_(), self.norm.zero_()
+        self.loss.zero_()
+        self.norm.zero_()
         self.steps, self.since = 0, time.perf_counter()
         if not math.isfinite(loss):
             kept = f" The best weights so far are in {str(state.run)!r}." if state.run and state.history else ""

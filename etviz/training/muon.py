@@ -39,8 +39,7 @@ class Muon(torch.optim.Optimizer):
 
     def _direction(self, parameter: Tensor, gradient: Tensor, momentum: float) -> Tensor:
         """The momentum, one gradient ahead of itself."""
-        state, gradient = self.state[parameter], parameter.grad
-        assert gradient is not None  # `step` leaves out parameters without one
+        state = self.state[parameter]
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(parameter)
         state["momentum"].lerp_(gradient, 1 - momentum)
