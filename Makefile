@@ -32,7 +32,7 @@ lint: $(VENV)/.dev node_modules/.stamp
 	$(VENV)/bin/ruff format --check .
 	node_modules/.bin/biome check --error-on-warnings
 	node_modules/.bin/tsc
-#	node_modules/.bin/pyright
+	node_modules/.bin/pyright
 
 screenshots: $(VENV)/.dev
 	$(VENV)/bin/python -m tests.browser.screenshots $(ARGS)
