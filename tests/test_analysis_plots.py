@@ -398,8 +398,8 @@ plots.landscape_line(analysis.energy_along_gradient(model, trace)).savefig(sys.a
 plots.landscape_plane(analysis.energy_plane(model, trace, points=5)).savefig(sys.argv[1] + "/plane.png")
 result = analysis.perturbed_descents(model, images[:1], mask[:1], count=2)
 plots.perturbations(result).savefig(sys.argv[1] + "/perturbations.png")
-plots.training_curves("et-cifar10").savefig(sys.argv[1] + "/training.png")
-plots.epoch_strip("et-cifar10", images, mask).savefig(sys.argv[1] + "/epochs.png")
+plots.training_curves("et-small-cifar10").savefig(sys.argv[1] + "/training.png")
+plots.epoch_strip("et-small-cifar10", images, mask).savefig(sys.argv[1] + "/epochs.png")
 assert "matplotlib.pyplot" not in sys.modules
 """
     subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", code, str(tmp_path)], check=True)

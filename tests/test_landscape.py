@@ -261,7 +261,7 @@ def test_the_verdict_is_the_barrier_between_the_ends(model, images, mask):
 
 def test_small_disturbances_stay_in_the_basin_and_large_ones_leave_it(cifar10):
     """Of a trained model: the verdict can come out either way."""
-    model = etviz.load_model("et-cifar10")
+    model = etviz.load_model("et-small-cifar10")
     image, hidden = cifar10.test_images[:1] / 255, etviz.random_mask(1, generator=torch.Generator().manual_seed(0))
     small, large = (analysis.perturbed_descents(model, image, hidden, noise=noise, count=4) for noise in (0.01, 1.0))
     assert small.same_basin.all()
