@@ -130,6 +130,13 @@ def test_a_run_before_its_first_validation_says_so(service, models, tmp_path):
     assert "first validation" in ask(service, "epochs", run="outputs/young", picture=PICTURE, mask=MASK)["error"]
 
 
+def test_a_shipped_model_without_a_history_says_so(service):
+    reading = ask(service, "training", run="shipped")
+    assert reading["state"] == "finished"
+    assert reading["curves"]["epoch"] == []
+    assert "No history of this training was kept" in reading["problem"]
+
+
 @pytest.mark.parametrize("name", ["../shipped", "outputs/../outputs/squares-et-1", "squares-et-1", "", None, 5, ["x"]])
 def test_names_never_become_paths(service, name):
     for kind in ("training", "epochs"):

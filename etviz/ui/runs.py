@@ -23,6 +23,8 @@ from etviz.training import LAST
 
 SIGNS = (WEIGHTS, HISTORY, SNAPSHOTS, LAST)  # a folder that contains one of these is a run
 QUIET = 900  # seconds; a run that writes nothing for so long, or for three validations if they take longer, has stopped
+NO_HISTORY = "No history of this training was kept: there are no curves to show."
+NOTHING_YET = "There is no validation yet: the curves start with the first one."
 CURVES = ("epoch", "train_loss", "masked_psnr", "lr", "images_per_second")  # columns of history.csv
 
 
@@ -111,6 +113,8 @@ def read_run(name: str, place: str, shipped: bool) -> dict:
         problem: a sentence where the history cannot be read, otherwise empty.
     """
     rows, problem = _history(place)
+    if not rows and not problem:
+        problem = NO_HISTORY if shipped else NOTHING_YET
     return {
         "curves": {key: [_number(row.get(key)) for row in rows] for key in CURVES},
         "facts": _facts(_card(place)),
@@ -124,7 +128,7 @@ def _history(place: str) -> tuple[list[dict], str]:
         rows = read_history(_folder(place))
     except (OSError, ValueError, TypeError, AttributeError):  # an incomplete row, or bytes that are not text
         return [], f"{HISTORY} cannot be read at the moment: it may be half written."
-    return rows, "" if rows else "There is no validation yet: the curves start with the first one."
+    return rows, ""
 
 
 def _number(value: object) -> float | int | None:

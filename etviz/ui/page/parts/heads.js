@@ -39,7 +39,14 @@ export function createHeads({ onHead }) {
       now,
       course,
     );
-    const card = h("span", { class: "etviz-card" }, h("b", {}, cardName(i)), ...canvases, spark, bits);
+    const card = h(
+      "span",
+      { class: "etviz-card" },
+      h("b", {}, ...(i ? [h("i", {}, "Head "), String(i - 1)] : [cardName(i)])),
+      ...canvases,
+      spark,
+      bits,
+    );
     const button = h("button", { type: "button", click: () => onHead(i ? i - 1 : null) }, card);
     return { button, canvases, course, now, bits };
   }

@@ -66,6 +66,11 @@ export function createTrainingView(app) {
       onPick: (epoch) => film.pickNear(epoch),
     }),
   }));
+  const curves = h(
+    "div",
+    { class: "etviz-curves" },
+    ...charts.map(({ label, title, lines }) => h("div", {}, h("p", { class: "etviz-axis", title }, label), lines.node)),
+  );
   const everywhere = h("button", { type: "button", click: openEverywhere }, "Open this epoch everywhere");
   const film = createFilm(app, { onMark, below: everywhere });
   const node = h(
@@ -73,13 +78,7 @@ export function createTrainingView(app) {
     { class: "etviz-training" },
     h("div", { class: "etviz-which" }, h("label", { class: "etviz-number" }, "Run", menu), badge, facts),
     problem,
-    h(
-      "div",
-      { class: "etviz-curves" },
-      ...charts.map(({ label, title, lines }) =>
-        h("div", {}, h("p", { class: "etviz-axis", title }, label), lines.node),
-      ),
-    ),
+    curves,
     film.node,
   );
 
@@ -145,8 +144,9 @@ export function createTrainingView(app) {
   }
 
   function drawRun() {
-    const { curves } = reading;
-    const points = (key) => curves.epoch.map((epoch, i) => [epoch, curves[key][i]]).filter(([epoch]) => epoch !== null);
+    const values = reading.curves;
+    curves.hidden = reading.state === "finished" && values.epoch.length === 0;
+    const points = (key) => values.epoch.map((epoch, i) => [epoch, values[key][i]]).filter(([epoch]) => epoch !== null);
     for (const { key, label, lines } of charts) lines.show([{ name: label, mark: "total", points: points(key) }]);
     facts.textContent = factsText(reading.facts);
     problem.textContent = [run.problem, reading.problem].filter(Boolean).join(" ");
