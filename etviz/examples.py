@@ -76,7 +76,7 @@ def galleries(dataset: str, root: str | None) -> tuple[list[str], str]:
     others = [name for name in ("cifar10", "cifar100") if name != dataset and is_local(name, root)]
     if dataset not in DOWNLOADABLE or is_local(dataset, root):
         return [dataset, *others], ""
-    note = f"{DOWNLOADABLE[dataset]} is not on this machine: these pictures come with scikit-image."
+    note = f"{DOWNLOADABLE[dataset]} is not on this machine: these come with scikit-image."
     return [CARRIED_GALLERY, *others], note
 
 
