@@ -3,9 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from etviz import checkpoints
-from etviz.checkpoints import list_checkpoints, load_card
-from etviz.checkpoints import load_config as load_checkpoint_config
+from etviz.checkpoints import list_checkpoints, load_card, load_config
 from etviz.commands import check_named_once
 from etviz.data import Dataset, load_dataset
 from etviz.errors import UsageError
@@ -36,8 +34,8 @@ def load_shared_split(name: str | None, data: DataOptions, models: dict[str, Mas
 
 def trained_on(checkpoint: str) -> str:
     """The name by which `load_dataset` finds a checkpoint's dataset: from its configuration, or from its card."""
-    section = checkpoints.load_config(checkpoint).get("dataset", {})
-    name = section.get("name") or checkpoints.load_card(checkpoint).get("dataset")
+    section = load_config(checkpoint).get("dataset", {})
+    name = section.get("name") or load_card(checkpoint).get("dataset")
     if name is None:
         raise UsageError("The checkpoint does not say what it was trained on: name a dataset, as dataset=cifar10.")
     return name
@@ -82,11 +80,11 @@ def chosen(names: Sequence[str] | None, dataset: str) -> list[str]:
 
 def _fills_in(name: str) -> bool:
     """Whether a checkpoint is a masked image model, not a tokenizer. An unknown model passes here, and fails later."""
-    kind = MODELS.get(load_checkpoint_config(name)["model"]["name"])
+    kind = MODELS.get(load_config(name)["model"]["name"])
     return kind is None or not kind.sees_hidden_patches
 
 
 def trained(name: str, model: MaskedImageModel) -> dict:
     """How a checkpoint was trained: its card, and ``ratio``, the share of patches hidden then (None: unknown)."""
-    recipe = load_checkpoint_config(name).get("train") or {}
+    recipe = load_config(name).get("train") or {}
     return load_card(name) | {"ratio": model.own_ratio or recipe.get("ratio")}

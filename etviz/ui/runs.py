@@ -110,7 +110,7 @@ def read_run(name: str, place: str, shipped: bool) -> dict:
         facts: whatever card.json says of {model, dataset, parameters, images_seen, seconds, device, epochs,
             planned_epochs, validation, test}; the last two are masked PSNRs in dB.
         state: finished, running or stopped; written: seconds since the last write, null for a shipped checkpoint.
-        problem: a sentence where the history cannot be read, otherwise empty.
+        problem: a sentence where there is no history, or it cannot be read; otherwise empty.
     """
     rows, problem = _history(place)
     if not rows and not problem:
