@@ -3,11 +3,13 @@
 Compares the shipped models that were trained on one dataset, on the same test images under the same masks. Writes
 comparison.md with its figures, and comparison.json, into a folder: docs for CIFAR-10. Give another dataset its own
 folder, as dataset=cifar100 out=docs/cifar100. `python -m etviz.reports` writes the page again from its JSON.
---help lists every option.
+
+Checkpoints that differ in the seed of their training alone count as one model, with the spread between them. Only where
+there are several does the page say whether two models differ beyond it. --help lists every option.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -23,9 +25,10 @@ from etviz.data import load_dataset, to_float
 from etviz.devices import pick_device
 from etviz.evaluation.comparison import Split, make_split, measure_checkpoint, measure_floor
 from etviz.evaluation.inputs import chosen, find_meters, trained
-from etviz.evaluation.paired import against_floors, compare
-from etviz.evaluation.provenance import provenance
+from etviz.evaluation.paired import against_floors, compare, verdict
+from etviz.evaluation.provenance import made_from, provenance
 from etviz.evaluation.scores import Evaluation, ranked
+from etviz.evaluation.trainings import spread_of
 from etviz.files import dump, finite, make_folder, write_bytes, write_text
 from etviz.inpainting import FLOORS
 from etviz.metrics import Meter
@@ -43,7 +46,7 @@ from etviz.options import (
     section,
 )
 from etviz.plots.style import figure_bytes
-from etviz.reports.comparison import NAME, make_page
+from etviz.reports.comparison import FORMAT, NAME, make_page
 
 GRID_IMAGES = 6
 RATIOS = (0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 0.95)
@@ -51,6 +54,7 @@ CARD = ("model", "ratio", "images_seen", "seconds")  # what the page says of a t
 
 Few = Annotated[int, at_least(2)]  # images: one has no spread
 Models = dict[str, MaskedImageModel]
+Groups = dict[str, list[str]]  # trainings of one recipe, by the first one's name
 Step = Callable[[str], Callable[[int, int], None]]  # what is being measured -> its progress
 
 
@@ -63,7 +67,7 @@ class CompareOptions(Options):
     dataset: Name = option("cifar10", "cifar10, cifar100, an .npz archive or an image folder")
     checkpoints: Names | None = option(
         None, "as [et-cifar10,mae-cifar10]; all shipped ones trained on the dataset where null"
-    )
+    )  # those that differ in their training's seed alone are one model
     data: DataOptions = section(DataOptions)
     out: Path = option("docs", "folder to write to; a comparison that is there is replaced")
     ratio: float = option(0.85, "share of patches hidden: 54 of 64")
@@ -83,26 +87,28 @@ def main(argv: list[str]) -> None:
     options = load_options(CompareOptions, argv)
     few, seed = options.ratio_images, options.seed
     out, device = make_folder(options.out), pick_device(options.device)
-    models = {name: etviz.load_model(name).to(device) for name in chosen(options.checkpoints, options.dataset)}
+    groups = chosen(options.checkpoints, options.dataset)
+    models = {name: etviz.load_model(name).to(device) for group in groups.values() for name in group}
     meters, left_out = find_meters(options.lpips, options.fid, options.weights, options.require, device)
     first = next(iter(models.values()))
     dataset = load_dataset(options.dataset, options.data.root, first.img_size, options.data.download)
     few_images = {"images": options.images, "probe": options.probe_images}
     split = make_split(dataset, options.ratio, first.num_patches, seed=seed, **few_images)
-    evaluations, curves = measure_all(models, split, few, meters, device)
-    setting = describe(dataset.name, split, few) | {"left_out": left_out} | provenance(device)
-    document = finite(setting | results(evaluations, curves))
-    for name, figure in make_figures(models, split, evaluations, curves, device).items():
+    evaluations = measure_all(models, split, meters, device)
+    drawn = {name: models[name] for name in groups}
+    curves = measure_curves(drawn, split, few, device)
+    setting = describe(dataset.name, split, few) | {"left_out": left_out}
+    setting |= made_from(FORMAT, "etviz.compare", argv, models) | provenance(device)
+    document = finite(setting | results(evaluations, curves, groups))
+    for name, figure in make_figures(drawn, split, evaluations, curves, device).items():
         write_bytes(out / f"{NAME}-{name}.png", figure_bytes(figure, dpi=150, facecolor="white"))
     write_text(out / f"{NAME}.json", dump(document) + "\n")
     write_text(out / f"{NAME}.md", make_page(document))
     print(out / f"{NAME}.md")
 
 
-def measure_all(
-    models: Models, split: Split, few: int, meters: list[Meter], device: torch.device
-) -> tuple[list[Evaluation], dict[str, Curve]]:
-    """Every floor and model on the split, the best first; and their curves over mask ratios, on ``few`` images."""
+def measure_all(models: Models, split: Split, meters: list[Meter], device: torch.device) -> list[Evaluation]:
+    """Every floor and model on the split, the best first."""
     with _progress() as bar:
         task = bar.add_task("", total=len(split.images))
 
@@ -114,11 +120,17 @@ def measure_all(
         for name, model in models.items():
             card = trained(name, model)
             found.append(measure_checkpoint(name, model, card, split, progress=step(name), meters=meters))
-        bar.update(task, description="mask ratios", completed=0, total=len(RATIOS))
-        fills = {name: model.reconstruct for name, model in models.items()} | FLOORS
-        settings = {"num_patches": split.masks.shape[1], "seed": split.mask_seed, "device": device}
+        return ranked(found)
+
+
+def measure_curves(models: Models, split: Split, few: int, device: torch.device) -> dict[str, Curve]:
+    """The models and floors over mask ratios, on the first ``few`` images."""
+    fills = {name: model.reconstruct for name, model in models.items()} | FLOORS
+    settings = {"num_patches": split.masks.shape[1], "seed": split.mask_seed, "device": device}
+    with _progress() as bar:
+        task = bar.add_task("mask ratios", total=len(RATIOS))
         settings |= {"progress": lambda done, _: bar.update(task, completed=done)}
-        return ranked(found), robustness_curves(fills, split.images[:few], "ratio", RATIOS, **settings)
+        return robustness_curves(fills, split.images[:few], "ratio", RATIOS, **settings)
 
 
 # ---- writing -----------------------------------------------------------------------------------------------------
@@ -163,21 +175,35 @@ def describe(dataset: str, split: Split, few: int) -> dict:
     }
 
 
-def results(evaluations: list[Evaluation], curves: dict[str, Curve]) -> dict:
-    """Every number of the page: of each entry, and of the paired tests. Single images' numbers are left out."""
+def results(evaluations: list[Evaluation], curves: dict[str, Curve], groups: Groups | None = None) -> dict:
+    """Every number of the page: of each entry, and of the tests. Single images' numbers are left out."""
     models = {evaluation.name: evaluation for evaluation in evaluations if evaluation.name not in FLOORS}
+    groups = groups or {name: [name] for name in models}
     errors = {evaluation.name: evaluation.errors[None] for evaluation in evaluations}
     along = {name: curve.errors for name, curve in curves.items()}
     return {
-        "entries": {e.name: as_entry(e, curves[e.name]) for e in evaluations},
-        "paired": compare(models),
+        "entries": {e.name: as_entry(e, curves.get(e.name)) for e in evaluations},
+        "trainings": {name: as_trainings([models[one] for one in group]) for name, group in groups.items()},
+        "paired": [row | as_verdict(row) for row in compare(models, trainings=groups)],
         "against_floors": against_floors(errors, list(FLOORS), [evaluations[0].ratio]),
         "ratio_floors": against_floors(along, list(FLOORS), RATIOS),
     }
 
 
-def as_entry(evaluation: Evaluation, curve: Curve) -> dict:
-    """One model's or floor's numbers."""
+def as_verdict(row: dict) -> dict[str, str]:
+    """What the tests say of a row's first model against the second, and why."""
+    return dict(zip(("verdict", "reason"), verdict(row), strict=True))
+
+
+def as_trainings(group: list[Evaluation]) -> dict:
+    """The trainings of one recipe with their seeds, and the spread of their masked PSNR in dB."""
+    psnr = torch.tensor([evaluation.metrics["masked_psnr"] for evaluation in group], dtype=torch.float64)
+    members, seeds = [e.name for e in group], [e.card.get("seed") for e in group]
+    return {"members": members, "seeds": seeds, "masked_psnr": asdict(spread_of(psnr))}
+
+
+def as_entry(evaluation: Evaluation, curve: Curve | None) -> dict:
+    """One model's or floor's numbers; a further training of a model has no curve."""
     return {
         "floor": evaluation.name in FLOORS,
         "images": len(evaluation.errors),
@@ -186,7 +212,7 @@ def as_entry(evaluation: Evaluation, curve: Curve) -> dict:
         "costs": evaluation.costs,
         "ceiling": evaluation.ceiling,
         "card": {key: evaluation.card[key] for key in CARD if key in evaluation.card},
-        "psnr_by_ratio": curve.psnr.tolist(),
+        "psnr_by_ratio": None if curve is None else curve.psnr.tolist(),
     }
 
 

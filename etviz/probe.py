@@ -28,7 +28,7 @@ from etviz.errors import UsageError
 from etviz.evaluation.features import accuracy_interval, extract_pools, knn_accuracy, label_subset, linear_accuracy
 from etviz.evaluation.finetuning import finetune_accuracy
 from etviz.evaluation.inputs import load_test_split
-from etviz.evaluation.provenance import provenance
+from etviz.evaluation.provenance import PLACES, made_from, provenance
 from etviz.files import dump, make_folder, write_bytes, write_text
 from etviz.models import MaskedImageModel, create_model
 from etviz.options import (
@@ -47,6 +47,7 @@ from etviz.options import (
 )
 
 FILES = ("probe.json", "features.png", "steps.png")
+FORMAT = "probe 2"  # of the JSON
 UNTRAINED, PIXELS = "untrained", "pixels"
 HELD_OUT = 0.2  # share of the training labels by which the best step is chosen
 Tell = Callable[[str], None]  # what is being measured
@@ -123,7 +124,9 @@ def main(argv: list[str]) -> None:
     with _progress_bar() as bar:
         rows, by_step, points = measure(models, split, plan, bar)
     result = {"model": model.name, "rows": rows, "by_step": by_step, "best_steps": best_steps(by_step)}
-    result |= {"options": as_dict(options)} | provenance(device)
+    made = made_from(FORMAT, "etviz.probe", argv, [name])
+    result |= {"options": {key: value for key, value in as_dict(options).items() if key not in PLACES}}
+    result |= made | provenance(device)
     if folder is not None:
         save_pictures(folder, points, by_step, split, f"t-SNE of {name}'s features of {len(points)} test images")
         write_text(folder / FILES[0], dump(result) + "\n")

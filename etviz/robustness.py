@@ -28,7 +28,7 @@ from etviz.errors import UsageError
 from etviz.evaluation.inputs import chosen, trained_on
 from etviz.evaluation.one_class import OneClass, one_class
 from etviz.evaluation.paired import against_floors
-from etviz.evaluation.provenance import provenance
+from etviz.evaluation.provenance import made_from, provenance
 from etviz.evaluation.transfer import paired_cost, transfer_rows
 from etviz.files import dump, finite, make_folder, write_bytes, write_text
 from etviz.inpainting import FLOORS
@@ -36,7 +36,7 @@ from etviz.metrics import evaluation_masks
 from etviz.models import MaskedImageModel
 from etviz.options import Count, DataOptions, Name, Names, Options, Whole, at_least, option, section
 from etviz.plots.style import figure_bytes
-from etviz.reports.robustness import NAME, make_page
+from etviz.reports.robustness import FORMAT, NAME, make_page
 
 SIBLINGS = {"cifar10": "cifar100", "cifar100": "cifar10"}
 Tell = Callable[[str], None]  # what is being measured
@@ -51,7 +51,8 @@ class RobustnessOptions(Options):
 
     dataset: Name = option("cifar10", "cifar10, cifar100, an .npz archive or an image folder")
     checkpoints: Names | None = option(
-        None, "as [et-cifar10,mae-cifar10]; all shipped ones trained on the dataset where null"
+        None,
+        "as [et-cifar10,mae-cifar10]; all shipped ones trained on the dataset where null, one seed of each",
     )
     data: DataOptions = section(DataOptions)
     out: Path = option(
@@ -66,6 +67,7 @@ class RobustnessOptions(Options):
     probe_images: Whole = option(10000, "training images that the linear probe learns from; 0 for no probe")
     one_class: Whole = option(2000, "test images that are told apart, class by class; 0 for none")
     one_class_epochs: Count = option(2, "over the class's training images, before its errors are measured")
+    one_class_training: Few | None = option(None, "training images of each class; all where null")
     one_class_checkpoints: Names | None = option(None, "as [mae-cifar10]; all of the checkpoints where null")
     device: str = option("auto", "cpu, cuda, mps")
 
@@ -81,7 +83,9 @@ def main(argv: list[str]) -> None:
     with _progress() as bar:
         task = bar.add_task("", total=None)
         measured = measure_all(models, datasets, options, lambda what: bar.update(task, description=what))
-    setting = describe(options, datasets[options.dataset]) | {"command": command(argv)} | provenance(device)
+    loaded = [*models, *({row["checkpoint"] for row in measured.transfer} - models.keys())]
+    setting = describe(options, datasets[options.dataset]) | provenance(device)
+    setting |= made_from(FORMAT, "etviz.robustness", argv, sorted(loaded))
     document = finite(setting | as_json(measured))
     if measured.curves:
         figure = plots.robustness_panels(measured.curves, floors=FLOORS)
@@ -110,11 +114,12 @@ class Plan:
     probe_images: int
     one_class: int
     one_class_epochs: int
+    one_class_training: int | None  # None: all
 
 
 def make_plan(asked: RobustnessOptions) -> Plan:
     """What the options ask for. Raises `UsageError` for what cannot be."""
-    names = chosen(asked.checkpoints, asked.dataset)
+    names = list(chosen(asked.checkpoints, asked.dataset))
     return Plan(
         dataset=asked.dataset,
         other=other_dataset(asked.dataset, asked.transfer),
@@ -128,6 +133,7 @@ def make_plan(asked: RobustnessOptions) -> Plan:
         probe_images=asked.probe_images,
         one_class=asked.one_class,
         one_class_epochs=asked.one_class_epochs,
+        one_class_training=asked.one_class_training,
     )
 
 
@@ -241,6 +247,7 @@ def load_siblings(models: dict[str, MaskedImageModel], dataset: str) -> dict[str
 def measure_classes(models: dict, dataset: Dataset, options: Plan, tell: Tell) -> dict[str, list[OneClass]]:
     """Each class against the rest, by every model."""
     settings = {"images": options.one_class, "epochs": options.one_class_epochs, "seed": options.seed}
+    settings |= {"training_images": options.one_class_training}
     return {
         name: one_class(model, dataset, **settings, tell=partial(_tell_of, tell, name))
         for name, model in models.items()
@@ -260,6 +267,7 @@ def describe(options: Plan, dataset: Dataset) -> dict:
         "probe_images": min(options.probe_images, len(dataset.train_images)),
         "one_class_images": min(options.one_class, len(dataset.test_images)),
         "one_class_epochs": options.one_class_epochs,
+        "one_class_training": options.one_class_training,
     }
 
 
@@ -289,12 +297,6 @@ def as_curve(curve: Curve) -> dict:
         lost, half = psnr_loss(curve)
         found["loss"] = {"psnr": lost, "half": half}
     return found
-
-
-def command(argv: list[str]) -> str:
-    """The command that gives the same numbers, without the options that say where to read, compute and write."""
-    elsewhere = ("out=", "data.", "device=")
-    return " ".join(["python -m etviz.robustness", *(option for option in argv if not option.startswith(elsewhere))])
 
 
 def _tell_level(tell: Tell, title: str, done: int, total: int) -> None:

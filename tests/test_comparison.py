@@ -1,5 +1,6 @@
 """The comparison's numbers against other computations, and its page against its numbers."""
 
+import itertools
 import json
 import re
 
@@ -68,6 +69,7 @@ def floor(errors, name="Navier-Stokes"):
 
 SETTING = {"dataset": "cifar100", "images": 2, "hidden_patches": 54, "patches": 64, "mask_seed": 0, "probe_images": 5}
 SETTING |= {"ratio_images": 2, "ratios": list(compare.RATIOS), "device": "a CPU", "left_out": {}}
+SETTING |= {"format": comparison_page.FORMAT, "command": "python -m etviz.compare"}
 
 
 def document(entries, floors, curves=None, **setting):
@@ -159,9 +161,13 @@ def test_verdicts_are_those_of_the_paired_tests():
     assert (row["first"], row["second"]) == ("first", "second")
     assert row["t_test"] == pytest.approx(ttest_rel(first, second).pvalue)
     assert row["wilcoxon"] == pytest.approx(wilcoxon(first, second).pvalue)
-    sentence = "`first` is better than `second`: its masked MSE is lower by "
+    sentence = "`first` is ahead of `second`: its masked MSE is lower by "
     (said,) = [line for line in reading_of(comparison_page.make_page(found)) if line.startswith(sentence)]
-    assert said == f"{sentence}{-row['difference']:.6f} ({-row['high']:.6f} to {-row['low']:.6f})."
+    assert (row["verdict"], row["trainings"]) == ("ahead", [1, 1])
+    assert said == (
+        f"{sentence}{-row['difference']:.6f} ({-row['high']:.6f} to {-row['low']:.6f}). "
+        "One training each: paired over images only, not between trainings."
+    )
 
 
 def test_one_test_alone_makes_no_verdict():
@@ -173,7 +179,7 @@ def test_one_test_alone_makes_no_verdict():
     assert ttest_rel(base + gap, base).pvalue < 0.01
     assert wilcoxon(base + gap, base).pvalue > 0.05
     page = page_of([entry("a", base), entry("b", base + gap)], floor(base * 3))
-    assert any(line.startswith("`a` and `b` cannot be told apart") for line in reading_of(page))
+    assert any(line.startswith("`a` and `b` are not told apart") for line in reading_of(page))
 
 
 def test_the_reading_follows_the_numbers():
@@ -183,8 +189,8 @@ def test_the_reading_follows_the_numbers():
     close, far = best + noise - noise.mean() + 1e-5, best + 0.004
     entries = [entry("far", far), entry("best", best), entry("close", close)]
     text = "\n".join(reading_of(page_of(entries, floor(best + 0.002))))
-    assert "`best` and `close` cannot be told apart" in text
-    assert "`close` is better than `far`" in text
+    assert "`best` and `close` are not told apart" in text
+    assert "`close` is ahead of `far`" in text
     assert re.search(r"Not better than Navier-Stokes \([\d.]+ dB\), the best here of 4 fillers .*: `far`\.", text)
     assert "768,000 training images each" in text
     better = reading_of(page_of([entry("best", best), entry("close", close)], floor(best + 0.02, "biharmonic")))
@@ -291,8 +297,8 @@ def test_a_mixture_decides_its_own_share_and_a_recipe_that_of_others(model, tmp_
     mixing = etviz.create_model("mixedae", **sizes, group=2)
     for name, made in (("mixing", mixing), ("plain", model)):
         save_checkpoint(made, tmp_path / name, {"seconds": 3.0}, {"train": {"ratio": 0.6}})
-    assert inputs.trained(str(tmp_path / "mixing"), mixing) == {"seconds": 3.0, "ratio": 0.5}
-    assert inputs.trained(str(tmp_path / "plain"), model) == {"seconds": 3.0, "ratio": 0.6}
+    assert inputs.trained(str(tmp_path / "mixing"), mixing) == {"seconds": 3.0, "ratio": 0.5, "seed": None}
+    assert inputs.trained(str(tmp_path / "plain"), model) == {"seconds": 3.0, "ratio": 0.6, "seed": None}
     owner = mixing.draw_owners(9, "cpu")
     assert (owner != 1).float().mean() == mixing.own_ratio
 
@@ -313,8 +319,7 @@ def test_the_page_names_the_command_that_writes_it_and_what_was_left_out():
     def page(**setting):
         return page_of([entry("a", [0.01, 0.02])], floor([0.05, 0.06]), **setting)
 
-    assert "`python -m etviz.compare dataset=cifar100 out=docs/cifar100` writes this page." in page()
-    assert "`python -m etviz.compare` writes this page." in page(dataset="cifar10")
+    assert "`python -m etviz.compare images=20` writes this page." in page(command="python -m etviz.compare images=20")
     assert "Not measured" not in page()
     lacking = page(left_out={"LPIPS (AlexNet)": "alexnet.pth", "FID": "inception.pth"})
     assert "because their weights are missing: LPIPS (AlexNet) needs alexnet.pth, FID needs inception.pth." in lacking
@@ -399,7 +404,6 @@ def test_the_command_writes_page_figures_and_json(model, archive, tmp_path, monk
     ("names", "message"),
     [
         ("[one,one]", "'one' is named twice"),
-        ("[a,b,c,d,e,f,g,h]", "7 models apart, not 8"),
         ("[[a]]", r"no checkpoint '\[a\]'"),
     ],
 )
@@ -408,11 +412,24 @@ def test_checkpoints_that_cannot_be_shown_are_refused(names, message, tmp_path):
         compare.main([f"checkpoints={names}", f"out={tmp_path}", "device=cpu"])
 
 
+def test_a_figure_shows_so_many_models_and_any_number_of_trainings(model, tmp_path, monkeypatch):
+    monkeypatch.setenv("ETVIZ_CHECKPOINTS", str(tmp_path))
+    for seed, lr in itertools.product((3, 4), (1, 2, 3, 4)):
+        recipe = {"train": {"lr": lr, "seed": seed}}
+        save_checkpoint(model, tmp_path / f"lr{lr}-seed{seed}", {"dataset": "cifar10"}, recipe)
+    found = inputs.chosen(None, "cifar10")
+    assert found == {f"lr{lr}-seed3": [f"lr{lr}-seed3", f"lr{lr}-seed4"] for lr in (1, 2, 3, 4)}
+    for lr in (5, 6, 7, 8):
+        save_checkpoint(model, tmp_path / f"lr{lr}", {"dataset": "cifar10"}, {"train": {"lr": lr, "seed": 3}})
+    with pytest.raises(UsageError, match="7 models apart, not 8"):
+        inputs.chosen(None, "cifar10")
+
+
 def test_a_shipped_tokenizer_is_passed_over(model, tmp_path, monkeypatch):
     monkeypatch.setenv("ETVIZ_CHECKPOINTS", str(tmp_path))
     save_checkpoint(model, tmp_path / "one", {"dataset": "cifar10"})
     save_checkpoint(etviz.create_model("tokenizer", width=16, depth=1), tmp_path / "codes", {"dataset": "cifar10"})
-    assert inputs.chosen(None, "cifar10") == ["one"]
+    assert inputs.chosen(None, "cifar10") == {"one": ["one"]}
 
 
 def test_nothing_to_compare_is_one_sentence(tmp_path, monkeypatch):

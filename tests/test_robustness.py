@@ -43,7 +43,7 @@ def page_of(**parts):
     """The page of what was measured: curves, transfer or one_class."""
     measured = robustness.Measured(**{"curves": {}, "transfer": [], "one_class": {}} | parts)
     setting = {"dataset": "squares", "command": "python -m etviz.robustness", "seed": 0, "images": 200, "ratio": 0.85}
-    setting |= {"one_class_images": 100, "one_class_epochs": 1}
+    setting |= {"one_class_images": 100, "one_class_epochs": 1, "one_class_training": 40}
     return robustness_page.make_page(json.loads(json.dumps(setting | robustness.as_json(measured))))
 
 
@@ -291,7 +291,13 @@ def transfer_row(name, place, errors, accuracy=0.4):
     errors, source = torch.as_tensor(errors, dtype=torch.float64), name.rpartition("-")[2]
     psnr = -10 * math.log10(errors.mean())
     row = {"checkpoint": name, "model": "et", "trained_on": source, "dataset": place, "own": source == place}
-    row |= {"images": len(errors), "masked_psnr": psnr, "masked_psnr_standard_error": 0.03, "errors": errors}
+    row |= {
+        "parameters": 9,
+        "images": len(errors),
+        "masked_psnr": psnr,
+        "masked_psnr_standard_error": 0.03,
+        "errors": errors,
+    }
     return row | {"accuracy": accuracy, "low": accuracy - 0.01, "high": accuracy + 0.01}
 
 
@@ -313,6 +319,8 @@ def test_the_page_says_what_another_dataset_costs():
         "| 40.0% (39.0 to 41.0) | 20.0% (19.0 to 21.0) |"
     )
     assert "- On a, `et-b` cannot be told apart from `et-a`, which was trained on it: " in page
+    larger = [row | {"parameters": row["parameters"] * (1 + 5 * (row["checkpoint"] == "et-b"))} for row in rows]
+    assert "which was trained on it" not in page_of(transfer=larger)  # another size is another model
     assert "- On b, `et-a` is worse than `et-b`, which was trained on it: +0.003000 in masked MSE" in page
 
 
@@ -335,7 +343,7 @@ def test_delongs_standard_error_is_the_bootstraps():
 def test_each_class_is_told_from_the_rest_by_three_scores(model, dataset, monkeypatch):
     adapted = []
     adapt = one_class.adapt
-    monkeypatch.setattr(one_class, "adapt", lambda *given: adapted.append(adapt(*given)) or adapted[-1])
+    monkeypatch.setattr(one_class, "adapt", lambda *given, **more: adapted.append(adapt(*given, **more)) or adapted[-1])
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     rows = one_class.one_class(model, dataset, images=30, epochs=1, masks=2)
     torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
@@ -361,6 +369,8 @@ def test_a_copy_learns_from_its_class_alone(model, dataset, monkeypatch):
     assert torch.equal(seen["data"].train_images, dataset.train_images[own])
     assert set(seen["data"].train_labels.tolist()) == {2}
     assert seen["learner"] is not model
+    one_class.adapt(model, dataset, 2, epochs=3, seed=0, images=4)
+    assert torch.equal(seen["data"].train_images, dataset.train_images[own][:4])
 
 
 def test_a_copy_rebuilds_its_class_better_than_before(model, dataset):
@@ -392,7 +402,7 @@ def test_the_page_says_how_classes_are_told_apart():
     text = page_of(one_class=by_name)
     assert "| `first` | 0.350 | 0.500 | 0.650 |" in text.splitlines()
     assert "| cat | 0.600 ± 0.020 | 0.550 ± 0.020 |" in text.splitlines()
-    assert "trained for 1 more epoch on" in text
+    assert "trained for 1 more epoch on 40 training images of the normal class alone" in text
     assert "from 0.30 (dog) to 0.60 (dog)" in text
     assert "Its mean over classes is highest for `first`, at 0.650" in text
 
@@ -486,7 +496,7 @@ def test_the_command_writes_page_figure_and_json(shipped, archive, tmp_path, cap
     assert pairs == {("one", True), ("one", False), ("away", True), ("away", False)}
     assert "which was trained on it" in page
     asked = " ".join(option for option in shipped if option != "device=cpu")
-    assert f"`python -m etviz.robustness {asked} axes=[noise,kind]` writes this page." in page
+    assert f"`python -m etviz.robustness {asked} 'axes=[noise,kind]'` writes this page." in page
     assert [row["name"] for row in report["one_class"]["one"]] == dataset.class_names
     assert torch.__version__.startswith(report["libraries"]["torch"])
     (picture,) = re.findall(r"\]\((\S+\.png)\)", page)

@@ -8,6 +8,7 @@ from etviz.commands import check_named_once
 from etviz.data import Dataset, load_dataset
 from etviz.errors import UsageError
 from etviz.evaluation.perceptual import load_meters, missing_sentence
+from etviz.evaluation.trainings import group_trainings
 from etviz.metrics import Meter
 from etviz.models import MODELS, MaskedImageModel
 from etviz.options import DataOptions, Name, WeightsOptions, check_option
@@ -57,11 +58,14 @@ def find_meters(
     return [*meters], {error.title: error.file for error in missing}
 
 
-def chosen(names: Sequence[str] | None, dataset: str) -> list[str]:
+def chosen(names: Sequence[str] | None, dataset: str) -> dict[str, list[str]]:
     """The checkpoints asked for, or else all shipped ones that were trained on the dataset and fill in hidden patches.
 
+    Returns:
+        Groups of trainings that differ in their seed alone, as `group_trainings` makes them.
+
     Raises:
-        UsageError: there are none, one is named twice, or there are more than a figure can show.
+        UsageError: there are none, one is named twice, or there are more groups than a figure can show.
     """
     if names is None:
         found = [name for name in list_checkpoints() if load_card(name).get("dataset") == dataset and _fills_in(name)]
@@ -70,12 +74,13 @@ def chosen(names: Sequence[str] | None, dataset: str) -> list[str]:
     if not found:
         raise UsageError(f"No shipped checkpoint was trained on {dataset}: name some, as checkpoints=[NAME,NAME].")
     check_named_once(found)
-    if len(found) > len(LINES):
+    groups = group_trainings(found) if len(found) > 1 else {name: [name] for name in found}
+    if len(groups) > len(LINES):
         some = ",".join(found[:2])
         raise UsageError(
-            f"A figure can tell {len(LINES)} models apart, not {len(found)}: name some, as checkpoints=[{some}]."
+            f"A figure can tell {len(LINES)} models apart, not {len(groups)}: name some, as checkpoints=[{some}]."
         )
-    return found
+    return groups
 
 
 def _fills_in(name: str) -> bool:
@@ -85,6 +90,9 @@ def _fills_in(name: str) -> bool:
 
 
 def trained(name: str, model: MaskedImageModel) -> dict:
-    """How a checkpoint was trained: its card, and ``ratio``, the share of patches hidden then (None: unknown)."""
+    """How a checkpoint was trained: its card, and its ``ratio``, the share of patches hidden, and ``seed``.
+
+    Each of the two is None where its configuration does not say.
+    """
     recipe = load_config(name).get("train") or {}
-    return load_card(name) | {"ratio": model.own_ratio or recipe.get("ratio")}
+    return load_card(name) | {"ratio": model.own_ratio or recipe.get("ratio"), "seed": recipe.get("seed")}

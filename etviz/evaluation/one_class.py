@@ -43,6 +43,7 @@ def one_class(
     *,
     images: int = 2000,
     epochs: int = 2,
+    training_images: int | None = None,
     ratio: float = 0.5,
     masks: int = 8,
     seed: int = 0,
@@ -55,6 +56,7 @@ def one_class(
         dataset: the class is learned from the train split, and the test split is scored.
         images: how many test images, chosen at random; all if there are fewer.
         epochs: over the class's training images, for the adapted copy.
+        training_images: how many of the class's, from the first on; all if None.
         ratio, masks: of `etviz.analysis.anomaly_map`; both models get the same masks.
         seed: of the choice of images, the masks and the training.
         tell: called with what is being measured.
@@ -76,7 +78,7 @@ def one_class(
     for label in usable:
         name = dataset.class_names[label]
         tell(f"learning {name}")
-        adapted = adapt(model, dataset, label, epochs, seed)
+        adapted = adapt(model, dataset, label, epochs=epochs, seed=seed, images=training_images)
         tell(f"errors after learning {name}")
         own = anomaly_score(anomaly_map(adapted, pictures, **settings))
         scores = dict[str, Tensor](zip(SCORES, (general, own, own / general), strict=True))
@@ -96,15 +98,17 @@ def usable_classes(dataset: Dataset, labels: Tensor) -> list[int]:
     return usable.nonzero().flatten().tolist()
 
 
-def adapt(model: MaskedImageModel, dataset: Dataset, label: int, epochs: int, seed: int) -> MaskedImageModel:
-    """A copy of the model, trained on one class's pictures by the same objective."""
-    own = dataset.train_labels == label
+def adapt(
+    model: MaskedImageModel, dataset: Dataset, label: int, *, epochs: int, seed: int, images: int | None = None
+) -> MaskedImageModel:
+    """A copy of the model, trained on one class's first ``images`` pictures (None: all) by the same objective."""
+    own = (dataset.train_labels == label).nonzero().flatten()[:images]
     pictures = dataclasses.replace(
         dataset, train_images=dataset.train_images[own], train_labels=dataset.train_labels[own]
     )
     recipe: dict[str, Any] = dict(
         epochs=epochs,
-        batch_size=min(64, int(own.sum()) // 2),  # a class of few: some are held out
+        batch_size=min(64, len(own) // 2),  # a class of few: some are held out
         lr=1e-3,
         min_lr=1e-5,
         warmup_steps=30,

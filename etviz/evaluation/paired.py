@@ -14,6 +14,7 @@ from torch import Tensor
 from etviz.errors import UsageError
 from etviz.evaluation.metric_info import METRICS
 from etviz.evaluation.scores import Evaluation
+from etviz.evaluation.trainings import between_trainings
 from etviz.metrics import psnr_of_mse, standard_error
 
 RESAMPLES = 2000
@@ -132,16 +133,23 @@ def family(pairs: Iterable[tuple[dict, Tensor, Tensor]]) -> list[dict]:
     return rows
 
 
-def compare(evaluations: dict[str, Evaluation], pairs: Sequence[Pair] | None = None) -> list[dict]:
-    """Paired tests between models, on the same images under the first seed's masks.
+def compare(
+    evaluations: dict[str, Evaluation],
+    pairs: Sequence[Pair] | None = None,
+    trainings: dict[str, list[str]] | None = None,
+) -> list[dict]:
+    """Tests between models, or between groups of trainings, on the same images under the first seed's masks.
 
     Args:
         evaluations: by the model's name, all of the same images and mask seeds.
         pairs: which names to compare; every two where None.
+        trainings: `etviz.evaluation.trainings.group_trainings`, so that a group counts as one model: images are paired
+            by each image's mean over the group. Every model stands alone where None.
 
     Returns:
-        A row of `family` for each metric and pair: first, second, metric, and so on. The pairs of one metric are one
-        family. A metric that is not finite for some image is left out.
+        A row of `family` for each metric and pair: first, second, metric, and so on; trainings, how many each of the
+        two has; between and between_holm, the p value of `between_trainings` and the corrected one (None for one
+        training each). The pairs of one metric are one family. A metric that is not finite for some image is left out.
 
     Raises:
         UsageError: the images or masks differ.
@@ -149,14 +157,27 @@ def compare(evaluations: dict[str, Evaluation], pairs: Sequence[Pair] | None = N
     counts = {(len(e.values["masked_mse"]), e.mask_seeds[0], e.ratio) for e in evaluations.values()}
     if len(counts) > 1:
         raise UsageError("Models are compared on the same images and masks: evaluate them with the same options.")
-    pairs = list(combinations(evaluations, 2)) if pairs is None else pairs
+    groups = trainings or {name: [name] for name in evaluations}
+    pairs = list(combinations(groups, 2)) if pairs is None else pairs
     columns = {name: paired_columns(evaluation) for name, evaluation in evaluations.items()}
     shared = set.intersection(*(set(column) for column in columns.values()))
     rows = []
     for metric in (name for name in next(iter(columns.values())) if name in shared):
-        abouts = ({"first": a, "second": b, "metric": metric} for a, b in pairs)
-        rows += family((about, columns[about["first"]][metric], columns[about["second"]][metric]) for about in abouts)
+        values = {name: torch.stack([columns[one][metric].double() for one in group]) for name, group in groups.items()}
+        rows += _metric_family(metric, pairs, values)
     return rows
+
+
+def _metric_family(metric: str, pairs: Sequence[Pair], values: dict[str, Tensor]) -> list[dict]:
+    """The pairs' rows for one metric, given the values (trainings, n) of each group."""
+    abouts = ({"first": a, "second": b, "metric": metric} for a, b in pairs)
+    rows = family((about, values[about["first"]].mean(0), values[about["second"]].mean(0)) for about in abouts)
+    for row in rows:
+        both = values[row["first"]], values[row["second"]]
+        row["trainings"] = [len(one) for one in both]
+        row["between"] = between_trainings(*(one.mean(1) for one in both))
+    corrected = iter(holm([row["between"] for row in rows if row["between"] is not None]))
+    return [row | {"between_holm": None if row["between"] is None else next(corrected)} for row in rows]
 
 
 def paired_columns(evaluation: Evaluation) -> dict[str, Tensor]:
@@ -191,9 +212,45 @@ def against_floors(errors: dict[str, Tensor], floors: Sequence[str], levels: Seq
 
 
 def better(row: dict) -> str | None:
-    """Which of a row's two is better, by both tests; None where they cannot be told apart."""
-    if max(row["t_test_holm"], row["wilcoxon_holm"]) >= DIFFER:
+    """Which of a row's two is better; None where they cannot be told apart.
+
+    Both tests over images have to say so, and that between trainings too, where several of a recipe are known.
+    """
+    if not _differ_over_images(row) or _within_spread(row):
         return None
     info = METRICS.get(row["metric"])
     high = info is None or info.better == "higher"  # an accuracy is no metric of images
     return row["first"] if (row["difference"] > 0) == high else row["second"]
+
+
+def verdict(row: dict) -> tuple[str, str]:
+    """What a row of `compare` says of its first model against the second, and why.
+
+    Returns:
+        "ahead", "behind" or "not told apart"; and the reason, a sentence.
+    """
+    best = better(row)
+    word = "not told apart" if best is None else "ahead" if best == row["first"] else "behind"
+    if not _differ_over_images(row):
+        return word, "The paired tests over images do not both find a difference."
+    if row["between_holm"] is None:
+        return word, "One training each: paired over images only, not between trainings."
+    first, second = row["trainings"]
+    test = f"{first} against {second} trainings, p {_p_text(row['between_holm'])}"
+    if _within_spread(row):
+        return word, f"The images tell them apart, but not beyond the spread between trainings ({test})."
+    return word, f"Paired over images, and beyond the spread between trainings ({test})."
+
+
+def _differ_over_images(row: dict) -> bool:
+    return max(row["t_test_holm"], row["wilcoxon_holm"]) < DIFFER
+
+
+def _within_spread(row: dict) -> bool:
+    """Whether several trainings are known and their spread may explain the difference."""
+    between = row.get("between_holm")
+    return between is not None and between >= DIFFER
+
+
+def _p_text(p_value: float) -> str:
+    return "< 0.001" if p_value < 0.001 else f"= {p_value:.3f}"

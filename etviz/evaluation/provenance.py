@@ -1,8 +1,10 @@
-"""What a number depends on besides its options: the code, the libraries, the machine and the weights."""
+"""What a number depends on: the command, the weights, the code, the libraries and the machine."""
 
 import hashlib
 import platform
+import shlex
 import subprocess
+from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -17,6 +19,31 @@ LIBRARIES = (
     *("torch", "torchvision", "numpy", "scipy", "scikit-learn"),
     *("torchmetrics", "torch-fidelity", "lpips", "matplotlib"),
 )
+
+
+# options that say where to read, compute and write, not what to measure
+PLACES = ("out", "report", "json", "force", "data", "device", "weights")
+
+
+def made_from(form: str, module: str, argv: Sequence[str], checkpoints: Iterable[str]) -> dict:
+    """What a page's numbers were made from: `python -m benchmarks.results` remakes a page once one of these differs.
+
+    Args:
+        form: the name and version of the JSON's format.
+        module, argv: of the command.
+        checkpoints: those that it loaded.
+
+    Raises:
+        UsageError: there is no such checkpoint.
+    """
+    weights = {name: weights_digest(name) for name in checkpoints}
+    return {"format": form, "command": command_line(module, argv), "weights": weights}
+
+
+def command_line(module: str, argv: Sequence[str]) -> str:
+    """The command that gives the same numbers, without the options of `PLACES`."""
+    kept = [argument for argument in argv if argument.partition("=")[0].lstrip("-").split(".")[0] not in PLACES]
+    return shlex.join(["python", "-m", module, *kept])
 
 
 def provenance(device: torch.device) -> dict:

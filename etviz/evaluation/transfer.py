@@ -32,8 +32,9 @@ def transfer_rows(
         tell: called with what is being measured.
 
     Returns:
-        A row for each pair: checkpoint, model, trained_on, dataset, own (whether those are the same), images,
-        masked_mse, masked_psnr in dB and its standard error over images; with a probe, accuracy (0 to 1), low and high.
+        A row for each pair: checkpoint, model, parameters, trained_on, dataset, own (whether those are the same),
+        images, masked_mse, masked_psnr in dB and its standard error over images; with a probe, accuracy (0 to 1), low
+        and high.
 
     Raises:
         UsageError: as `etviz.metrics.measure_model` and `etviz.evaluation.features.linear_accuracy`.
@@ -47,6 +48,7 @@ def transfer_rows(
             scores = summarize(values)
             row = {"checkpoint": name, "model": model.name, "trained_on": trained_on[name], "dataset": place}
             row |= {"own": trained_on[name] == place, "images": len(pictures), "masked_mse": scores["masked_mse"]}
+            row |= {"parameters": sum(parameter.numel() for parameter in model.parameters())}
             row |= {key: scores[key] for key in ("masked_psnr", "masked_psnr_standard_error") if key in scores}
             if probe_images:
                 tell(f"linear probe of {name} on {place}")
@@ -56,20 +58,20 @@ def transfer_rows(
 
 
 def paired_cost(rows: list[dict]) -> list[dict]:
-    """What it costs on a dataset to have learned from the other one, for models of the same kind.
+    """What it costs on a dataset to have learned from the other one, for models of the same kind and size.
 
     Args:
         rows: `transfer_rows`'.
 
     Returns:
-        A row of `etviz.evaluation.paired.family` for each dataset and pair of checkpoints of one kind: model, dataset,
-        first (the checkpoint that learned from another dataset), second (the one that learned from this one), metric
-        (masked MSE, so that a positive difference is a cost), and so on. All rows are one family.
+        A row of `etviz.evaluation.paired.family` for each dataset and pair of checkpoints of one kind and size: model,
+        dataset, first (the checkpoint that learned from another dataset), second (the one that learned from this one),
+        metric (masked MSE, so that a positive difference is a cost), and so on. All rows are one family.
     """
     pairs = []
     for own in (row for row in rows if row["own"]):
         for other in rows:
-            same = (other["model"], other["dataset"]) == (own["model"], own["dataset"])
+            same = all(other[key] == own[key] for key in ("model", "parameters", "dataset"))
             if same and not other["own"]:
                 names = {"first": other["checkpoint"], "second": own["checkpoint"], "metric": "masked_mse"}
                 about = {"model": own["model"], "dataset": own["dataset"]} | names

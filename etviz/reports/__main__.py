@@ -32,10 +32,9 @@ def make_page(path: Path) -> str:
         raise UsageError(
             f"{str(path)!r} cannot be read as JSON: name a comparison.json or a robustness.json."
         ) from error
-    pages = {"ratio_floors": comparison, "transfer_cost": robustness}
-    for key, module in pages.items():
-        if isinstance(document, dict) and key in document:
-            return module.make_page(document)
+    pages = {module.FORMAT: module for module in (comparison, robustness)}
+    if isinstance(document, dict) and document.get("format") in pages:
+        return pages[document["format"]].make_page(document)
     raise UsageError(
         f"{str(path)!r} does not hold all that a page shows: "
         "name a comparison.json or a robustness.json that this version of etviz has written."

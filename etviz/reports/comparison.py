@@ -12,6 +12,7 @@ from etviz.reports.render import code, render
 from etviz.reports.words import left_out_words
 
 NAME = "comparison"  # of its files
+FORMAT = "comparison 2"  # of its JSON: count on when what the page needs changes
 OTHER_LOSSES = {  # by what a model's card calls it
     "simmim": "SimMIM, which minimises the absolute error",
     "beit": "BEiT, which predicts codes by cross-entropy",
@@ -29,36 +30,48 @@ def make_page(document: dict) -> str:
     """
     entries = ranked([{"name": name} | entry for name, entry in document["entries"].items()])
     models, floors = ([entry for entry in entries if entry["floor"] == wanted] for wanted in (False, True))
+    groups = as_groups(models, document["trainings"])
     return render(
         "comparison.md",
         name=NAME,
         setting=document,
-        command=command(document["dataset"]),
         differ=DIFFER,
         batch=SPEED_BATCH,
         neighbours=NEIGHBOURS,
         descends=any(entry["card"].get("model") in ENERGY_MODELS for entry in models),
         quality=quality_table(models, floors),
+        trainings=trainings_table(document["trainings"]),
         further=list(perceptual_columns(entries)),
         left_out=left_out_words(document["left_out"]) if document["left_out"] else "",
         costs=cost_table(models),
         tokenizers=[entry for entry in models if entry["ceiling"] is not None],
         ratios=ratio_table(document["ratios"], entries),
         ratio_spread=ratio_spread(models, document),
+        drawn_once=len(groups) < len(models),
         shares=shares_in_training(models),
         by_ratio=floors_by_level(document["ratio_floors"]),
-        **reading(document, models, floors),
+        **reading(document, models, groups, floors),
     )
-
-
-def command(dataset: str) -> str:
-    """What writes the page of a dataset into its place."""
-    return "python -m etviz.compare" + ("" if dataset == "cifar10" else f" dataset={dataset} out=docs/{dataset}")
 
 
 def ranked(entries: Iterable[Entry]) -> list[Entry]:
     """The best first, by masked MSE."""
     return sorted(entries, key=lambda entry: entry["metrics"]["masked_mse"])
+
+
+def as_groups(models: Sequence[Entry], trainings: dict[str, dict]) -> list[Entry]:
+    """The trainings of each recipe as one entry, the best first: their mean scores, and what else the first one has."""
+    by_name = {entry["name"]: entry for entry in models}
+    groups = ([by_name[name] for name in group["members"]] for group in trainings.values())
+    return ranked(_as_one(group) for group in groups)
+
+
+def _as_one(group: Sequence[Entry]) -> Entry:
+    return group[0] | {part: _means([one[part] for one in group]) for part in ("metrics", "accuracy")}
+
+
+def _means(scores: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {name: sum(one[name] for one in scores) / len(scores) for name in scores[0]}
 
 
 def called(entry: Entry) -> str:
@@ -103,6 +116,24 @@ def _accuracy(entry: Entry, key: str) -> str:
     return f"{share:.1%} ± {100 * (share * (1 - share) / entry['images']) ** 0.5:.1f}"
 
 
+def trainings_table(trainings: dict[str, dict]) -> list[list[str]]:
+    """The heading, then a row for each recipe of which several trainings are known; nothing where there is none."""
+    head = ["trainings with other seeds", "number", "masked PSNR, mean", "standard deviation", "95% interval of it"]
+    several = [group for group in trainings.values() if len(group["members"]) > 1]
+    return [head, *(_training_row(group) for group in several)] if several else []
+
+
+def _training_row(group: dict) -> list[str]:
+    spread = group["masked_psnr"]
+    return [
+        ", ".join(map(code, group["members"])),
+        str(len(group["members"])),
+        f"{spread['mean']:.2f} dB",
+        f"{spread['deviation']:.3f} dB",
+        f"{spread['low']:.3f} to {spread['high']:.3f} dB",
+    ]
+
+
 COSTS = (
     *("parameters", "rebuild, MFLOP", "train, MFLOP", "training memory, MiB", "images seen", "training time"),
     *("train, images/s", "rebuild, images/s"),
@@ -132,7 +163,8 @@ def _cost_row(entry: Entry) -> list[str]:
 
 def ratio_table(ratios: Sequence[float], entries: Sequence[Entry]) -> list[list[str]]:
     """Masked PSNR in dB: a column for each ratio, the models before the floors."""
-    ordered = sorted(entries, key=lambda entry: entry["floor"])
+    drawn = [entry for entry in entries if entry["psnr_by_ratio"] is not None]
+    ordered = sorted(drawn, key=lambda entry: entry["floor"])
     rows = [[called(entry), *(f"{psnr:.2f}" for psnr in entry["psnr_by_ratio"])] for entry in ordered]
     return [["", *(f"{ratio:.0%}" for ratio in ratios)], *rows]
 
@@ -174,18 +206,22 @@ def shares_in_training(models: Sequence[Entry]) -> list[dict]:
 # ---- what the numbers say ----------------------------------------------------------------------------------------
 
 
-def reading(document: dict, models: list[Entry], floors: list[Entry]) -> dict:
-    """The facts of the page's last section, by the names that the template uses. ``models`` are ranked."""
+def reading(document: dict, models: list[Entry], groups: list[Entry], floors: list[Entry]) -> dict:
+    """The facts of the page's last section, by the names that the template uses.
+
+    ``models`` are ranked, and ``groups`` are `as_groups` of them.
+    """
     apart = Verdicts(document["paired"])
     return {
-        "pairs": len(models) * (len(models) - 1) // 2,
+        "pairs": len(groups) * (len(groups) - 1) // 2,
         "floors": against_best_floor(document["against_floors"], models, floors),
-        "neighbours_by_error": [apart.gap(*pair) for pair in itertools.pairwise(models)],
-        "alike": alike_further_apart(models, apart),
-        "ssim": by_ssim(models, apart),
-        "probes": by_probe(models, apart),
-        "effort": effort(models),
-        "limits": limits(models),
+        "neighbours_by_error": [apart.gap(*pair) for pair in itertools.pairwise(groups)],
+        "alike": alike_further_apart(groups, apart),
+        "ssim": by_ssim(groups, apart),
+        "probes": by_probe(groups, apart),
+        "effort": effort(groups),
+        "limits": limits(groups),
+        "single": [name for name, group in document["trainings"].items() if len(group["members"]) == 1],
     }
 
 
@@ -206,14 +242,14 @@ class Verdicts:
         return row is not None and better(row) is None
 
     def gap(self, best: Entry, other: Entry) -> dict:
-        """By how much the second one's masked MSE is higher, with its interval."""
+        """By how much the second one's masked MSE is higher, with its interval, and why the tests say what they say."""
         row = self.row(best, other, "masked_mse")
         if row is None:
             raise KeyError(f"{best['name']} and {other['name']} were not compared.")
         ends = row["difference"], row["low"], row["high"]
         mse, low, high = ends if row["first"] == other["name"] else (-ends[0], -ends[2], -ends[1])
-        names = {"best": best["name"], "other": other["name"], "differ": better(row) is not None}
-        return names | {"mse": mse, "low": low, "high": high}
+        found = {"best": best["name"], "other": other["name"], "differ": better(row) is not None}
+        return found | {"reason": row["reason"]} | {"mse": mse, "low": low, "high": high}
 
 
 def against_best_floor(rows: list[dict], models: list[Entry], floors: list[Entry]) -> dict:

@@ -7,6 +7,7 @@ from etviz.reports.comparison import floors_by_level
 from etviz.reports.render import code, plain, render
 
 NAME = "robustness"  # of its files
+FORMAT = "robustness 2"  # of its JSON: count on when what the page needs changes
 
 
 def make_page(document: dict) -> str:
