@@ -181,34 +181,6 @@ def test_backtracked_step_sizes_are_those_taken():
         assert block.energy(block.norm(twice)).item() > energy[image, step]
 
 
-def test_settled_is_the_last_blocks_own():
-    """With two blocks, steps are counted from the first on, but only those of the last block are judged."""
-    torch.manual_seed(0)
-    descent = EnergyDescent(depth=2, steps=1000, step_size=0.5, **(SIZES | dict(init_scale=0.1))).double()
-    record = descent.record(states(2), descent.settings(tolerance=1e-4))
-    energy = record.attention_energy.sum(-1) + record.hopfield_energy.sum(-1)
-    first = int((record.block == 0).sum())  # states of the first block, and so its steps
-    assert 0 < first < len(record.block) - 1 < 2 * 1000
-    change = ((energy[:, 1:] - energy[:, :-1]).abs() / energy[:, 1:].abs())[:, first:]
-    expected = [first + 1 + int((image <= 1e-4).nonzero()[0]) for image in change]
-    assert record.settled.tolist() == expected
-
-
-def test_tolerance_stops_when_settled():
-    torch.manual_seed(0)
-    descent = EnergyDescent(depth=1, steps=5000, step_size=0.5, **(SIZES | dict(init_scale=0.2))).double()
-    record = descent.record(states(2), descent.settings(tolerance=1e-6))
-    energy = record.attention_energy.sum(-1) + record.hopfield_energy.sum(-1)
-    assert record.tokens.shape[1] < 5001
-    assert record.tokens.shape[1] == record.step_sizes.shape[1] + 1 == len(record.block)
-    assert not torch.equal(record.tokens[:, -1], record.tokens[:, -2])
-    assert (record.settled > 0).all()
-    for image, settled in enumerate(record.settled.tolist()):
-        change = (energy[image, 1:] - energy[image, :-1]).abs() / energy[image, 1:].abs()
-        assert change[settled - 1] <= 1e-6
-        assert (change[: settled - 1] > 1e-6).all()
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from etviz.analysis.inputs import check_number, check_place, check_trace
 from etviz.errors import UsageError
 from etviz.models import MaskedImageModel, Trace, as_energy_model
 from etviz.models.descent import DescentSettings, EnergyDescent
+from etviz.models.energy import layer_normed
 
 FLAT = 1e-12  # a direction with a smaller share of the variance does not count
 
@@ -48,7 +48,7 @@ class PrincipalPlane:
 
     def project(self, tokens: Tensor) -> Tensor:
         """The coordinates of any states on the plane: tokens (..., N, D) -> (..., 2)."""
-        tokens = _layer_normed(tokens) if self.normalized else tokens
+        tokens = layer_normed(tokens) if self.normalized else tokens
         return (tokens - self.mean).flatten(-2) @ self.components.flatten(1).T
 
     def states(self, coordinates: Tensor) -> Tensor:
@@ -176,7 +176,7 @@ def principal_plane(
     block %= len(descent.blocks)
     steps = (trace.block == block).nonzero()[:, 0]
     states = trace.tokens[image][steps.to(trace.tokens.device)]  # (S, N, D)
-    mean, components, path, variance = _components(_layer_normed(states) if normalized else states)
+    mean, components, path, variance = _components(layer_normed(states) if normalized else states)
     first, second = (_around(path[:, axis], points, margin) for axis in (0, 1))
     return PrincipalPlane(
         first=first,
@@ -191,10 +191,6 @@ def principal_plane(
         settings=trace.settings,
         normalized=normalized,
     )
-
-
-def _layer_normed(tokens: Tensor) -> Tensor:
-    return F.layer_norm(tokens, tokens.shape[-1:], eps=0.0)
 
 
 def _components(states: Tensor) -> tuple[Tensor, Tensor, Tensor, tuple[float, float]]:

@@ -23,9 +23,10 @@ class AsymmetricEnergyTransformer(EnergyModel):
     With 54 of 64 patches hidden the encoder works on 11 tokens. A step takes half as many operations as `et`'s, though
     about as long on a CPU.
     Arguments without a prefix are the encoder's and mean what they mean for `EnergyTransformer`; the decoder has its
-    own, and shares depth, exclude_self, steps, step_size and init_scale. ``decoder_beta`` is 1 / sqrt(decoder_head_dim)
-    where None. `trace` records the decoder's descent, in which hidden patches form: its settings are the decoder's, and
-    ``trace.encoder`` holds the encoder's descent, which is always the one it was trained for.
+    own, and shares depth, exclude_self, steps, step_size, init_scale and normalise_tokens. ``decoder_beta`` is
+    1 / sqrt(decoder_head_dim) where None. `trace` records the decoder's descent, in which hidden patches form: its
+    settings are the decoder's, and ``trace.encoder`` holds the encoder's descent, which is always the one it was
+    trained for.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class AsymmetricEnergyTransformer(EnergyModel):
         beta: Positive = 0.125,
         exclude_self: bool = False,
         init_scale: float = 0.002,
+        normalise_tokens: bool = False,
         decoder_embed_dim: Size = 128,
         decoder_num_heads: Size = 8,
         decoder_head_dim: Size = 32,
@@ -54,7 +56,8 @@ class AsymmetricEnergyTransformer(EnergyModel):
     ):
         super().__init__(img_size, patch_size, in_chans, mean, std)
         decoder_beta = decoder_head_dim**-0.5 if decoder_beta is None else decoder_beta
-        descent = partial(EnergyDescent, depth, steps, step_size, exclude_self=exclude_self, init_scale=init_scale)
+        shared = dict(exclude_self=exclude_self, init_scale=init_scale, normalise_tokens=normalise_tokens)
+        descent = partial(EnergyDescent, depth, steps, step_size, **shared)
         memories, decoder_memories = int(memory_ratio * embed_dim), int(decoder_memory_ratio * decoder_embed_dim)
         self.encoder = descent(
             embed_dim=embed_dim, num_heads=num_heads, head_dim=head_dim, num_memories=memories, beta=beta

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from etviz.errors import UsageError
-from etviz.models.energy import EnergyBlock, Evaluation, check_beta
+from etviz.models.energy import EnergyBlock, Evaluation, check_beta, layer_normed
 from etviz.models.projection import Projection
 
 CPU_IMAGES = 8  # at once, on a CPU
@@ -27,7 +27,7 @@ class DescentSettings:
     step_size: float  # alpha in x <- x - alpha * dE/dg
     beta: float  # inverse temperature of the attention
     rule: str = "fixed"  # one of `RULES`
-    tolerance: float | None = None  # stop once a step changes every image's energy by at most this share of it
+    tolerance: float | None = None  # stop once every image has settled: see `Trace.settled`
 
     def __post_init__(self):
         check_steps(self.steps)
@@ -47,6 +47,7 @@ class Record:
     attention_energy: Tensor  # (B, T+1, N)
     hopfield_energy: Tensor  # (B, T+1, N)
     gradient_norm: Tensor  # (B, T+1)
+    stationarity: Tensor  # (B, T+1)
     step_sizes: Tensor  # (B, T)
     settled: Tensor  # (B,)
     block: Tensor  # (T+1,)
@@ -54,9 +55,12 @@ class Record:
 
 
 class EnergyDescent(nn.Module):
-    """``depth`` energy functions, each descended for ``steps`` steps: x <- x - step_size * dE/dg (eq. 6)."""
+    """``depth`` energy functions, each descended for ``steps`` steps: x <- x - step_size * dE/dg (eq. 6).
 
-    def __init__(self, depth: int, steps: int, step_size: float, **block):
+    With ``normalise_tokens`` every step ends on the sphere, as by the rule "sphere" of `RULES`.
+    """
+
+    def __init__(self, depth: int, steps: int, step_size: float, *, normalise_tokens: bool = False, **block):
         super().__init__()
         if depth < 1:
             raise UsageError(f"depth must be at least 1, not {depth}.")
@@ -66,6 +70,7 @@ class EnergyDescent(nn.Module):
         self.blocks = cast("Sequence[EnergyBlock]", nn.ModuleList(EnergyBlock(**block) for _ in range(depth)))
         self.steps = steps
         self.step_size = step_size
+        self.normalise_tokens = normalise_tokens
 
     @property
     def beta(self) -> float:
@@ -114,6 +119,7 @@ class EnergyDescent(nn.Module):
             projection = block.projection()
             for _ in range(steps):
                 x = x.sub(block.gradient(block.norm(x), projection, beta, valid), alpha=step_size)
+                x = layer_normed(x) if self.normalise_tokens else x
         return x
 
     def normalized(self, x: Tensor) -> Tensor:
@@ -152,21 +158,23 @@ class EnergyDescent(nn.Module):
         for index, function in enumerate(self._functions(settings, valid)):
             now = function.evaluate(x)
             recorder.start_block(index)
+            recorder.see(function.block, x, now)
             for _ in range(settings.steps):
-                recorder.add_state(x, now)
-                sizes = x.new_full((x.shape[0],), settings.step_size)
-                step = take_step(function, x, now, sizes)
-                recorder.add_step(step.sizes, now, step.evaluation)
-                x, now = step.state, step.evaluation
                 if recorder.all_settled():
                     break
-        recorder.add_state(x, now)
+                sizes = x.new_full((x.shape[0],), settings.step_size)
+                step = take_step(function, x, now, sizes)
+                recorder.add_step(step.sizes)
+                x, now = step.state, step.evaluation
+                recorder.see(function.block, x, now)
+        recorder.keep()
         return recorder.finish()
 
     def _functions(self, settings: DescentSettings, valid: Tensor | None) -> Iterator["_EnergyFunction"]:
         """The blocks' energies as these settings have them, one after the other: a projection takes memory."""
+        on_sphere = self.normalise_tokens or settings.rule == "sphere"
         for block in self.blocks:
-            yield _EnergyFunction(block, block.projection(), settings.beta, valid)
+            yield _EnergyFunction(block, block.projection(), settings.beta, valid, on_sphere)
 
 
 def _in_parts(x: Tensor) -> bool:
@@ -198,10 +206,15 @@ class _EnergyFunction(NamedTuple):
     projection: Projection
     beta: float
     valid: Tensor | None
+    on_sphere: bool  # whether every step ends with layer-normed tokens
 
     def evaluate(self, x: Tensor) -> Evaluation:
         """At the state x (B, N, D)."""
         return self.block.evaluate(self.block.norm(x), self.projection, self.beta, self.valid)
+
+    def moved(self, x: Tensor, step: Tensor) -> Tensor:
+        """Where ``step`` (B, N, D) leads from the state x."""
+        return layer_normed(x + step) if self.on_sphere else x + step
 
 
 class _Step(NamedTuple):
@@ -214,7 +227,7 @@ class _Step(NamedTuple):
 
 def _fixed(function: _EnergyFunction, x: Tensor, now: Evaluation, sizes: Tensor) -> _Step:
     """A step of ``sizes`` (B,) along minus the gradient."""
-    state = x - sizes[:, None, None] * now.gradient
+    state = function.moved(x, -sizes[:, None, None] * now.gradient)
     return _Step(state, function.evaluate(state), sizes)
 
 
@@ -231,7 +244,12 @@ def _backtracking(function: _EnergyFunction, x: Tensor, now: Evaluation, sizes: 
     return _Step(_where(rises, x, step.state), evaluation, torch.where(rises, 0.0, step.sizes))
 
 
-RULES = {"fixed": _fixed, "backtracking": _backtracking}
+# How a step is taken. "sphere" takes it as asked and then layer-norms the tokens (`layer_normed`), all of them, CLS and
+# visible patches included. That changes no energy, but it keeps the steps from shrinking: by "fixed" the tokens grow
+# with every step, so that the same step size turns them ever less and the descent never arrives. The state before the
+# first step stays as given, and the step size is the model's own where none is given; on the sphere it hardly matters
+# once alpha * |dE/dg| is large beside |x| = sqrt(D), for then a step leads to about the direction of -dE/dg.
+RULES = {"fixed": _fixed, "backtracking": _backtracking, "sphere": _fixed}
 
 
 def _where(chosen: Tensor, yes: Tensor, no: Tensor) -> Tensor:
@@ -239,13 +257,21 @@ def _where(chosen: Tensor, yes: Tensor, no: Tensor) -> Tensor:
     return torch.where(chosen.view(-1, *[1] * (yes.ndim - 1)), yes, no)
 
 
+class _Seen(NamedTuple):
+    """A state, what the energy is there, and how far it is from stationary."""
+
+    state: Tensor  # (B, N, D)
+    evaluation: Evaluation  # with the norm of the gradient (B,) in its place
+    stationarity: Tensor  # (B,)
+    block: int
+
+
 class _Recorder:
     """Collects states and steps; says when every image has settled."""
 
     def __init__(self, batch: int, tolerance: float | None, keep_attention: bool):
         self.tolerance, self.keep_attention = tolerance, keep_attention
-        self.settled = torch.full((batch,), -1)
-        self.states: list[tuple[Tensor, Evaluation, int]] = []
+        self.states: list[_Seen] = []
         self.sizes: list[Tensor] = []
         self.batch = batch
 
@@ -253,25 +279,31 @@ class _Recorder:
         self.block = index
         self.settled = torch.full((self.batch,), -1)  # each energy function settles anew
 
-    def add_state(self, x: Tensor, evaluation: Evaluation) -> None:
+    def see(self, block: EnergyBlock, x: Tensor, evaluation: Evaluation) -> None:
+        """Look at the state that the descent is in."""
         if not self.keep_attention:
             evaluation = evaluation._replace(attention=None)
-        norm = torch.linalg.vector_norm(evaluation.gradient.flatten(1), dim=1)
-        self.states.append((x, evaluation._replace(gradient=norm), self.block))
+        whole = _norm(evaluation.gradient)
+        rest = _norm(block.norm.along_sphere(x, evaluation.gradient))
+        self.seen = _Seen(x, evaluation._replace(gradient=whole), rest, self.block)
+        if self.tolerance is not None:
+            still = (rest <= self.tolerance * block.norm.gamma.abs() * whole).cpu()
+            self.settled[still & (self.settled < 0)] = len(self.sizes)
 
-    def add_step(self, sizes: Tensor, before: Evaluation, after: Evaluation) -> None:
+    def keep(self) -> None:
+        """Record the state last seen."""
+        self.states.append(self.seen)
+
+    def add_step(self, sizes: Tensor) -> None:
+        """Record the state last seen, and the step that leads on from it."""
+        self.keep()
         self.sizes.append(sizes)
-        if self.tolerance is None:
-            return
-        old, new = total_energy(before), total_energy(after)
-        still = ((new - old).abs() <= self.tolerance * new.abs()).cpu()
-        self.settled[still & (self.settled < 0)] = len(self.sizes)
 
     def all_settled(self) -> bool:
         return self.tolerance is not None and bool((self.settled >= 0).all())
 
     def finish(self) -> Record:
-        states, evaluations, blocks = zip(*self.states, strict=True)
+        states, evaluations, stationarity, blocks = zip(*self.states, strict=True)
         stacked = {
             field: torch.stack([getattr(e, field) for e in evaluations], dim=1)
             for field in ("attention_energy", "hopfield_energy", "gradient")
@@ -282,11 +314,17 @@ class _Recorder:
             attention_energy=stacked["attention_energy"],
             hopfield_energy=stacked["hopfield_energy"],
             gradient_norm=stacked["gradient"],
+            stationarity=torch.stack(stationarity, dim=1),
             step_sizes=torch.stack(self.sizes, dim=1) if self.sizes else states[0].new_zeros(self.batch, 0),
             settled=self.settled,
             block=torch.tensor(blocks),
             attention=attention,
         )
+
+
+def _norm(values: Tensor) -> Tensor:
+    """Euclidean, of each image: (B, ...) -> (B,)."""
+    return torch.linalg.vector_norm(values.flatten(1), dim=1)
 
 
 def check_steps(steps: int) -> None:

@@ -34,6 +34,36 @@ class EnergyLayerNorm(nn.Module):
         scale = self.gamma.expand(self.delta.shape)
         return F.layer_norm(x, self.delta.shape, scale, self.delta, self.eps)
 
+    def along_sphere(self, x: Tensor, gradient: Tensor) -> Tensor:
+        """The energy's gradient by the direction of each token: dE/dg pulled back through this norm.
+
+        The energy sees of a token its direction z = (x - mean) / std alone: g = gamma * r * z + delta, where
+        r = std / sqrt(var + eps) is 1 for all but the shortest tokens, and counts as a constant here. Every z lies on
+        the sphere |z|^2 = D, sum(z) = 0, so dE/dz is gamma * r * dE/dg without its mean and without its part along z.
+        Stretching a token leaves it as it is, whereas dE/dx = (dE/dz) / std, up to eps, shrinks as a token grows.
+
+        Args:
+            x: (B, N, D) the tokens.
+            gradient: (B, N, D) dE/dg at g = norm(x).
+
+        Returns:
+            (B, N, D), 0 at a stationary state.
+        """
+        z = layer_normed(x)
+        variance = x.var(dim=-1, correction=0, keepdim=True)
+        by_z = self.gamma * (variance / (variance + self.eps)).sqrt() * gradient
+        return by_z - by_z.mean(dim=-1, keepdim=True) - z * (z * by_z).mean(dim=-1, keepdim=True)
+
+
+def layer_normed(x: Tensor) -> Tensor:
+    """The direction of each token: (x - mean) / std over the last axis, without eps, gain or offset.
+
+    Without eps the norm of a normed token is that token, so that a descent stays on the sphere. The energy is the same
+    as before, but for the eps of its own norm: g's offset from delta changes by a share of at most eps / (2 var). A
+    token that is the same in all channels has no direction and becomes 0.
+    """
+    return F.layer_norm(x, x.shape[-1:], eps=torch.finfo(x.dtype).tiny)
+
 
 class Evaluation(NamedTuple):
     """What one evaluation of the energy at a state g gives."""

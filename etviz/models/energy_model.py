@@ -67,9 +67,13 @@ class EnergyModel(MaskedImageModel):
             images: (B, C, H, W) float in [0, 1].
             mask: (B, N) bool, True = hidden.
             steps, step_size, beta: the model's own where None. Another beta is another energy function.
-            rule: "fixed" takes every step as asked; "backtracking" halves a step until the energy does not rise.
-            tolerance: stop once a step changed the energy of every image by at most this share of it; ``steps`` is
-                then the limit. None: always take all steps.
+            rule: "fixed" takes every step as asked; "backtracking" halves a step until the energy does not rise;
+                "sphere" takes every step as asked, and layer-norms the tokens after it. Only on the sphere does a
+                descent converge: otherwise the tokens grow with every step, and the same step turns them ever less.
+            tolerance: stop once every image has settled: the part of the gradient that lies along the sphere
+                (``Trace.stationarity``) is at most this share of the whole gradient. ``steps`` is then the limit. The
+                share has no unit, so that one tolerance suits every model, and it depends on the state alone, so that a
+                descent which starts at a settled state ends there. None: always take all steps.
             keep_attention: keep the attention maps (2.6 MB an image at the default sizes).
             start: (B, 1 + N, D) tokens to descend from; `start_tokens` where None.
 

@@ -27,6 +27,7 @@ class EnergyTransformer(EnergyModel):
         beta: inverse temperature of the attention.
         exclude_self: leave a query's own key out.
         init_scale: standard deviation of the initial energy weights.
+        normalise_tokens: layer-norm the tokens after every step, a descent on the sphere. Not in the paper.
         mean, std: normalisation by channel.
     """
 
@@ -46,6 +47,7 @@ class EnergyTransformer(EnergyModel):
         beta: Positive = 0.125,
         exclude_self: bool = False,
         init_scale: float = 0.002,
+        normalise_tokens: bool = False,
         mean: tuple[float, ...] = CIFAR10_MEAN,
         std: tuple[Positive, ...] = CIFAR10_STD,
     ):
@@ -61,6 +63,7 @@ class EnergyTransformer(EnergyModel):
             beta=beta,
             exclude_self=exclude_self,
             init_scale=init_scale,
+            normalise_tokens=normalise_tokens,
         )
         self.embed = nn.Linear(self.patch_dim, embed_dim)
         self.mask_token = nn.Parameter(TOKEN_STD * torch.randn(embed_dim))

@@ -18,6 +18,10 @@ class TokenTrace:
     N counts tokens, CLS first. With several blocks the steps follow one another, and each state is evaluated by the
     energy about to be descended (the last state by the last energy): compare energies within a block only. T is
     depth * steps, or less where a tolerance ended a block early.
+
+    An image has settled at the first step of the last block whose state has a stationarity of at most
+    tolerance * |gamma| * gradient_norm: that share of the gradient is what is left along the sphere of token
+    directions. The rest points out of the sphere and only stretches tokens.
     """
 
     energy: Tensor  # (B, T+1)  attention_energy.sum(-1) + hopfield_energy.sum(-1)
@@ -26,8 +30,9 @@ class TokenTrace:
     attention: Tensor | None  # (B, T+1, H, N, N)  softmax over keys (last axis); None with keep_attention=False
     tokens: Tensor  # (B, T+1, N, D)  the state x
     gradient_norm: Tensor  # (B, T+1)  ||dE/dg||
+    stationarity: Tensor  # (B, T+1)  ||dE/dz|| by the tokens' directions, `EnergyLayerNorm.along_sphere`; 0: stationary
     step_sizes: Tensor  # (B, T)  the step taken: what was asked for, or less by backtracking, down to 0
-    settled: Tensor  # (B,)  first step (of the last block) that changed the energy by no more than tolerance, or -1
+    settled: Tensor  # (B,)  the step at which the image has settled; -1: it has not, or no tolerance was given
     block: Tensor  # (T+1,)  which block's energy a state is evaluated by
     settings: DescentSettings  # how this descent was made, with the model's own values filled in
     mask: Tensor  # (B, num_patches) bool, True = hidden
