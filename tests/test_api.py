@@ -20,6 +20,7 @@ from etviz.checkpoints import save_checkpoint
 from etviz.examples import carried_pictures
 from etviz.inpainting import mean_fill
 from etviz.metrics import masked_mse, ssim
+from etviz.ui.limits import LIMITS
 from etviz.ui.payload import to_bytes
 from tests.browser.app import serving
 
@@ -77,11 +78,22 @@ def test_trace_equals_the_python_api(client, model, picture):
     expected = model.trace(picture, etviz.mask_from_hex(MASK), **settings)
     assert len(answer["frames"]) == 6
     assert (opened(answer["frames"][3]).int() - to_bytes(expected.frames)[0, 3].int()).abs().max() <= 1
-    for name in ("energy", "gradient_norm", "step_sizes"):
+    for name in ("energy", "gradient_norm", "stationarity", "step_sizes"):
         assert answer[name] == pytest.approx(getattr(expected, name)[0].tolist(), rel=1e-4)
     parts = np.add(answer["attention_energy"], answer["hopfield_energy"])
     assert parts == pytest.approx(answer["energy"], rel=1e-5)
     assert answer["rises"] == []
+    assert answer["settled"] is None
+
+
+def test_a_descent_until_it_settles_equals_the_python_api(client, model, picture):
+    asked = {"step_size": 5.0, "rule": "sphere"}
+    answer = client.predict(MASK, index=2, **asked, settle=True, api_name="/trace")
+    settled = {"steps": LIMITS.settling_steps, "tolerance": LIMITS.settled}
+    expected = model.trace(picture, etviz.mask_from_hex(MASK), **asked, **settled)
+    assert answer["settled"] == pytest.approx(expected.settled.item(), abs=1)  # by rounding
+    assert len(answer["energy"]) == answer["settled"] + 1
+    assert answer["stationarity"][:5] == pytest.approx(expected.stationarity[0, :5].tolist(), rel=1e-3)
 
 
 def test_evaluate_mask_measures_an_uploaded_picture_and_its_floor(client, model, picture):

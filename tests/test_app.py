@@ -89,6 +89,7 @@ def test_payload_equals_the_python_api(tiny):
     assert answer["attention_energy"] == trace.attention_energy[0].sum(-1).tolist()
     assert answer["hopfield_energy"] == trace.hopfield_energy[0].sum(-1).tolist()
     assert answer["gradient_norm"] == trace.gradient_norm[0].tolist()
+    assert answer["stationarity"] == trace.stationarity[0].tolist()
     for step in (0, 12):
         frame = trace.frames[:, step]
         assert answer["mse"][step] == pytest.approx(masked_mse(image[None], frame, mask).item())
@@ -137,6 +138,7 @@ def test_an_answer_echoes_its_question_and_equals_the_model(service, tiny):
         ({"steps": 3}, {"steps": 3}),
         ({"step_size": 0.02, "beta": 0.5}, {"step_size": 0.02, "beta": 0.5}),
         ({"step_size": 5, "rule": "backtracking"}, {"step_size": 5.0, "rule": "backtracking"}),
+        ({"rule": "sphere"}, {"rule": "sphere"}),
         ({"settle": True, "steps": 3}, {"steps": LIMITS.settling_steps, "tolerance": LIMITS.settled}),
     ],
 )
@@ -227,8 +229,8 @@ def test_the_page_starts_with_a_descent_and_says_where_its_pictures_are_from(ser
         ({"settings": {"step_size": "0.1"}}, "step size must be a number"),
         ({"settings": {"step_size": float("nan")}}, "step size must be a number"),
         ({"settings": {"beta": -1}}, "beta must lie between"),
-        ({"settings": {"rule": "newton"}}, "fixed or backtracking"),
-        ({"settings": {"rule": []}}, "fixed or backtracking"),
+        ({"settings": {"rule": "newton"}}, "fixed, backtracking, sphere"),
+        ({"settings": {"rule": []}}, "fixed, backtracking, sphere"),
     ],
 )
 def test_a_wrong_question_is_answered_by_one_sentence(service, changes, words):

@@ -44,6 +44,7 @@ def test_the_zip_holds_the_descent(service):
     assert arrays["energy"] == pytest.approx(trace.energy[0].numpy(), rel=1e-5)
     assert arrays["frames"].shape == (4, 3, 32, 32)
     assert arrays["attention_energy"].shape == (4, 65)
+    assert arrays["stationarity"] == pytest.approx(trace.stationarity[0].numpy(), rel=1e-5)
     assert np.array_equal(arrays["image"], image.numpy())
     assert torch.equal(torch.from_numpy(arrays["mask"]), etviz.mask_from_hex(MASK)[0])
     assert archive.read("mask.txt").decode().strip() == MASK

@@ -97,11 +97,11 @@ def test_the_band_is_numpys_quantiles_over_the_gallery(service, model, settings,
 
 
 def test_the_band_of_a_descent_that_settled_has_as_many_steps(service, model):
-    settings = {"settle": True, "step_size": 0.5, "rule": "backtracking"}
+    settings = {"settle": True, "step_size": 0.5, "rule": "sphere"}
     steps = len(service.ask(question("trace", settings=settings))["energy"]) - 1
     band = service.ask(question("energy_band", settings=settings))
     mask = etviz.mask_from_hex(MASK)
-    traces = [model.trace(i[None], mask, steps=steps, step_size=0.5, rule="backtracking") for i in gallery(service)]
+    traces = [model.trace(i[None], mask, steps=steps, step_size=0.5, rule="sphere") for i in gallery(service)]
     expected = np.median(torch.cat([trace.energy for trace in traces]), axis=0)
     assert np.allclose(band["values"]["energy"][1], expected, rtol=1e-4)
 

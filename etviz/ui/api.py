@@ -42,9 +42,11 @@ class Descent(TypedDict):
     attention_energy: list[float]
     hopfield_energy: list[float]
     gradient_norm: list[float]
+    stationarity: list[float]  # what of the gradient lies along the sphere of token directions: 0 at a stationary state
     masked_mse: list[float | None]
     step_sizes: list[float]  # T, as taken
     rises: list[int]  # the steps, counted from 1, that raised the energy
+    settled: int | None  # the step at which the descent settled; None where it did not, or was not asked to
 
 
 class Evaluation(TypedDict):
@@ -99,6 +101,7 @@ class Endpoints:
         step_size: float | None = None,
         beta: float | None = None,
         rule: str = "fixed",
+        settle: bool = False,
     ) -> Descent:
         """Every state of the energy descent that fills in the hidden patches of one picture.
 
@@ -111,9 +114,11 @@ class Endpoints:
             steps: 1 to 60; null for the model's own.
             step_size: length of a step along minus the gradient; null for the model's own.
             beta: inverse temperature of the attention; another beta means another energy. Null for the model's own.
-            rule: fixed, or backtracking, which halves a step until the energy does not rise.
+            rule: fixed; backtracking, which halves a step until the energy does not rise; or sphere, which layer-norms
+                the tokens after every step, so that the descent converges.
+            settle: descend until the state is stationary, in at most 200 steps; steps then does not count.
         """
-        settings = {"steps": steps, "step_size": step_size, "beta": beta, "rule": rule}
+        settings = {"steps": steps, "step_size": step_size, "beta": beta, "rule": rule, "settle": settle}
         request, trace = self._descend(mask, image, dataset, index, model, settings=settings)
         numbers = payload(trace, request.image, request.mask)
         return {
@@ -122,9 +127,11 @@ class Endpoints:
             "attention_energy": numbers["attention_energy"],
             "hopfield_energy": numbers["hopfield_energy"],
             "gradient_norm": numbers["gradient_norm"],
+            "stationarity": numbers["stationarity"],
             "masked_mse": numbers["mse"],
             "step_sizes": numbers["step_sizes"],
             "rises": numbers["rises"],
+            "settled": numbers["settled"],
         }
 
     def evaluate_mask(

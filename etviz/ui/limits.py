@@ -10,7 +10,7 @@ class Limits:
     # One descent.
     steps: int = 60
     settling_steps: int = 200  # where the descent runs until it settles
-    settled: float = 1e-4  # a step that changes the energy by less than this share of it has settled
+    settled: float = 1e-4  # the share of the gradient that may be left along the sphere once a descent has settled
 
     # One reading.
     columns: int = 4  # compared side by side

@@ -22,9 +22,10 @@ def payload(trace: Trace, image: Tensor, mask: Tensor) -> dict:
 
     Returns:
         size: S; mask: hexadecimal; image, frames: base64 of bytes in the order (step,) row, column, channel;
-        energy, attention_energy, hopfield_energy, gradient_norm, mse, psnr: T + 1 numbers each, null where not finite;
-        mse and psnr: masked MSE and masked PSNR, null where nothing is hidden; rises: the steps, counted from 1, that
-        raised the energy; step_sizes: T numbers, as taken; settled: the step at which the descent settled, or null.
+        energy, attention_energy, hopfield_energy, gradient_norm, stationarity, mse, psnr: T + 1 numbers each, null
+        where not finite; mse and psnr: masked MSE and masked PSNR, null where nothing is hidden; rises: the steps,
+        counted from 1, that raised the energy; step_sizes: T numbers, as taken; settled: the step at which the descent
+        settled, or null.
     """
     settled = int(trace.settled[0])
     return {
@@ -33,6 +34,7 @@ def payload(trace: Trace, image: Tensor, mask: Tensor) -> dict:
         "attention_energy": finite(trace.attention_energy[0].sum(-1).tolist()),
         "hopfield_energy": finite(trace.hopfield_energy[0].sum(-1).tolist()),
         "gradient_norm": finite(trace.gradient_norm[0].tolist()),
+        "stationarity": finite(trace.stationarity[0].tolist()),
         "rises": rises_of(trace),
         "step_sizes": trace.step_sizes[0].tolist(),
         "settled": settled if settled >= 0 else None,

@@ -39,7 +39,7 @@ class Settings:
     step_size: float | None = None
     beta: float | None = None
     rule: str = "fixed"
-    settle: bool = False  # descend until a step hardly changes the energy; ``steps`` then does not count
+    settle: bool = False  # descend until the state is stationary; ``steps`` then does not count
 
     @classmethod
     def read(cls, given: object, limits: Limits = LIMITS) -> "Settings":
@@ -71,7 +71,7 @@ def _steps(value: object, most: int) -> int | None:
 def _rule(value: object) -> str:
     rule = "fixed" if value is None else value
     if not isinstance(rule, str) or rule not in RULES:
-        raise UsageError(f"There is no step rule {str(rule)[:20]!r}: it is {' or '.join(RULES)}.")
+        raise UsageError(f"There is no step rule {str(rule)[:20]!r}: choose one of {', '.join(RULES)}.")
     return rule
 
 

@@ -139,10 +139,10 @@ def test_columns_are_in_the_address(visit, browser, epochs):
 
 def test_only_what_changed_is_asked_for(visit):
     open_compare(visit)
-    visit.page.get_by_role("combobox", name="Step rule of column C").select_option("backtracking")
+    visit.page.get_by_role("combobox", name="Step rule of column C").select_option("sphere")
     asked = asked_columns(visit, lambda asked: len(asked) > 1)
     assert [len(columns) for columns in asked] == [4, 1]
-    assert asked[1][0]["settings"]["rule"] == "backtracking"
+    assert asked[1][0]["settings"]["rule"] == "sphere"
 
 
 def test_another_grid_takes_the_painted_mask_along(visit):

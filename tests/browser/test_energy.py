@@ -1,7 +1,6 @@
 """The energy view in a real browser: curves before the band, tokens over the picture, and other ways to descend."""
 
 import re
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -21,7 +20,7 @@ STEPS = "Steps, as a number"
 STEP_SIZE = "Step size \N{GREEK SMALL LETTER ALPHA}, as a number"
 BETA = "Beta \N{GREEK SMALL LETTER BETA}, as a number"
 CHIP = ".etviz-chip"
-READOUT = [f".etviz-panel.is-energy .etviz-readout div:nth-child({i}) dd" for i in range(1, 7)]
+READOUT = [f".etviz-panel.is-energy .etviz-readout div:nth-child({i}) dd" for i in range(1, 8)]
 
 
 def open_energy(visit):
@@ -81,6 +80,7 @@ def test_curves_and_numbers_are_those_of_python(visit, panel, model):
         trace.attention_energy[0, 5].sum(),
         trace.hopfield_energy[0, 5].sum(),
         trace.gradient_norm[0, 5],
+        trace.stationarity[0, 5],
         masked_mse(image, trace.frames[:, 5], trace.mask)[0],
         trace.step_sizes[0, 4],
     ]
@@ -200,29 +200,52 @@ def test_sliders_by_keyboard_are_logarithmic_about_the_models_own(visit, panel, 
     expect(visit.page.locator(CHIP)).to_be_hidden()
 
 
-def test_backtracking_shows_the_steps_really_taken_and_where_it_settled(visit, panel, steep):
+def shares(model, trace):
+    """Of the gradient along the sphere in the whole one, at every state."""
+    gamma = model.descent.blocks[0].norm.gamma.detach().abs()
+    return (trace.stationarity[0] / (gamma * trace.gradient_norm[0])).tolist()
+
+
+def test_backtracking_shows_the_steps_really_taken(visit, panel, steep):
     choose_steep(visit)
-    panel.get_by_label("Backtracking").check()
-    panel.get_by_label("Run until it settles").check()
+    panel.get_by_label("Step rule").select_option("backtracking")
     set_number(visit, STEP_SIZE, 1)
-    # Where exactly it settles hangs on rounding, after so many halvings.
-    energy = next(a for a in (answer.json() for answer in reversed(visit.answers)) if "frames" in a)["energy"]
-    settled = len(energy) - 1
-    changes = [abs(after - before) / abs(after) for before, after in pairwise(energy)]
-    assert settled < 200
-    assert changes[-1] <= LIMITS.settled < min(changes[:-1])
-    _, trace = trace_of(visit, steep, step_size=1.0, steps=5, rule="backtracking")
+    _, trace = trace_of(visit, steep, step_size=1.0, rule="backtracking")
     assert (trace.step_sizes < 1).any()
-    expect(visit.root).to_have_attribute("data-steps", str(settled))
-    expect(panel.locator(".etviz-chart")).to_contain_text(f"settled at step {settled}")
     expect(panel).to_contain_text("every step went down")
-    expect(panel.get_by_role("spinbutton", name=STEPS)).to_be_disabled()
     panel.get_by_label("Right axis").select_option("Step taken")
     curve = panel.locator("path[data-line=second]").get_attribute("d")
-    assert len(re.split("[ML]", curve)[1:]) == settled  # none leads to step 0
+    assert len(re.split("[ML]", curve)[1:]) == 12  # none leads to step 0
     for step in range(1, 5):
         visit.page.get_by_role("slider", name="Descent step").fill(str(step))
-        assert shown(visit)[5] == pytest.approx(trace.step_sizes[0, step - 1].item(), rel=5e-3)
+        assert shown(visit)[6] == pytest.approx(trace.step_sizes[0, step - 1].item(), rel=5e-3)
+
+
+def test_a_descent_on_the_sphere_settles_and_its_link_shows_it_again(visit, panel, model):
+    set_number(visit, STEP_SIZE, 5)
+    panel.get_by_label("Step rule").select_option("sphere")
+    panel.get_by_label("Run until it settles").check()
+    expect(visit.page.locator(CHIP)).to_contain_text("step size 5.00 · on the sphere · until it settles")
+    expect(panel.locator(".etviz-chart")).to_contain_text("settled at step ")
+    visit.settle()
+    _, trace = trace_of(visit, model, step_size=5.0, steps=200, rule="sphere", tolerance=LIMITS.settled)
+    settled = trace.settled[0].item()
+    assert 0 < settled < 200
+    share = shares(model, trace)
+    assert share[settled] <= LIMITS.settled < min(share[:settled])
+    shown_at = int(visit.read("steps"))
+    assert shown_at == pytest.approx(settled, abs=1)  # where exactly it settles hangs on rounding
+    expect(panel.locator(".etviz-chart")).to_contain_text(f"settled at step {shown_at}")
+    expect(panel.get_by_role("spinbutton", name=STEPS)).to_be_disabled()
+    visit.page.get_by_role("slider", name="Descent step").fill("3")
+    assert shown(visit)[4] == pytest.approx(trace.stationarity[0, 3].item(), rel=1e-2)
+    assert {name: resting(visit)[name] for name in ("rule", "settle")} == {"rule": "sphere", "settle": "1"}
+    visit.page.reload()
+    expect(panel.locator(".etviz-chart")).to_contain_text(f"settled at step {shown_at}")
+    expect(panel.get_by_label("Step rule")).to_have_value("sphere")
+    panel.get_by_role("button", name="own", exact=False).click()
+    expect(panel.get_by_label("Step rule")).to_have_value("fixed")
+    expect(visit.root).to_have_attribute("data-steps", "12")
 
 
 def test_a_descent_that_does_not_settle_says_so(visit, panel):
@@ -231,6 +254,9 @@ def test_a_descent_that_does_not_settle_says_so(visit, panel):
     expect(visit.root).to_have_attribute("data-steps", "200", timeout=20_000)
     expect(panel.locator(".etviz-chart")).to_contain_text("not settled after 200 steps")
     expect(panel.locator(".etviz-dot")).to_have_count(3)  # at the cursor alone: there is no room for more
+    expect(panel).to_contain_text("the step rule “sphere” arrives")
+    panel.get_by_label("Step rule").select_option("sphere")
+    expect(panel).not_to_contain_text("the step rule “sphere” arrives")
 
 
 def test_steps_that_went_up_are_named(visit, panel, steep):
@@ -282,7 +308,7 @@ def test_it_fits_one_screen_and_a_phone(visit, panel, browser, address):
     expect(panel.locator("path[data-band]")).to_have_count(3, timeout=20_000)
     assert visit.sideways() <= 0
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, reduced_motion="reduce")
-    phone = Visit(context, f"{address}?tab=energy&steps=60&step_size=0.2&rule=backtracking")
+    phone = Visit(context, f"{address}?tab=energy&steps=60&step_size=0.2&rule=sphere")
     expect(phone.page.locator("path[data-band]").first).to_be_attached()
     phone.page.get_by_label("Right axis").select_option("Masked MSE")
     assert phone.sideways() <= 0

@@ -71,5 +71,6 @@ test("only settings other than the model's own are told", () => {
   assert.deepEqual(differences({ ...own, own, rule: "fixed", settle: false }), []);
   const other = { steps: 20, step_size: 2.5, beta: 0.125, own, rule: "backtracking", settle: false };
   assert.deepEqual(differences(other), ["20 steps", "step size 2.5", "backtracking"]);
+  assert.deepEqual(differences({ ...own, own, rule: "sphere", settle: true }), ["on the sphere", "until it settles"]);
   assert.deepEqual(differences({ ...other, rule: "fixed", settle: true }), ["step size 2.5", "until it settles"]);
 });

@@ -21,7 +21,8 @@ from etviz.ui.replay import replay_page
 from etviz.ui.request import Request
 from etviz.version import __version__
 
-ARRAYS = ("energy", "attention_energy", "hopfield_energy", "gradient_norm", "frames", "tokens", "step_sizes", "mask")
+NUMBERS = ("energy", "attention_energy", "hopfield_energy", "gradient_norm", "stationarity", "step_sizes")
+ARRAYS = (*NUMBERS, "frames", "tokens", "mask")
 SCALE = 8  # screen pixels along each pixel of a picture, in the GIF
 NO_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest date of a ZIP, so that the same descent gives the same file
 

@@ -45,7 +45,7 @@ export interface Limits {
   steps: number;
   /** Of a descent that runs until it settles. */
   settling_steps: number;
-  /** A step that changes the energy by less than this share of it has settled. */
+  /** The share of the gradient that may be left along the sphere once a descent has settled. */
   settled: number;
   /** Of a picture file: its size, and the pixels of its longer side. */
   file: FileLimit;
@@ -124,6 +124,7 @@ export interface Answer {
   attention_energy: Numbers;
   hopfield_energy: Numbers;
   gradient_norm: Numbers;
+  stationarity: Numbers;
   mse: Numbers;
   psnr: Numbers;
   /** Which steps, from 1, raised the energy. */

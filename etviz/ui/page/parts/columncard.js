@@ -4,6 +4,7 @@ import { epochOptions } from "../lib/catalogue.js";
 import { column, LETTERS, MARKS } from "../lib/columns.js";
 import { colourDistance, draw, viridis } from "../lib/pixels.js";
 import { format, h } from "../lib/tools.js";
+import { RULES_EXPLAINED, ruleOptions } from "./settings.js";
 
 export const DIFFERENCE_CEILING = 0.3; // absolute difference drawn in the brightest colour
 
@@ -37,11 +38,10 @@ export function createColumnCard(index, { onChange, onRemove }) {
     "select",
     {
       "aria-label": named("Step rule"),
-      title: "Backtracking halves each step until the energy no longer rises",
+      title: RULES_EXPLAINED,
       change: send,
     },
-    h("option", { value: "" }, "fixed"),
-    h("option", { value: "backtracking" }, "backtracking"),
+    ...ruleOptions(),
   );
   const remove = h(
     "button",
@@ -70,7 +70,7 @@ export function createColumnCard(index, { onChange, onRemove }) {
   }
 
   function descentOf() {
-    return { step_size: number(stepSize), beta: number(beta), rule: rule.value || null };
+    return { step_size: number(stepSize), beta: number(beta), rule: rule.value === "fixed" ? null : rule.value };
   }
 
   function send() {
@@ -105,7 +105,7 @@ export function createColumnCard(index, { onChange, onRemove }) {
       fillMenus(entry, catalogue, await catalogue.list());
       stepSize.value = entry.step_size ?? "";
       beta.value = entry.beta ?? "";
-      rule.value = entry.rule ?? "";
+      rule.value = entry.rule ?? "fixed";
     },
     say(text) {
       sentence.textContent = text;

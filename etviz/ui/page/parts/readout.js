@@ -22,6 +22,13 @@ export const MEASURES = {
     at: (answer) => answer.gradient_norm,
     tell: (value) => format(value ?? NaN, 4),
   },
+  stationarity: {
+    name: "Along the sphere",
+    title:
+      "The part of the slope that turns tokens: the length of the gradient by their directions. The rest only stretches them, which changes no energy. 0 where the descent has settled.",
+    at: (answer) => answer.stationarity,
+    tell: (value) => format(value ?? NaN, 4),
+  },
   psnr: {
     name: "Masked PSNR",
     title: METRIC_INFO.masked_psnr.text,

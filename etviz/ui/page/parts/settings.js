@@ -9,6 +9,18 @@ const TOLD = {
   beta: (value) => `β ${rounded(value)}`,
 };
 
+/** How a step is taken, by the names of etviz/models/descent.py: in a menu, and in the chip. */
+export const RULES = {
+  fixed: { name: "fixed", chip: "" },
+  backtracking: { name: "backtracking", chip: "backtracking" },
+  sphere: { name: "sphere", chip: "on the sphere" },
+};
+export const RULES_EXPLAINED =
+  "Fixed takes every step as asked. Backtracking halves a step until the energy no longer rises. " +
+  "Sphere layer-norms the tokens after every step: the energy stays the same, and the descent converges";
+
+export const ruleOptions = () => Object.entries(RULES).map(([value, { name }]) => h("option", { value }, name));
+
 const rounded = (value) => Number(value.toPrecision(3));
 const isOwn = (value, own) => Math.abs(value - own) <= 1e-6 * own;
 
@@ -16,7 +28,7 @@ const isOwn = (value, own) => Math.abs(value - own) <= 1e-6 * own;
 export function differences(settings) {
   const { own, rule, settle } = settings;
   const numbers = Object.keys(TOLD).filter((key) => !(key === "steps" && settle) && !isOwn(settings[key], own[key]));
-  const switches = [rule === "backtracking" ? "backtracking" : "", settle ? "until it settles" : ""];
+  const switches = [RULES[rule]?.chip ?? rule, settle ? "until it settles" : ""];
   return [...numbers.map((key) => TOLD[key](settings[key])), ...switches.filter(Boolean)];
 }
 
@@ -87,7 +99,9 @@ function createNumberSetting({ name, title, range, field, toPlace, toValue, onCh
 /** The controls of the descent's settings. */
 export function createSettings(app) {
   const { limits } = app.start;
-  const settling = `Until a step changes the energy by less than ${100 * limits.settled}%, at most ${limits.settling_steps} steps`;
+  const settling =
+    `Until the part of the gradient that turns tokens is at most ${100 * limits.settled}% of the whole, ` +
+    `at most ${limits.settling_steps} steps. By fixed steps it hardly ever is`;
   let now = null; // as chosen, perhaps ahead of the descent on screen
   const own = (key) => now.own[key];
   const logarithmic = (key, name, title) =>
@@ -118,7 +132,7 @@ export function createSettings(app) {
     }),
   };
   const toggle = (change) => h("input", { type: "checkbox", change });
-  const backtracking = toggle(() => apply({ rule: backtracking.checked ? "backtracking" : "fixed" }));
+  const rule = h("select", { change: () => apply({ rule: rule.value }) }, ...ruleOptions());
   const settle = toggle(() => apply({ settle: settle.checked }));
   const check = (input, text, title) => h("label", { class: "etviz-check", title }, input, text);
   const reset = h(
@@ -134,7 +148,7 @@ export function createSettings(app) {
     h(
       "div",
       { class: "etviz-switches" },
-      check(backtracking, "Backtracking", "Halve each step until the energy no longer rises"),
+      h("label", { class: "etviz-rule-choice", title: RULES_EXPLAINED }, "Step rule", rule),
       check(settle, "Run until it settles", settling),
     ),
     h(
@@ -146,8 +160,8 @@ export function createSettings(app) {
 
   /** While `passing`, it makes no entry in the browser's history. */
   function apply(part, passing = false) {
-    const { steps, step_size, beta, rule, settle: until } = { ...now, ...part };
-    ask({ steps, step_size, beta, rule, settle: until }, { ...now, ...part }, passing);
+    const { steps, step_size, beta, rule: by, settle: until } = { ...now, ...part };
+    ask({ steps, step_size, beta, rule: by, settle: until }, { ...now, ...part }, passing);
   }
 
   async function ask(settings, next, passing = false) {
@@ -160,7 +174,7 @@ export function createSettings(app) {
     now = settings;
     for (const [key, number] of Object.entries(numbers)) number.show(settings[key]);
     numbers.steps.disable(settings.settle);
-    backtracking.checked = settings.rule === "backtracking";
+    rule.value = settings.rule;
     settle.checked = settings.settle;
     reset.disabled = !differences(settings).length;
   }

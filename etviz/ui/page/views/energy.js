@@ -110,7 +110,7 @@ export function createEnergyView(app) {
   const maps = TERMS.map((term) => createEnergyMap(app, term));
   const badge = createBadge();
   const chart = createChart({ onStep: app.setStep });
-  const readout = createReadout(["gradient_norm", "mse", "step_size"]);
+  const readout = createReadout(["gradient_norm", "stationarity", "mse", "step_size"]);
   const second = createSecondAxis(showSecond);
   const legend = h("span", {
     class: "etviz-band-legend",
@@ -183,7 +183,7 @@ export function createEnergyView(app) {
     const measure = MEASURES[second.key()] ?? null;
     const { answer } = app;
     chart.second(measure && { name: measure.name, values: measure.at(answer), tell: measure.tell });
-    remark.textContent = second.key() === "mse" ? verdict(answer) : "";
+    remark.textContent = second.key() === "mse" ? verdict(answer) : advice(answer);
   }
 
   return {
@@ -224,6 +224,12 @@ function createSecondAxis(onChange) {
     ...options,
   );
   return { node: h("label", { class: "etviz-second" }, "Right axis", menu), key: () => menu.value };
+}
+
+/** What to do about a descent that was to settle and did not. */
+function advice({ settings, settled }) {
+  if (!settings.settle || settled !== null || settings.rule === "sphere") return "";
+  return "The tokens grow with every step and so turn ever less: the step rule “sphere” arrives.";
 }
 
 /** Whether the best picture is where the energy is lowest. */
