@@ -225,7 +225,7 @@ def test_a_descent_on_the_sphere_settles_and_its_link_shows_it_again(visit, pane
     set_number(visit, STEP_SIZE, 5)
     panel.get_by_label("Step rule").select_option("sphere")
     panel.get_by_label("Run until it settles").check()
-    expect(visit.page.locator(CHIP)).to_contain_text("step size 5.00 · on the sphere · until it settles")
+    expect(visit.page.locator(CHIP)).to_contain_text("step size 5 · on the sphere · until it settles")
     expect(panel.locator(".etviz-chart")).to_contain_text("settled at step ")
     visit.settle()
     _, trace = trace_of(visit, model, step_size=5.0, steps=200, rule="sphere", tolerance=LIMITS.settled)
