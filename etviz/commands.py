@@ -128,17 +128,32 @@ def split_names(argv: Sequence[str], flags: Sequence[str] = ()) -> tuple[list[st
     """The names among the arguments, and the options. What exists on disk is a name, even with "=" in it.
 
     Args:
-        argv: arguments.
+        argv: arguments; those after -- are names, whatever they look like.
         flags: options that are true or false and may be written --NAME too.
     """
+    argv, names_alone = split_at_dashes(argv)
     written = {f"--{flag}": f"{flag}=true" for flag in flags}
     names = [argument for argument in argv if is_name(argument)]
-    return names, [written.get(argument, argument) for argument in argv if not is_name(argument)]
+    options = [written.get(argument, argument) for argument in argv if not is_name(argument)]
+    return names + names_alone, options
+
+
+def split_at_dashes(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The arguments before --, and those after it, which are names."""
+    before = list(argv).index("--") if "--" in argv else len(argv)
+    return list(argv[:before]), list(argv[before + 1 :])
 
 
 def is_name(argument: str) -> bool:
     """Whether an argument is no option: it has no "=" and no dash, or there is a file or folder called so."""
     return not argument.startswith("-") and ("=" not in argument or os.path.exists(argument))
+
+
+def is_new_name(argument: str, kind: type[Options]) -> bool:
+    """Whether an argument with "=" names a file that is still to be made: what is before "=" is like no option."""
+    key = argument.partition("=")[0]
+    known = annotations_of(kind)
+    return not argument.startswith("-") and not difflib.get_close_matches(key, known, n=1)
 
 
 def check_named_once(names: Sequence[str]) -> None:
@@ -184,7 +199,7 @@ def _parse(key: str, value: str) -> Override:
 
 def _read_literally(key: str, value: str, annotation: Any) -> Any:
     """A name as it stands, or a list of them; null where the option may be null."""
-    if value == "null" and NONE in alternatives(annotation):
+    if value == "null" and NONE in alternatives(annotation) and not os.path.exists(value):
         return None
     if is_text(annotation):
         return value

@@ -13,10 +13,12 @@ from PIL import Image
 from torch import Tensor
 
 from etviz.errors import UsageError
+from etviz.pixels import to_8_bits
 
 NUM_PATCHES = 64
 HEADINGS = torch.tensor([(0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1)])  # row, column
 WHITE = 255_000 * 255  # the lightness of white, and of what is transparent
+BAND = 64  # rows of a picture looked at together, so that a large one takes little memory
 
 
 def random_mask(
@@ -238,17 +240,31 @@ def mask_from_image(picture: Image.Image, num_patches: int = NUM_PATCHES) -> Ten
 
     Returns:
         (1, N) bool.
+
+    Raises:
+        UsageError: numbers of which none can tell which one is white, as floats from 0 to 7.
     """
-    pixels, side = lightness(picture), grid_side(num_patches)
-    rows, columns = (_parts(length, side) for length in pixels.shape)
-    parts = [pixels[row, column] for row in rows for column in columns]
-    return torch.tensor([[bool(2 * part.sum() > WHITE * part.size) for part in parts]])
+    pixels, side = to_8_bits(picture, faint=True), grid_side(num_patches)
+    columns = _parts(pixels.width, side)
+    hidden = []
+    for row in _parts(pixels.height, side):
+        band = lightness(pixels, row)
+        hidden += [bool(2 * band[:, column].sum() > WHITE * band[:, column].size) for column in columns]
+    return torch.tensor([hidden])
 
 
-def lightness(picture: Image.Image) -> np.ndarray:
-    """Each pixel's lightness as `mask_from_image` takes it, (H, W) int64 from 0 to `WHITE`."""
-    rgba = np.asarray(picture.convert("RGBA")).astype(np.int64)
-    luma, opacity = rgba[..., :3] @ np.array([299, 587, 114]), rgba[..., 3]  # (H, W), 0 to 255,000 and 0 to 255
+def white_pixels(picture: Image.Image) -> np.ndarray:
+    """Where a picture of any mode is lighter than middle grey, or transparent: (H, W) bool."""
+    pixels = to_8_bits(picture, faint=True)
+    bands = [slice(top, min(top + BAND, pixels.height)) for top in range(0, pixels.height, BAND)]
+    return np.concatenate([2 * lightness(pixels, rows) > WHITE for rows in bands])
+
+
+def lightness(pixels: Image.Image, rows: slice) -> np.ndarray:
+    """The lightness of some rows of an 8-bit picture as `mask_from_image` takes it, (h, W) int64 from 0 to `WHITE`."""
+    band = pixels.crop((0, rows.start, pixels.width, rows.stop)).convert("RGBA")
+    rgba = np.asarray(band).astype(np.int64)
+    luma, opacity = rgba[..., :3] @ np.array([299, 587, 114]), rgba[..., 3]  # (h, W), 0 to 255,000 and 0 to 255
     return luma * opacity + 255_000 * (255 - opacity)
 
 

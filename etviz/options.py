@@ -235,7 +235,19 @@ def check_option(name: str, value: Any, annotation: Any) -> Any:
 def _plain_kind(name: str, value: Any, kind: type) -> Any:
     if not _is_a(kind, value):
         raise UsageError(f"{name} must be {KINDS[kind]}, not {_shown(value)}.")
-    return Path(os.path.expanduser(value)) if kind is Path else kind(value)
+    return literal_path(value) if kind is Path else kind(value)
+
+
+def literal_path(name: str | os.PathLike) -> Path:
+    """A path as it is written where that exists, else with a leading ~ read as the home folder."""
+    return Path(name) if _exists(name) else Path(os.path.expanduser(name))
+
+
+def _exists(name: str | os.PathLike) -> bool:
+    try:
+        return os.path.lexists(name)
+    except (OSError, ValueError):  # too long, or a character that no name has
+        return False
 
 
 def from_mapping(kind: Any, values: Mapping[str, Any], section: str = "") -> Any:

@@ -26,6 +26,8 @@ from etviz.options import Count, Positive, Whole, check_option
 TRAINED_RATIO = 0.85  # of patches hidden in training: a window that shows fewer than the rest waits
 SETTLED = 0.5  # share of a pixel's blend that makes it context for other windows
 CHUNK = 4096  # windows looked at together
+WHITE = 255
+MOST_FLOATS = 25_000_000  # pixels held as floats at once: about 2 GB
 
 Predict = Callable[[Tensor, Tensor], Tensor]  # images (B, C, S, S), mask (B, N) -> (B, C, S, S)
 Progress = Callable[[int, int], None]  # windows done, windows in all
@@ -71,11 +73,64 @@ def restore_image(
     _check_pixel_mask(image, mask)
     stride = model.img_size - _checked_overlap(model, overlap)
     batch_size = check_option("batch_size", batch_size, Count)
-    canvas = _Canvas(model, image, mask, stride)
+    rows, columns = _box(mask, model.img_size, stride)
+    hole = mask[rows, columns]
+    canvas = _Canvas(model, image[:, rows, columns], hole, stride)
     _fill(canvas, _predictor(model, steps, step_size), batch_size, progress)
-    height, width = mask.shape
+    height, width = hole.shape
     restored = canvas.blend[:, :height, :width].clamp(0, 1)  # the weights sum to 1 but for rounding
-    return torch.where(mask, restored.to(image), image)
+    found = image.clone()
+    found[:, rows, columns] = torch.where(hole, restored.to(image), image[:, rows, columns])
+    return found
+
+
+def restore_pixels(model: MaskedImageModel, pixels: Tensor, mask: Tensor, **options) -> Tensor:
+    """`restore_image` for 8-bit pixels, of which only those around what is missing become floats.
+
+    Args:
+        model: as `restore_image` takes it.
+        pixels: (C, H, W) uint8.
+        mask: (H, W) bool, True = missing.
+        options: the further arguments of `restore_image`.
+
+    Returns:
+        (C, H, W) uint8: the given pixels, and predictions where they were missing.
+
+    Raises:
+        UsageError: as `restore_image`, or so much is missing that it would not fit into memory.
+    """
+    _check_pixel_mask(pixels, mask)
+    rows, columns = _box(mask, model.img_size, model.img_size - _checked_overlap(model, options.get("overlap")))
+    box, hole = pixels[:, rows, columns], mask[rows, columns]
+    check_area(hole.numel())
+    restored = restore_image(model, box.float() / WHITE, hole, **options)
+    found = pixels.clone()
+    found[:, rows, columns] = torch.where(hole, (restored * WHITE).round().to(torch.uint8), box)
+    return found
+
+
+def check_area(pixels: int) -> None:
+    """Raise `UsageError` where so many pixels, as floats, would not fit into memory."""
+    if pixels > MOST_FLOATS:
+        raise UsageError(
+            f"{pixels:,} pixels would be held as floats, and {MOST_FLOATS:,} is the most: restore it in parts."
+        )
+
+
+def _box(mask: Tensor, size: int, stride: int) -> tuple[slice, slice]:
+    """The rows and columns of all windows around what is missing; the windows within are those of the whole."""
+    return _span(mask.any(dim=1), size, stride), _span(mask.any(dim=0), size, stride)
+
+
+def _span(missing: Tensor, size: int, stride: int) -> slice:
+    """Along one axis, of which (n,) bool says where something is missing."""
+    places, length = missing.nonzero(), len(missing)
+    first = max(0, int(places[0]) - size + 1)
+    start = -(-first // stride) * stride  # of the first window over the first missing pixel
+    end = int(places[-1]) // stride * stride + size  # of the last window over the last one
+    last = max(0, (length - size) // stride * stride)  # the windows after this one are moved back
+    start = min(start, last)
+    return slice(start, length if end > last else end)
 
 
 def _fill(canvas: "_Canvas", predict: Predict, batch_size: int, progress: Progress | None) -> None:

@@ -2,40 +2,46 @@
 
 Rebuilds what is missing of a picture of any size: where a mask is white or transparent, and where the picture itself
 is transparent. Given pixels stay as they are. IN may be a folder: every picture in it is restored to a PNG of its name
-under the folder OUT, by the mask of its name under the folder MASK. With noise=0.1 pictures are denoised instead.
+under the folder OUT, by the mask of its name under the folder MASK, or by one mask for all. With noise=0.1 pictures are
+denoised instead.
 
-Pictures are written opaque, with 8 bits a channel and their colour profile; as JPEG they lose a little everywhere.
+Pictures are written with 8 bits a channel and their colour profile; as JPEG they lose a little everywhere. What is
+rebuilt is opaque; given pixels keep their transparency.
 
-The paths written go to stdout. No file is replaced without --force. --help lists every option.
+The paths written go to stdout. No file is replaced without --force. Everything after -- is a name, even one that looks
+like an option. --help lists every option.
 """
 
-import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
 
 import etviz
-from etviz.commands import HELP_FLAGS, is_name, load_options, run
+from etviz.commands import HELP_FLAGS, is_name, is_new_name, load_options, run, split_at_dashes
 from etviz.devices import pick_device
 from etviz.errors import UsageError
 from etviz.files import make_folder
 from etviz.models import MaskedImageModel
-from etviz.options import Count, Name, Options, Positive, Whole, option
+from etviz.options import Count, Name, Options, Positive, Whole, literal_path, option
 from etviz.pictures import (
-    IMAGE_SUFFIXES,
+    OPAQUE,
     Picture,
+    check_opacity,
     check_suffix,
+    is_transparent,
     no_pictures,
     picture_paths,
     read_image,
     read_mask,
     write_image,
 )
-from etviz.restoration import check_model, denoise_image, restore_image
+from etviz.restoration import check_area, check_model, denoise_image, restore_pixels
 
 PLACES: tuple[str, ...] = ("input", "output")  # what names without key= stand for, in this order
 SIGNS = {"input": "IN", "output": "OUT"}
@@ -54,7 +60,7 @@ class RestoreOptions(Options):
     mask: Path | None = option(
         None,
         "white or transparent where missing, of the picture's size; for a folder, a folder with masks of the same "
-        "names. What is transparent in the picture itself is missing too",
+        "names, or one mask for all. What is transparent in the picture itself is missing too",
     )
     noise: Positive | None = option(
         None, "denoise instead: standard deviation of the noise, of a range of 0 to 1; 25/255 is 0.098"
@@ -107,8 +113,8 @@ def attempt(job: Job, model: MaskedImageModel, options: dict, bar: Progress) -> 
     try:
         picture = read_image(job.source)
         show = lambda done, total: bar.update(task, completed=done, total=total)  # noqa: E731 - one line
-        image = restored(job, picture, model, options | {"progress": show})
-        write_image(job.target, image, grey=picture.grey, profile=picture.profile)
+        pixels, opacity = restored(job, picture, model, options | {"progress": show})
+        write_image(job.target, pixels, opacity=opacity, grey=picture.grey, profile=picture.profile)
         print(job.target)
     except UsageError as error:
         yield error
@@ -116,10 +122,37 @@ def attempt(job: Job, model: MaskedImageModel, options: dict, bar: Progress) -> 
         bar.remove_task(task)
 
 
-def restored(job: Job, picture: Picture, model: MaskedImageModel, options: dict):
-    """The picture rebuilt, or denoised where the options give a noise. (3, H, W) in [0, 1]."""
+def restored(job: Job, picture: Picture, model: MaskedImageModel, options: dict) -> tuple[Tensor, Tensor | None]:
+    """The picture rebuilt, or denoised where the options give a noise.
+
+    Returns:
+        Pixels (3, H, W) uint8, and their opacity (H, W) uint8, or None where all are opaque.
+    """
     if "noise" in options:
-        return denoise_image(model, picture.image, **options).clamp(0, 1)
+        check_area(picture.pixels[0].numel())
+        found = denoise_image(model, picture.image, **options).clamp(0, 1)
+        return (found * OPAQUE).round().to(torch.uint8), _opacity_to_keep(job, picture.opacity)
+    missing = _missing(job, picture)
+    opacity = None if picture.opacity is None else torch.where(missing, OPAQUE, picture.opacity)
+    opacity = None if opacity is None or (opacity == OPAQUE).all() else _opacity_to_keep(job, opacity)
+    try:
+        return restore_pixels(model, picture.pixels, missing, **options), opacity
+    except UsageError as error:
+        raise UsageError(f"{str(job.source)!r} cannot be restored: {error}") from error
+
+
+def _opacity_to_keep(job: Job, opacity: Tensor | None) -> Tensor | None:
+    if opacity is not None:
+        check_opacity(job.target)
+    return opacity
+
+
+def _missing(job: Job, picture: Picture) -> Tensor:
+    """Which pixels (H, W) are missing: where the mask is white, and where either picture is transparent.
+
+    Raises:
+        UsageError: none or all of them, or a mask of another size.
+    """
     missing = picture.transparent
     if job.mask is not None:
         mask = read_mask(job.mask)
@@ -128,14 +161,16 @@ def restored(job: Job, picture: Picture, model: MaskedImageModel, options: dict)
             raise UsageError(
                 f"The mask {str(job.mask)!r} is of {sizes[0]} pixels, and {job.source.name} of {sizes[1]}."
             )
+        if mask.all() and is_transparent(job.mask):
+            raise UsageError(
+                f"The mask {str(job.mask)!r} marks every pixel as missing, since what is transparent counts as "
+                "missing, as white does: give it an opaque black background."
+            )
         missing = missing | mask
     if not missing.any():
         advice = "give a mask that is white there" if job.mask is None else "make the mask white there"
         raise UsageError(f"Nothing of {str(job.source)!r} is marked as missing: {advice}.")
-    try:
-        return restore_image(model, picture.image, missing, **options)
-    except UsageError as error:
-        raise UsageError(f"{str(job.source)!r} cannot be restored: {error}") from error
+    return missing
 
 
 # ---- options -----------------------------------------------------------------------------------------------------
@@ -144,11 +179,14 @@ def restored(job: Job, picture: Picture, model: MaskedImageModel, options: dict)
 def read_options(argv: list[str]) -> RestoreOptions:
     """The options, of which input, output, mask and force may be written as programs of this kind have them.
 
+    A name with "=" in it is IN or OUT where it exists, or where one of these lacks and no option is called like it.
+
     Raises:
         UsageError: more names than input and output, or fewer; an option without its value; and what `load_options`
             raises.
     """
-    options, names, given, rest = [], [], {}, list(argv)
+    argv, names_alone = split_at_dashes(argv)
+    options, names, unsure, given, rest = [], [], [], {}, list(argv)
     while rest:
         argument = rest.pop(0)
         sign, equals, value = argument.partition("=")
@@ -160,9 +198,15 @@ def read_options(argv: list[str]) -> RestoreOptions:
             options.append(f"{argument[2:]}=true")
         elif is_name(argument):
             names.append(argument)
+        elif is_new_name(argument, RestoreOptions):
+            names.append(argument)
+            unsure.append(argument)
         else:
             options.append(argument)
+    names += names_alone
     free = [place for place in PLACES if not any(option.startswith(f"{place}=") for option in options)]
+    if len(names) > len(free):
+        names, options = [name for name in names if name not in unsure], options + unsure
     if len(names) > len(free):
         raise UsageError(f"There is one name too many, {names[len(free)]!r}: it takes IN and OUT, and --mask MASK.")
     if len(names) < len(free) and not any(flag in options for flag in HELP_FLAGS):
@@ -189,7 +233,7 @@ def find_jobs(asked: RestoreOptions) -> list[Job]:
         UsageError: there is none, two would be written to one file, or a mask or a kind of file that there is not.
     """
     source, mask = asked.input, asked.mask
-    target = Path(os.path.expanduser(asked.output))
+    target = literal_path(asked.output)
     if source.is_dir():
         return _jobs_of_folder(source, target, mask)
     if not source.is_file():
@@ -207,15 +251,16 @@ def _jobs_of_folder(source: Path, target: Path, masks: Path | None) -> list[Job]
         raise UsageError(f"{str(target)!r} is a file: a folder of pictures is restored to a folder.")
     if target.resolve() == source.resolve() or source.resolve() in target.resolve().parents:
         raise UsageError(f"{str(target)!r} lies in the folder to restore: choose a folder beside it.")
-    if masks is not None and not masks.is_dir():
-        raise UsageError(f"{str(masks)!r} is no folder: for a folder of pictures, a folder of masks with their names.")
-    found = picture_paths(source)
+    if masks is not None and not masks.exists():
+        raise UsageError(f"There is no mask {str(masks)!r}: name a picture, or a folder of masks with the same names.")
+    found = picture_paths(source, beside=masks if masks is not None and masks.is_dir() else None)
     if not found:
         raise no_pictures(source)
+    mask_of = _masks(masks)
     jobs = []
     for path in found:
         name = path.relative_to(source).with_suffix("")
-        jobs.append(Job(path, target / f"{name}.png", None if masks is None else _mask_of(name, masks)))
+        jobs.append(Job(path, target / f"{name}.png", mask_of(name)))
     by_target = {}
     for job in jobs:
         other = by_target.setdefault(job.target, job)
@@ -224,10 +269,25 @@ def _jobs_of_folder(source: Path, target: Path, masks: Path | None) -> list[Job]
     return jobs
 
 
-def _mask_of(name: Path, masks: Path) -> Path | None:
-    """The mask of that name and any suffix; None where there is none, since the picture's transparency may say it."""
-    candidates = (masks / f"{name}{suffix}" for suffix in sorted(IMAGE_SUFFIXES))
-    return next((path for path in candidates if path.is_file()), None)
+def _masks(masks: Path | None) -> Callable[[Path], Path | None]:
+    """What gives the mask of a picture's name: one for all, or that of the name in a folder, whatever its suffix.
+
+    It gives None where there is none, since the picture's transparency may say what is missing. It raises `UsageError`
+    where there are two.
+    """
+    if masks is None or not masks.is_dir():
+        return lambda name: masks
+    named: dict[Path, list[Path]] = {}
+    for path in picture_paths(masks):
+        named.setdefault(path.relative_to(masks).with_suffix(""), []).append(path)
+
+    def mask_of(name: Path) -> Path | None:
+        found = named.get(name, [None])
+        if len(found) > 1:
+            raise UsageError(f"{str(found[0])!r} and {str(found[1])!r} are both masks of {name}: remove one.")
+        return found[0]
+
+    return mask_of
 
 
 def check_targets(jobs: list[Job], force: bool) -> None:

@@ -13,9 +13,9 @@ ETVIZ = ROOT / "etviz"
 # From the bottom up. A module imports from its own layer or from one below it, inside functions too.
 LAYERS = (
     ("errors", "version", "conf"),
-    ("options", "files", "devices", "patches", "masks"),
+    ("options", "files", "devices", "patches", "masks", "pixels"),
     ("models",),
-    ("pictures", "data", "metrics", "commands", "checkpoints", "inpainting", "examples"),
+    ("pictures", "sources", "data", "metrics", "commands", "checkpoints", "inpainting", "examples"),
     ("analysis",),
     ("training", "evaluation", "plots", "restoration"),
     ("reports", "ui"),
