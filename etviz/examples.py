@@ -80,6 +80,14 @@ def galleries(dataset: str, root: str | None) -> tuple[list[str], str]:
     return [CARRIED_GALLERY, *others], note
 
 
+def galleries_without(dataset: str, root: str | None, error: UsageError) -> tuple[list[str], str]:
+    """As `galleries`, where a CIFAR's files are there but cannot be read. Raises ``error`` for any other dataset."""
+    if dataset not in DOWNLOADABLE:
+        raise error
+    others = [name for name in galleries(dataset, root)[0] if name not in (dataset, CARRIED_GALLERY)]
+    return [CARRIED_GALLERY, *others], f"{DOWNLOADABLE[dataset]} cannot be read: these come with scikit-image. {error}"
+
+
 def example_pictures(dataset: str = "cifar10", root: str | None = None, size: int = 32) -> Pictures:
     """The test images of a dataset where it is on this machine, or else scikit-image's pictures. Never downloads.
 

@@ -5,10 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given as forall
+from hypothesis import settings
+from hypothesis import strategies as st
 from PIL import Image, ImageCms
 from skimage import data as photographs
 
 import etviz
+from etviz import restoration
 from etviz.checkpoints import save_checkpoint
 from etviz.errors import UsageError
 from etviz.models import MaskedImageModel
@@ -327,6 +331,185 @@ def test_16_bit_greys_are_brought_down_to_8(call, tmp_path):
     found = Image.open(tmp_path / "out.png")
     assert found.mode == "L"
     assert (np.asarray(found)[~mask] == given[~mask]).all()
+
+
+MODES = ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "LAB", "I;16", "I;16B", "I", "F"]  # that files can have
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tiff", ".bmp"])
+@pytest.mark.parametrize("mode", MODES)
+def test_no_given_pixel_changes_in_any_mode(call, tmp_path, mode, suffix):
+    """What is written equals what any program sees of the picture, but for what was missing."""
+    mask = save_mask(tmp_path / "mask.png")
+    picture = of_mode(mode, noise_image(40, 44))
+    picture.save(tmp_path / "in.tif")
+    assert Image.open(tmp_path / "in.tif").mode == mode
+    call(tmp_path / "in.tif", tmp_path / f"out{suffix}", "--mask", tmp_path / "mask.png")
+    seen, found = seen_by_others(picture), np.asarray(Image.open(tmp_path / f"out{suffix}").convert("RGB"))
+    assert (found[~mask] == seen[~mask]).all()
+    assert (found[mask] != seen[mask]).any()
+
+
+def of_mode(mode, image):
+    pixels = (image * 255).to(torch.uint8).permute(1, 2, 0).numpy()
+    grey = pixels[..., 0]
+    wide = {
+        "I;16": lambda: Image.fromarray(grey.astype(np.uint16) * 257),
+        "I;16B": lambda: Image.frombytes("I;16B", (44, 40), (grey.astype(">u2") * 257).astype(">u2").tobytes()),
+        "I": lambda: Image.fromarray(grey.astype(np.int32) * 257),
+        "F": lambda: Image.fromarray(grey.astype(np.float32) / 255),
+        "PA": lambda: Image.fromarray(pixels).convert("L").convert("PA"),
+        "LAB": lambda: converted_by_colour(Image.fromarray(pixels), "sRGB", "LAB"),
+    }
+    return wide[mode]() if mode in wide else Image.fromarray(pixels).convert(mode)
+
+
+def converted_by_colour(picture, of, to):
+    profiles = ImageCms.createProfile(of), ImageCms.createProfile(to)
+    return ImageCms.profileToProfile(picture, *profiles, outputMode="LAB" if to == "LAB" else "RGB")
+
+
+def seen_by_others(picture):
+    if picture.mode.startswith("I") or picture.mode == "F":
+        grey = np.asarray(picture) * 255.0 if picture.mode == "F" else np.asarray(picture) / 257
+        return np.repeat(grey.round().astype(np.uint8)[..., None], 3, axis=2)
+    return np.asarray(converted_by_colour(picture, "LAB", "sRGB") if picture.mode == "LAB" else picture.convert("RGB"))
+
+
+@forall(st.integers(0, 2**32 - 1), st.sampled_from(["LA", "RGBA"]), st.sampled_from([".png", ".webp", ".tif"]))
+@settings(max_examples=15, deadline=None)
+def test_no_given_pixel_changes_in_a_transparent_picture(runs, tmp_path_factory, seed, mode, suffix):
+    """Given is what is at least half opaque; its transparency stays too."""
+    folder = tmp_path_factory.mktemp("clear")
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, (40, 44, len(mode)), dtype=np.uint8)
+    pixels[:16, :16, -1] = 255  # so that some patches are whole
+    Image.fromarray(pixels).save(folder / "in.png")
+    main([f"checkpoint={runs}", str(folder / "in.png"), str(folder / f"out{suffix}")])
+    found = np.asarray(Image.open(folder / f"out{suffix}").convert("RGBA"))
+    expected = np.asarray(Image.fromarray(pixels).convert("RGBA"))
+    given = pixels[..., -1] >= 128
+    assert (found[given] == expected[given]).all()
+    assert (found[~given, 3] == 255).all()
+
+
+def test_what_is_half_transparent_is_not_written_where_it_cannot_be_kept(call, tmp_path):
+    pixels = np.full((40, 44, 4), 200, np.uint8)
+    pixels[10:20, 10:20, 3] = 0
+    Image.fromarray(pixels).save(tmp_path / "in.png")
+    for suffix in (".jpg", ".bmp"):
+        with pytest.raises(UsageError, match="cannot keep what is half transparent: write a PNG, WebP or TIFF"):
+            call(tmp_path / "in.png", tmp_path / f"out{suffix}")
+        assert not (tmp_path / f"out{suffix}").exists()
+
+
+def test_denoising_keeps_transparency(call, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 44, 4), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "in.png")
+    call(tmp_path / "in.png", tmp_path / "out.png", "noise=0.2", "rounds=1")
+    assert (np.asarray(Image.open(tmp_path / "out.png"))[..., 3] == pixels[..., 3]).all()
+
+
+@pytest.mark.parametrize("rows", [slice(0, 3), slice(50, 61), slice(97, 131), slice(0, 131)])
+@pytest.mark.parametrize("overlap", [16, 24])
+def test_only_what_surrounds_the_hole_is_looked_at_and_that_changes_nothing(tiny, monkeypatch, rows, overlap):
+    image = noise_image(131, 150)
+    mask = hole(131, 150, rows, slice(60, 71))
+    part = restore_image(tiny, image, mask, overlap=overlap)
+    monkeypatch.setattr(restoration, "_box", lambda *arguments: (slice(None), slice(None)))
+    assert torch.equal(part, restore_image(tiny, image, mask, overlap=overlap))
+
+
+def test_too_many_pixels_at_once_are_refused(tiny, monkeypatch):
+    monkeypatch.setattr(restoration, "MOST_FLOATS", 10_000)
+    pixels = torch.zeros(3, 200, 200, dtype=torch.uint8)
+    small, wide = hole(200, 200, slice(90, 95), slice(90, 95)), hole(200, 200, slice(2, 190), slice(5, 6))
+    wide[100, 190] = True
+    assert restoration.restore_pixels(tiny, pixels, small).shape == pixels.shape
+    with pytest.raises(UsageError, match="40,000 pixels would be held as floats, and 10,000 is the most"):
+        restoration.restore_pixels(tiny, pixels, wide)
+
+
+def test_a_mask_that_is_white_on_transparent(call, tmp_path):
+    save(tmp_path / "in.png")
+    mask = np.zeros((40, 44, 4), np.uint8)
+    mask[10:20, 12:24] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    with pytest.raises(UsageError, match=r"since what is transparent counts as missing, .*opaque black background"):
+        call(tmp_path / "in.png", tmp_path / "out.png", "--mask", tmp_path / "mask.png")
+
+
+def test_a_deep_mask_is_not_white_where_it_is_dark(call, tmp_path):
+    given = save(tmp_path / "in.png")
+    mask = np.full((40, 44), 512, np.uint16)
+    mask[10:20, 12:24] = 65_535
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    call(tmp_path / "in.png", tmp_path / "out.png", "--mask", tmp_path / "mask.png")
+    assert (np.asarray(Image.open(tmp_path / "out.png"))[mask == 512] == given[mask == 512]).all()
+
+
+def test_one_mask_for_a_whole_folder(call, tmp_path):
+    given = [save(tmp_path / "in" / name, seed=i) for i, name in enumerate(("a.png", "sub/b.png"))]
+    mask = save_mask(tmp_path / "mask.png")
+    printed = call(tmp_path / "in", tmp_path / "out", "--mask", tmp_path / "mask.png")
+    for path, pixels in zip(printed, given, strict=True):
+        assert (np.asarray(Image.open(path))[~mask] == pixels[~mask]).all()
+
+
+def test_masks_have_any_suffix_in_any_case_and_may_lie_in_the_folder(call, tmp_path):
+    for name, mask in (("IMG_01.JPG", "IMG_01.PNG"), ("x.y.jpeg", "x.y.Tif"), ("b.gif", "b.bmp")):
+        save(tmp_path / "in" / name)
+        save_mask(tmp_path / "in" / "masks" / mask)
+    printed = call(tmp_path / "in", tmp_path / "out", "--mask", tmp_path / "in" / "masks")
+    assert [Path(path).name for path in printed] == ["IMG_01.png", "b.png", "x.y.png"]
+    save_mask(tmp_path / "in" / "masks" / "b.png")
+    with pytest.raises(UsageError, match=r"b.bmp' and '.*b.png' are both masks of b: remove one"):
+        call(tmp_path / "in", tmp_path / "out", "--mask", tmp_path / "in" / "masks", "--force")
+
+
+def test_hidden_files_are_not_restored(call, tmp_path):
+    save(tmp_path / "in" / "a.png")
+    for name in ("._a.png", ".ipynb_checkpoints/a-checkpoint.png", "__MACOSX/._a.png"):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(b"\0\5\x16\7")
+    save_mask(tmp_path / "mask.png")
+    assert call(tmp_path / "in", tmp_path / "out", "--mask", tmp_path / "mask.png") == [str(tmp_path / "out" / "a.png")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("photo,final.png", "o=1.png", "a b.png", "[a].png", "2024_01_15.png", "1e5.png", "null.png", "$x.png"),
+        *("${x}.png", "~.png", "it's.png", "{a: 1}.png", "#a.png", "a;b.png", "*.png", "%.png", "n\u00e4h.png"),
+    ],
+)
+def test_any_name_is_read_and_written(call, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    save_mask(tmp_path / f"mask {name}")
+    save(Path(name))
+    call(name, f"new {name}", "--mask", f"mask {name}")
+    Path(name).unlink()
+    call(f"new {name}", name, "--mask", f"mask {name}")
+    assert Path(name).is_file()
+
+
+def test_names_after_two_dashes(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "--force", format="PNG")
+    save_mask(tmp_path / "mask.png")
+    call("--mask", "mask.png", "--", "--force", "seed=1.png")
+    assert Path("seed=1.png").is_file()
+
+
+def test_a_name_that_is_like_an_option_is_an_option(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "in.png")
+    with pytest.raises(UsageError, match="What is OUT"):
+        call("in.png", "noize=0.1")
+    with pytest.raises(UsageError, match="There is no option 'zzz'"):
+        call("in.png", "out.png", "zzz=0.1")
+    with pytest.raises(UsageError, match=r"There is no picture 'a=b\.png'"):
+        call("a=b.png", "o.png")
 
 
 def test_two_files_that_are_there_are_both_told_of(call, tmp_path):

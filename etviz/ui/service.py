@@ -22,7 +22,7 @@ from etviz.checkpoints import (
 )
 from etviz.data import to_float
 from etviz.errors import UsageError
-from etviz.examples import Pictures, galleries, load_pictures, title
+from etviz.examples import Pictures, galleries, galleries_without, load_pictures, title
 from etviz.masks import mask_from_hex, mask_to_hex, random_mask
 from etviz.models import MODELS, MaskedImageModel, Trace, model_options
 from etviz.ui.cache import Cache
@@ -71,7 +71,12 @@ class Service:
         self._places = threading.BoundedSemaphore(limits.waiting)
         self.first = next(name for name, place in self.checkpoints.items() if place == checkpoint)
         self.galleries, self.note = self.find_galleries(dataset)
-        self.pictures(self.galleries[0], self.model(self.first).img_size)
+        size = self.model(self.first).img_size
+        try:
+            self.pictures(self.galleries[0], size)
+        except UsageError as error:
+            self.galleries, self.note = galleries_without(dataset, self.root, error)
+            self.pictures(self.galleries[0], size)
 
     # ---- where models and pictures come from -----------------------------------------------------------------------
 
