@@ -61,10 +61,8 @@ def _depth(picture: Image.Image) -> Depth:
     bits, largest = tags.get(BITS_PER_SAMPLE, (0,)), tags.get(MAX_SAMPLE_VALUE)
     largest = largest[0] if isinstance(largest, tuple) and largest else largest
     white = 2 ** bits[0] - 1 if 8 < bits[0] < 16 else largest if largest in DEPTHS else None
-    tiles = getattr(picture, "tile", None) or [()]
-    args = tiles[0][3] if len(tiles[0]) > 3 else ""
-    raw = args if isinstance(args, str) else next(iter(args or ()), "")
-    return Depth(white=white, inverted=tags.get(PHOTOMETRIC) == 0, halved=";16" in str(raw))
+    halved = any(";16" in str(tile[3]) for tile in getattr(picture, "tile", ()))  # how Pillow will unpack it
+    return Depth(white=white, inverted=tags.get(PHOTOMETRIC) == 0, halved=halved)
 
 
 def _from_numbers(picture: Image.Image, depth: Depth, faint: bool) -> Image.Image:
