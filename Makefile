@@ -1,11 +1,12 @@
 # make app: the explorer. make test: the tests. Both make .venv and install first, if need be.
 # make test-all: the slow tests too. ARGS goes to the command: make test ARGS="-k masks".
+# make results: every figure in the pages that is stale. make results ARGS=--check says which ones are, and why.
 PYTHON ?= python3
 VENV := .venv
 ARGS ?=
 WORKERS ?= 2
 
-.PHONY: app test test-all notebooks execute lint screenshots clean
+.PHONY: app test test-all notebooks execute results lint screenshots clean
 
 app: $(VENV)/.app
 	$(VENV)/bin/python app.py $(ARGS)
@@ -26,6 +27,9 @@ notebooks: $(VENV)/.dev
 # Runs notebooks in full on the data at hand and writes their outputs into the files: all, or make execute ARGS="02 07".
 execute: $(VENV)/.dev
 	$(VENV)/bin/python -m tests.execute_notebooks $(ARGS)
+
+results: $(VENV)/.dev
+	$(VENV)/bin/python -m benchmarks.results $(ARGS)
 
 lint: $(VENV)/.dev node_modules/.stamp
 	$(VENV)/bin/ruff check .

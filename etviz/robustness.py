@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 import etviz
 from etviz import plots
 from etviz.analysis.robustness import AXES, Curve, psnr_loss, robustness_curves
-from etviz.checkpoints import list_checkpoints, load_card
+from etviz.checkpoints import list_checkpoints, load_card, load_config
 from etviz.commands import check_named_once, load_options, run
 from etviz.data import Dataset, load_dataset
 from etviz.devices import pick_device
@@ -29,6 +29,7 @@ from etviz.evaluation.inputs import chosen, trained_on
 from etviz.evaluation.one_class import OneClass, one_class
 from etviz.evaluation.paired import against_floors
 from etviz.evaluation.provenance import made_from, provenance
+from etviz.evaluation.trainings import group_trainings
 from etviz.evaluation.transfer import paired_cost, transfer_rows
 from etviz.files import dump, finite, make_folder, write_bytes, write_text
 from etviz.inpainting import FLOORS
@@ -237,11 +238,17 @@ def measure_transfer(models: dict, datasets: dict[str, Dataset], options: Plan, 
 
 def load_siblings(models: dict[str, MaskedImageModel], dataset: str) -> dict[str, MaskedImageModel]:
     """Shipped models of the same kinds and image size that were trained on another dataset, by their names."""
-    kinds, first = {model.name for model in models.values()}, next(iter(models.values()))
-    cards = {name: load_card(name) for name in list_checkpoints() if name not in models}
-    names = [name for name, card in cards.items() if card.get("dataset") == dataset and card.get("model") in kinds]
-    found = {name: etviz.load_model(name).to(first.device) for name in names}
+    first = next(iter(models.values()))
+    found = {name: etviz.load_model(name).to(first.device) for name in sibling_names(list(models), dataset)}
     return {name: model for name, model in found.items() if model.img_size == first.img_size}
+
+
+def sibling_names(names: Sequence[str], dataset: str) -> list[str]:
+    """Shipped checkpoints of the kinds of those named that were trained on another dataset, one seed of each."""
+    kinds = {load_config(name)["model"]["name"] for name in names}
+    cards = {name: load_card(name) for name in list_checkpoints() if name not in names}
+    found = [name for name, card in cards.items() if card.get("dataset") == dataset and card.get("model") in kinds]
+    return list(group_trainings(found))
 
 
 def measure_classes(models: dict, dataset: Dataset, options: Plan, tell: Tell) -> dict[str, list[OneClass]]:

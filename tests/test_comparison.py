@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import time
 
 import numpy as np
 import pytest
@@ -121,11 +122,16 @@ def test_an_autoencoder_is_refused(dataset):
 
 def test_speed_is_the_median_of_calls_after_one_to_warm_up(monkeypatch):
     calls, clock = [], iter([40.0, 50.0, 3.0, 5.0, 6.0, 4.0, 0.0])
-    monkeypatch.setattr(timing, "_seconds", lambda function, device: (function(), next(clock))[1])
+    monkeypatch.setattr(timing, "_seconds", lambda function, device, clock_used: (function(), next(clock))[1])
     found = timing.median_seconds(lambda: calls.append(0), torch.device("cpu"), seconds=0.0, calls=5)
     assert (found, len(calls)) == (5.0, 1 + 5)
     clock = iter([9.0, 1.0, 1.0, 1.0, 7.0, 8.0])
     assert timing.median_seconds(lambda: None, torch.device("cpu"), seconds=9.5) == 1.0  # until 1 + 1 + 1 + 7
+
+
+def test_the_process_own_time_does_not_count_waiting():
+    device, wait = torch.device("cpu"), lambda: time.sleep(0.05)
+    assert timing.median_seconds(wait, device, seconds=0.0, own=True) < 0.04 < timing.median_seconds(wait, device, 0.0)
 
 
 def test_floors_are_measured_alike(dataset):

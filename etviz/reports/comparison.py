@@ -12,7 +12,7 @@ from etviz.reports.render import code, render
 from etviz.reports.words import left_out_words
 
 NAME = "comparison"  # of its files
-FORMAT = "comparison 2"  # of its JSON: count on when what the page needs changes
+FORMAT = "comparison 3"  # of its JSON: count on when what the page needs changes
 OTHER_LOSSES = {  # by what a model's card calls it
     "simmim": "SimMIM, which minimises the absolute error",
     "beit": "BEiT, which predicts codes by cross-entropy",

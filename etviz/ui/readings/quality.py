@@ -1,17 +1,17 @@
-"""How good the picture is next to fills that need no learning: SSIM at every step, and two baselines."""
+"""How good the picture is next to fills that need no learning: SSIM at every step, the mean, and the best of four."""
 
 import torch
 from torch import Tensor
 
 from etviz.files import finite
-from etviz.inpainting import mean_fill, navier_stokes_fill
+from etviz.inpainting import FLOORS
 from etviz.metrics import SSIM_MIN_SIZE, masked_mse, psnr_of_mse, ssim
 from etviz.models import complete
 from etviz.ui.cache import Cache
 from etviz.ui.payload import decoded_frames
 from etviz.ui.protocol import Backend
 
-FLOORS = {"mean_fill": mean_fill, "navier_stokes": navier_stokes_fill}
+MEAN = "visible mean"
 FLOORS_KEPT: Cache[dict] = Cache(256)  # they do not depend on the model or its settings
 
 
@@ -22,9 +22,10 @@ def read_quality(service: Backend, question: dict) -> dict:
         question: as `Backend.read_request` takes it.
 
     Returns:
-        ssim: of the completed picture at each of T + 1 steps; mean_fill, navier_stokes: {mse, psnr, ssim} each, where
-        mse and psnr are masked MSE and masked PSNR. Null where nothing is hidden, where a value is infinite, or where
-        the picture is too small for SSIM.
+        ssim: of the completed picture at each of T + 1 steps; mean_fill, best_fill: {name, mse, psnr, ssim} each, of
+        the visible mean and of the filler with the lowest error here, where mse and psnr are masked MSE and masked
+        PSNR. Numbers are null where nothing is hidden, where a value is infinite, or where the picture is too small
+        for SSIM.
     """
     request = service.read_request(question)
     frames = decoded_frames(service.trace(request)).cpu()  # (T+1, 3, S, S)
@@ -35,8 +36,11 @@ def read_quality(service: Backend, question: dict) -> dict:
 
 
 def floors_of(image: Tensor, mask: Tensor) -> dict:
-    """The metrics of each baseline on one picture (1, 3, S, S) under one mask (1, N)."""
-    return {name: measure_fill(image, fill(image, mask), mask) for name, fill in FLOORS.items()}
+    """The metrics of the mean and of the best filler on one picture (1, 3, S, S) under one mask (1, N)."""
+    found = {name: measure_fill(image, fill(image, mask), mask) for name, fill in FLOORS.items()}
+    known = [name for name in found if found[name]["mse"] is not None]
+    best = min(known, key=lambda name: found[name]["mse"], default=MEAN)
+    return {key: {"name": name, **found[name]} for key, name in (("mean_fill", MEAN), ("best_fill", best))}
 
 
 def measure_fill(image: Tensor, filled: Tensor, mask: Tensor) -> dict:
@@ -55,6 +59,9 @@ def ssim_of(images: Tensor, completed: Tensor) -> list[float | None]:
 
 
 def warm_up() -> None:
-    """Import torchmetrics, OpenCV and transformers, which take seconds: otherwise the first question waits for them."""
+    """Import torchmetrics, OpenCV, scikit-image and transformers.
+
+    They take seconds, and otherwise the first question waits for them.
+    """
     floors_of(torch.rand(1, 3, 2 * SSIM_MIN_SIZE, 2 * SSIM_MIN_SIZE), torch.tensor([[True, False, False, False]]))
     from transformers import SwinForMaskedImageModeling, ViTMAEForPreTraining  # noqa: F401 - Compare's other models

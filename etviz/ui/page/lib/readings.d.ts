@@ -122,10 +122,16 @@ export interface Metrics {
   ssim: number | null;
 }
 
+/** Metrics of a filler that learns nothing. */
+export interface Filled extends Metrics {
+  name: string;
+}
+
 export interface Quality {
   ssim: Numbers | null;
-  mean_fill: Metrics;
-  navier_stokes: Metrics;
+  mean_fill: Filled;
+  /** The one of four with the lowest error on this picture under this mask. */
+  best_fill: Filled;
 }
 
 /** The descent of one column of a comparison; energy and rises are null for a model without an energy. */

@@ -27,15 +27,16 @@ const METRICS = [
     text: METRIC_INFO.completed_ssim.text,
   },
 ];
+const BEST_FILL = "Best fill"; // until its name is known
 const COLUMNS = {
   now: ["Step", "The reconstruction at this step, with the visible pixels as given."],
   mean_fill: [
     "Mean fill",
     "Fills every hidden pixel with the mean of the visible ones, channel by channel. Nothing is learned.",
   ],
-  navier_stokes: [
-    "Navier–Stokes",
-    "Navier–Stokes inpainting (Bertalmio et al. 2001), from OpenCV: continues edges into the gaps. Nothing is learned.",
+  best_fill: [
+    BEST_FILL,
+    "The best for this picture and mask of four fills that learn nothing: the visible mean, Telea's and Navier–Stokes inpainting from OpenCV, and biharmonic inpainting from scikit-image.",
   ],
 };
 
@@ -79,9 +80,10 @@ export function createComparison() {
 
   return {
     node,
-    /** `now`, `mean_fill` and `navier_stokes` are {mse, psnr, ssim} each, null where unknown. */
+    /** `now`, `mean_fill` and `best_fill` are {mse, psnr, ssim} each, null where unknown; the last has a name too. */
     show(step, values) {
       terms.now.firstChild.textContent = `Step ${step}`;
+      terms.best_fill.firstChild.textContent = values.best_fill.name ?? BEST_FILL;
       METRICS.forEach((metric, i) => showRow(metric, cells[i], values));
     },
     /** Show whether the numbers of the other columns are still being computed. */

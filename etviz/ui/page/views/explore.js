@@ -102,11 +102,11 @@ export function createExploreView(app) {
 
   function compare(step) {
     const { mse, psnr } = app.answer;
-    const { ssim, mean_fill = UNKNOWN, navier_stokes = UNKNOWN } = measured.quality ?? {};
+    const { ssim, mean_fill = UNKNOWN, best_fill = UNKNOWN } = measured.quality ?? {};
     comparison.show(step, {
       now: { mse: mse[step], psnr: psnr[step], ssim: ssim?.[step] ?? null },
       mean_fill,
-      navier_stokes,
+      best_fill,
     });
   }
 
