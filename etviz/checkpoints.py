@@ -13,15 +13,16 @@ import re
 from pathlib import Path
 
 import yaml
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from etviz.errors import UsageError
-from etviz.files import write_bytes, write_text
+from etviz.files import check_regular, parsing, read_text, write_bytes, write_text
 from etviz.models import MaskedImageModel, create_model, suggestion
 
 WEIGHTS, CONFIG, CARD, HISTORY, SNAPSHOTS = "model.safetensors", "config.yaml", "card.json", "history.csv", "snapshots"
+MOST_HISTORY = 1 << 26  # bytes: half a million validations
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -91,33 +92,47 @@ def load_weights(model: MaskedImageModel, path: Path) -> None:
         held = "holds another model's weights" if part is None else f"lacks the {part} that its {CONFIG} describes"
         raise UsageError(f"{str(path)!r} {held}: {odd[0]!r} and {len(odd) - 1} more names differ.")
     for name, tensor in expected.items():
+        _check_numbers(found[name], tensor, name, path)
         if found[name].shape != tensor.shape:
             shapes = f"{tuple(found[name].shape)} instead of {tuple(tensor.shape)}"
             raise UsageError(f"{str(path)!r} does not fit its config.yaml: {name!r} is of shape {shapes}.")
     model.load_state_dict(found)
 
 
+def _check_numbers(found: Tensor, expected: Tensor, name: str, path: Path) -> None:
+    """Raise `UsageError` for weights that no training makes: of another kind of number, or not finite."""
+    if found.is_floating_point() != expected.is_floating_point() or found.is_complex():
+        kinds = f"{str(found.dtype).removeprefix('torch.')} instead of {str(expected.dtype).removeprefix('torch.')}"
+        raise UsageError(f"{str(path)!r} holds no weights that can be used: {name!r} is of the kind {kinds}.")
+    if not found.float().isfinite().all():
+        raise UsageError(
+            f"{str(path)!r} holds no weights that can be used: {name!r} is not finite. The training diverged, or the "
+            "file is damaged: take a snapshot or another run."
+        )
+
+
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a safetensors file. Raises `UsageError` where it is missing, truncated or of another format."""
-    if not path.is_file():
+    if not path.exists():
         raise UsageError(f"There is no file {str(path)!r}.")
-    try:
+    with parsing(f"{str(path)!r} is truncated or no safetensors file ({{error}}): copy or train it again."):
+        check_regular(path)
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (SafetensorError, OSError, ValueError) as error:
-        raise UsageError(
-            f"{str(path)!r} is truncated or no safetensors file ({error}): copy or train it again."
-        ) from error
 
 
 def load_config(name_or_path: str | os.PathLike) -> dict:
     """The configuration a checkpoint was trained with: {"model": {"name": ..., options}, ...}."""
-    path = find_checkpoint(name_or_path) / CONFIG
-    try:
-        config = yaml.safe_load(path.read_text())
-        config["model"]["name"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{str(path)!r} is missing or does not name a model: it belongs beside {WEIGHTS}.") from error
+    return read_config(find_checkpoint(name_or_path))
+
+
+def read_config(folder: Path) -> dict:
+    """`load_config` of a folder, whether it holds weights yet or not."""
+    path = folder / CONFIG
+    with parsing(f"{str(path)!r} is missing or does not name a model: it belongs beside {WEIGHTS}."):
+        config = yaml.safe_load(read_text(path))
+        if not isinstance(config["model"]["name"], str):
+            raise TypeError(config["model"]["name"])
     for section, options in config.items():
         if not isinstance(options, dict) or not all(isinstance(option, str) for option in options):
             raise UsageError(f"{str(path)!r} is damaged: its section {section!r} must hold options, as 'name: value'.")
@@ -127,15 +142,19 @@ def load_config(name_or_path: str | os.PathLike) -> dict:
 def load_card(name_or_path: str | os.PathLike) -> dict:
     """What card.json says of a checkpoint; empty where there is none. Raises `UsageError` where it is no card."""
     path = find_checkpoint(name_or_path) / CARD
-    if not path.is_file():
+    if not path.exists():
         return {}
-    try:
-        card = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{str(path)!r} is not valid JSON: {error}.") from error
-    if not isinstance(card, dict) or not isinstance(card.get("metrics", {}), dict):
-        raise UsageError(f"{str(path)!r} is no card: it must be a JSON object, and its metrics another.")
+    with parsing(f"{str(path)!r} is not valid JSON: {{error}}."):
+        card = json.loads(read_text(path))
+    if not isinstance(card, dict) or not _is_table(card.get("metrics", {})):
+        raise UsageError(
+            f"{str(path)!r} is no card: it must be a JSON object, its metrics another, and each of them one more."
+        )
     return card
+
+
+def _is_table(metrics: object) -> bool:
+    return isinstance(metrics, dict) and all(isinstance(scores, dict) for scores in metrics.values())
 
 
 def checkpoint_table(names: list[str] | None = None) -> str:
@@ -187,18 +206,15 @@ def load_history(name_or_path: str | os.PathLike) -> list[dict[str, int | float]
 def read_history(run: str | Path) -> list[dict]:
     """A run's history.csv as rows of numbers; empty where there is none yet. Raises `UsageError` for another table."""
     path = Path(run) / HISTORY
-    if not path.is_file():
+    if not path.exists():
         return []
-    try:
-        with path.open(newline="") as file:
-            table = csv.DictReader(file)
-            rows = [{key: _number(value) for key, value in row.items()} for row in table]
+    with parsing(
+        f"{str(path)!r} is no table of numbers, so it is damaged or no history of a run: restore it, or remove it."
+    ):
+        table = csv.DictReader(io.StringIO(read_text(path, MOST_HISTORY)), strict=True)
+        rows = [{key: _number(value) for key, value in row.items()} for row in table]
         if not {"step", "masked_mse", "masked_psnr"} <= set(table.fieldnames or ()):
             raise ValueError(f"columns {table.fieldnames}")
-    except (OSError, ValueError, AttributeError, csv.Error) as error:  # a short row's missing numbers are None
-        raise UsageError(
-            f"{str(path)!r} is no table of numbers, so it is damaged or no history of a run: restore it, or remove it."
-        ) from error
     return rows
 
 
@@ -232,11 +248,10 @@ def snapshot_metadata(name_or_path: str | os.PathLike, snapshot: str) -> dict[st
 
 def read_metadata(path: Path) -> dict[str, str]:
     """The text a safetensors file carries beside its tensors."""
-    try:
+    with parsing(f"{str(path)!r} is truncated or no safetensors file ({{error}})."):
+        check_regular(path)
         with safe_open(path, framework="pt") as file:
             return file.metadata() or {}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise UsageError(f"{str(path)!r} is truncated or no safetensors file ({error}).") from error
 
 
 def save_checkpoint(

@@ -7,9 +7,11 @@ Names and paths are taken literally: ``run=2024_01_15`` and ``json=a, b=c.json``
 """
 
 import difflib
+import errno
 import functools
 import importlib.resources
 import inspect
+import io
 import json
 import os
 import re
@@ -28,10 +30,12 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from etviz.errors import UsageError
+from etviz.interrupts import handle_signals
 from etviz.options import NONE, Options, alternatives, annotations_of, from_mapping, is_section, is_text, is_texts
 
 CONF = "etviz.conf"
 NEEDED = "???"  # stands where an option has to be given, as in Hydra's files
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG)
 HELP_FLAGS = ("--help", "-h")
 YAML_OPTION = re.compile(r"(?P<indent> *)(?P<key>\w+):(?P<value>[^#]*)(?:#\s*(?P<doc>.*))?")
 
@@ -40,6 +44,10 @@ Kind = TypeVar("Kind", bound=Options)
 
 def run(main: Callable[[list[str]], None]) -> None:
     """Call a command with the process's arguments: bad input ends in one sentence on stderr and exit status 2."""
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal's encoding lacks must not end a command
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    handle_signals()
     try:
         main(sys.argv[1:])
     except UsageError as error:
@@ -49,6 +57,15 @@ def run(main: Callable[[list[str]], None]) -> None:
         if not _is_out_of_memory(error):
             raise
         print("error: There is not enough memory for this: choose smaller sizes, as of the batch.", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # whoever read the output has had enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        place = f"{error.filename!r} " if error.filename else "A file "
+        print(f"error: {place}cannot be read or written: {error.strerror}.", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)

@@ -4,6 +4,7 @@ A file is written under a temporary name, synced and renamed, so an interrupted 
 """
 
 import contextlib
+import csv
 import json
 import math
 import os
@@ -13,9 +14,44 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
+from safetensors import SafetensorError
+
 from etviz.errors import UsageError
 
 NUMBERS = re.compile(r"\[\n[^\[\]{}\"]*\]")  # a list of numbers over several lines, as no text in JSON has any
+
+
+# What parsers raise for text that is not what it should be: PyYAML a ValueError for a date that does not exist and a
+# RecursionError for 1,000 brackets, json and int for 5,000 digits, csv its own for a field of 131,073 characters.
+UNREADABLE = (
+    OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, RecursionError, EOFError,
+    yaml.YAMLError, csv.Error, SafetensorError,
+)  # fmt: skip
+
+
+@contextlib.contextmanager
+def parsing(sentence: str) -> Iterator[None]:
+    """Whatever goes wrong while a file is read or parsed inside, as one sentence, in which {error} is what was said."""
+    try:
+        yield
+    except UNREADABLE as error:
+        said = re.sub(r"\s+", " ", str(error)).strip()
+        raise UsageError(sentence.replace("{error}", f"{said[:200]}..." if len(said) > 200 else said)) from error
+
+
+def read_text(path: Path, most: int = 1 << 20) -> str:
+    """The text of a file. Raises `ValueError` where it is larger than ``most`` bytes, or no file but a pipe, say."""
+    check_regular(path)
+    if path.stat().st_size > most:
+        raise ValueError(f"it is larger than {most:,} bytes")
+    return path.read_text(encoding="utf-8")
+
+
+def check_regular(path: Path) -> None:
+    """Raise `ValueError` for what would never end or never begin, as a device or a pipe that nobody writes to."""
+    if path.exists() and not path.is_file():
+        raise ValueError("it is not a file")
 
 
 def write_text(path: Path, text: str) -> None:

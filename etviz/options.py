@@ -51,6 +51,7 @@ Count = Annotated[int, at_least(1), at_most(2**63 - 1)]
 Whole = Annotated[int, at_least(0), at_most(2**63 - 1)]  # what PyTorch takes for a seed, among others
 Size = Annotated[int, at_least(1), at_most(2**16)]  # of one axis of an image or a weight
 Depth = Annotated[int, at_least(1), at_most(1000)]
+Steps = Annotated[int, at_least(0), at_most(10_000)]  # of a model's own descent
 Ratio = Annotated[float, at_least(0), at_most(2**16)]  # of one size to another
 Positive = Annotated[float, ABOVE_0]
 Share = Annotated[float, at_least(0), BELOW_1]

@@ -29,8 +29,13 @@ from etviz.training import (
     ProgressBar,
     TensorBoard,
     TrainConfig,
+    abandon,
     check_sizes,
+    claim,
+    describe_processes,
     fit,
+    is_empty,
+    make_fabric,
     train_config,
     validation_split,
 )
@@ -78,6 +83,9 @@ def main(argv: list[str]) -> None:
         saved = saved_options(resumed)
         name, model_options, recipe = str(saved["dataset"]["name"]), saved["model"], train_config(saved["train"])
 
+    said = describe_processes(make_fabric(recipe))  # from here on it is known which process is the first
+    if said:
+        say(said)
     model_options = model_options | trained_parts(model_options)
     img_size = check_model(model_options)["img_size"]
     dataset = load_dataset(name, options.data.root, img_size, options.data.download)
@@ -136,10 +144,12 @@ def train(
     shown = to_float(dataset.train_images[held_out[:SHOWN_IMAGES]])
     say(f"Training {model.name} on {dataset.name}, run folder {folder}")
     try:
-        fit(model, dataset, recipe, folder, [ProgressBar(), TensorBoard(shown, recipe.ratio)], resume=resume)
+        state = fit(model, dataset, recipe, folder, [ProgressBar(), TensorBoard(shown, recipe.ratio)], resume=resume)
     except KeyboardInterrupt:
         say(f"\nStopped and saved. To go on: python -m etviz.train resume={folder}")
         sys.exit(130)
+    if state.skipped:
+        say(f"{state.skipped} of {state.total_steps} steps had no finite gradient, and were left out.")
     if test and folder is not None:  # where it is None, another process tests
         test_best(folder, dataset)
 
@@ -162,31 +172,34 @@ def test_best(folder: Path, dataset: Dataset) -> None:
 
 @contextlib.contextmanager
 def claimed(options: TrainOptions) -> Iterator[Path | None]:
-    """`new_run`'s folder, which is removed if the training is refused before it wrote anything."""
+    """`new_run`'s folder, for this process alone; removed if the training is refused before it wrote anything.
+
+    Raises:
+        UsageError: the folder asked for holds files, cannot be made, or another process trains in it.
+    """
     folder = new_run(options)
-    try:
-        yield folder
-    except UsageError:
-        if folder is not None:
-            with contextlib.suppress(OSError):  # it holds files
-                folder.rmdir()
-        raise
+    if folder is None:
+        yield None
+        return
+    with claim(folder):
+        if not is_empty(folder):  # even a run killed early left what would mix with the new one
+            raise UsageError(
+                f"{str(folder)!r} holds files already: choose another run=, or go on with resume={folder}."
+            )
+        try:
+            yield folder
+        except UsageError:
+            abandon(folder)
+            raise
 
 
 @rank_zero_only
 def new_run(options: TrainOptions) -> Path:
-    """A new folder for the run: as asked, else outputs/<dataset>-<model>-<time>, and -2, -3, ... where that is taken.
-
-    Raises:
-        UsageError: the folder asked for holds files, or cannot be made.
-    """
+    """A folder for the run: as asked, else outputs/<dataset>-<model>-<time>, and -2, -3, ... where that is taken."""
     if options.run is None:
         dataset = Path(options.dataset.name).stem[:60]
         return _first_free(OUTPUTS / f"{dataset}-{options.model['name']}-{time.strftime('%Y%m%d-%H%M%S')}")
-    folder = files.make_folder(options.run)
-    if any(folder.iterdir()):  # even a run killed early left snapshots that would mix with new ones
-        raise UsageError(f"{str(folder)!r} holds files already: choose another run=, or go on with resume={folder}.")
-    return folder
+    return files.make_folder(options.run)
 
 
 def _first_free(folder: Path) -> Path:
@@ -201,7 +214,7 @@ def _first_free(folder: Path) -> Path:
 
 def saved_options(folder: Path) -> dict:
     """The options that a run was started with. Raises `UsageError` where its configuration lacks a section."""
-    saved = checkpoints.load_config(folder)
+    saved = checkpoints.read_config(folder)
     if not {"dataset", "train"} <= saved.keys() or "name" not in saved["dataset"]:
         raise UsageError(f"The {checkpoints.CONFIG} of {str(folder)!r} does not say what and how it was trained.")
     return saved

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -54,8 +55,8 @@ def options(dataset):
     return [*dataset, *TINY]
 
 
-def command(*options, cwd=None, **kwargs):
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+def command(*options, cwd=None, environment=None, **kwargs):
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | (environment or {})
     return subprocess.run(
         [sys.executable, "-m", "etviz.train", *options],
         capture_output=True,
@@ -194,9 +195,17 @@ def test_two_runs_of_one_second_have_a_folder_each(options, monkeypatch):
     assert len(list(Path("outputs").iterdir())) == 3
 
 
-def test_a_refused_run_leaves_no_folder(options):
+def test_a_refused_run_leaves_no_folder(options, monkeypatch):
     with pytest.raises(UsageError, match="cannot be used here"):
         train.main([*options, "train.devices=several"])
+    assert not Path("outputs").exists()
+
+    def refuse(*arguments, **options):
+        raise UsageError("no")
+
+    monkeypatch.setattr(train, "fit", refuse)  # once the folder is claimed
+    with pytest.raises(UsageError, match="no"):
+        train.main(options)
     assert not list(Path("outputs").iterdir())
 
 
@@ -374,3 +383,73 @@ def test_a_run_folder_that_cannot_be_made(options, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UsageError, match="cannot be made"):
         train.main([*options, "run=file/run"])
+
+
+@pytest.mark.parametrize("left", ["RANK=1", "LOCAL_RANK=1", "SLURM_PROCID=3"])
+def test_a_rank_that_is_left_over_decides_nothing(left, options, tmp_path):
+    """Without a launcher's other variables, one process trains and saves, and says what it did not listen to."""
+    name, value = left.split("=")
+    result = command(*options, "run=mine", "test=false", cwd=tmp_path, environment={name: value})
+    assert result.returncode == 0, result.stderr
+    assert f"One process trains: {left} is set" in result.stdout
+    assert (tmp_path / "mine" / LAST / STATE).is_file()
+    assert (tmp_path / "mine" / "model.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_torchrun_on_a_cpu_trains_together(options, tmp_path):
+    """Two processes that nobody gave devices share one run, and refuse a number that is not theirs."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "-m", "etviz.train", *options]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    arguments = dict(cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200)
+    result = subprocess.run([*torchrun, "run=pair", "train.precision=32-true"], check=False, **arguments)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("2 processes train together") == 1
+    assert result.stdout.count("masked PSNR") == 1
+    assert [folder.name for folder in tmp_path.iterdir() if (folder / LAST).is_dir()] == ["pair"]
+    refused = subprocess.run([*torchrun, "run=other", "train.devices=1"], check=False, **arguments)
+    assert refused.returncode != 0
+    assert "torchrun started 2 processes, but train.devices=1" in refused.stderr
+
+
+def test_a_run_folder_that_another_process_holds(options):
+    holding = textwrap.dedent("""
+        import sys
+        from pathlib import Path
+        from etviz.training import claim
+        with claim(Path("mine")):
+            print("held", flush=True)
+            sys.stdin.read()
+    """)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with subprocess.Popen([sys.executable, "-c", holding], env=environment, **pipes) as process:
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(UsageError, match=r"Another process trains in 'mine'"):
+            train.main([*options, "run=mine"])
+        process.kill()
+        process.wait()
+        train.main([*options, "run=mine", "test=false"])  # a lock ends with its process
+    assert read_history("mine")
+
+
+def test_what_a_run_left_that_was_killed_at_once_is_no_run(options):
+    """It has no options yet: the same command starts it anew, where `resume=` could not."""
+    (Path("mine") / LAST).mkdir(parents=True)
+    (Path("mine") / LAST / f".{STATE}.99.tmp").write_text("half")
+    train.main([*options, "run=mine", "test=false"])
+    assert read_history("mine")
+    assert not list(Path("mine").rglob("*.tmp"))
+
+
+def test_ctrl_c_while_importing_prints_no_traceback(tmp_path):
+    """A library that takes long to load stands in for the real one, so that Ctrl-C surely comes in between."""
+    (tmp_path / "torch.py").write_text('import time\nprint("loading", flush=True)\ntime.sleep(100)\n')
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with subprocess.Popen([sys.executable, "-m", "etviz.train"], env=environment, **pipes) as process:
+        assert process.stdout.readline() == "loading\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert out == err == ""
+    assert process.returncode != 0

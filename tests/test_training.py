@@ -1,14 +1,16 @@
 import itertools
 import math
 import os
+import shutil
 import signal
+import threading
 
 import pytest
 import torch
 from torch.nn.functional import mse_loss
 
 import etviz
-from etviz import UsageError, checkpoints, devices, training
+from etviz import UsageError, checkpoints, devices, files, training
 from etviz.metrics import evaluate_model, evaluation_masks
 from etviz.training import Callback, ProgressBar, TensorBoard, TrainConfig, batches, fit, loop
 from tests.conftest import TINY, TINY_ASYM
@@ -452,7 +454,7 @@ def test_the_card_states_what_auto_became(squares, tmp_path, monkeypatch):
 
 def test_another_models_run_cannot_be_resumed(squares, tmp_path):
     fit(tiny(), squares, TrainConfig(epochs=1, **QUICK), tmp_path)
-    with pytest.raises(UsageError, match="does not belong to this model"):
+    with pytest.raises(UsageError, match=r"model\.name=et, not et_asym"):
         fit(tiny("et_asym"), squares, TrainConfig(epochs=1, **QUICK), tmp_path, resume=True)
 
 
@@ -490,3 +492,195 @@ def test_a_tiny_model_learns_real_images(cifar10):
     error = (originals - visible_mean[:, :, None, None]).square()
     floor = torch.stack([e[:, p[0]].mean() for e, p in zip(error, pixels, strict=True)]).mean()
     assert state.history[-1]["masked_mse"] < 0.95 * floor
+
+
+def scalars(folder, tag):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    return [(event.step, event.value) for event in EventAccumulator(str(folder)).Reload().Scalars(tag)]
+
+
+def test_tensorboard_has_one_file_and_every_point_over_resumes(squares, tmp_path):
+    """Stopped twice, once right after a log: no point is lost, doubled or of another value than in one go."""
+    config = TrainConfig(epochs=2, **QUICK)
+    boards = [TensorBoard(squares.train_images[:2] / 255) for _ in range(4)]
+    fit(tiny(), squares, config, tmp_path / "straight", [boards[0]])
+    for board, stop in ((boards[1], 6), (boards[2], 12)):
+        resume = (tmp_path / "stopped").exists()
+        with pytest.raises(KeyboardInterrupt):
+            fit(tiny(), squares, config, tmp_path / "stopped", [board, InterruptAt(stop)], resume=resume)
+    fit(tiny(), squares, config, tmp_path / "stopped", [boards[3]], resume=True)
+    assert len(list((tmp_path / "stopped").glob("events.*"))) == 1
+    for tag in ("train/loss", "train/lr", "validation/masked_mse"):
+        assert scalars(tmp_path / "stopped", tag) == scalars(tmp_path / "straight", tag)
+
+
+def test_an_event_file_that_was_cut_is_taken_over_as_far_as_it_goes(squares, tmp_path):
+    config = TrainConfig(epochs=1, **QUICK)
+    with pytest.raises(KeyboardInterrupt):
+        fit(tiny(), squares, config, tmp_path, [TensorBoard(squares.train_images[:2] / 255), InterruptAt(9)])
+    (events,) = tmp_path.glob("events.*")
+    events.write_bytes(events.read_bytes()[:-7])
+    fit(tiny(), squares, config, tmp_path, [TensorBoard(squares.train_images[:2] / 255)], resume=True)
+    assert [step for step, _ in scalars(tmp_path, "train/loss")][:2] == [3, 6]
+
+
+class NotFinite(Callback):
+    """Makes the gradients of some steps not a number, as a rare batch may."""
+
+    def __init__(self, model, steps):
+        self.steps, self.done = steps, 0
+        next(model.parameters()).register_hook(self.spoil)
+
+    def spoil(self, gradient):
+        self.done += 1
+        return gradient * math.nan if self.done in self.steps else gradient
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_step_without_a_finite_gradient_is_left_out_and_counted(optimizer, squares, tmp_path):
+    """The weights, the moments and their average are what they were before that step."""
+    config = TrainConfig(epochs=1, optimizer=optimizer, **(QUICK | dict(log_every=1)))
+    model, seen = tiny(), []
+
+    class Watch(Callback):
+        def on_log(self, state):
+            seen.append(weights(model).clone())
+
+    state = fit(model, squares, config, tmp_path, [NotFinite(model, {3, 7}), Watch()])
+    assert state.skipped == checkpoints.load_card(tmp_path)["steps_left_out"] == 2
+    still = [step for step in range(2, len(seen) + 1) if seen[step - 1].equal(seen[step - 2])]
+    assert still == [3, 7]
+    assert math.isfinite(state.train_loss)
+    last = checkpoints.read_tensors(tmp_path / "last" / "state.safetensors")
+    assert all(tensor.isfinite().all() for tensor in last.values() if tensor.is_floating_point())
+
+
+def test_ten_steps_in_a_row_without_a_finite_gradient_end_the_run(squares, tmp_path):
+    config = TrainConfig(epochs=4, **QUICK)
+    model = tiny()
+    with pytest.raises(UsageError, match=r"11 steps in a row up to step 24: lower train\.lr"):
+        fit(model, squares, config, tmp_path, [NotFinite(model, set(range(14, 60)))])
+    assert int(checkpoints.read_metadata(tmp_path / "last" / "state.safetensors")["step"]) == 22
+    nine = tiny()
+    fit(nine, squares, config, callbacks=[NotFinite(nine, set(range(14, 23)))])  # nine are borne
+
+
+def test_a_run_killed_before_its_first_validation_is_resumed(squares, tmp_path):
+    class Killed(Exception):
+        pass
+
+    class Kill(Callback):
+        def on_log(self, state):
+            raise Killed
+
+    config = TrainConfig(epochs=1, **QUICK)
+    straight = tiny()
+    fit(straight, squares, config, tmp_path / "straight")
+    with pytest.raises(Killed):
+        fit(tiny(), squares, config, tmp_path / "killed", [Kill()])
+    resumed = tiny()
+    fit(resumed, squares, config, tmp_path / "killed", resume=True)
+    assert weights(resumed).equal(weights(straight))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(epochs=1), "train.epochs=2, not 1"),
+        (dict(lr=1e-3), "train.lr=0.003, not 0.001"),
+        (dict(seed=4), "train.seed=0, not 4"),
+        (dict(mask_shapes={"random": 1.0}), "train.mask_shapes"),
+    ],
+)
+def test_a_resumed_run_keeps_its_recipe(change, message, squares, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        fit(tiny(), squares, TrainConfig(epochs=2, **QUICK), tmp_path, [InterruptAt(6)])
+    with pytest.raises(UsageError, match=message):
+        fit(tiny(), squares, TrainConfig(**(dict(epochs=2) | QUICK | change)), tmp_path, resume=True)
+
+
+def test_a_resumed_run_keeps_its_models_options(squares, tmp_path):
+    """Weights of the same shapes would fit a model of other steps or another temperature too."""
+    config = TrainConfig(epochs=2, **QUICK)
+    with pytest.raises(KeyboardInterrupt):
+        fit(tiny(), squares, config, tmp_path, [InterruptAt(6)])
+    with pytest.raises(UsageError, match=r"model.step_size=.*give its config.yaml back"):
+        fit(etviz.create_model("et", **TINY | dict(step_size=0.7)), squares, config, tmp_path, resume=True)
+
+
+def test_what_is_noted_may_change_over_a_resume(squares, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        fit(tiny(), squares, TrainConfig(epochs=2, **QUICK), tmp_path, [InterruptAt(6)])
+    config = TrainConfig(epochs=2, validate_every=0.5, **(QUICK | dict(log_every=1, snapshots=0)))
+    assert fit(tiny(), squares, config, tmp_path, resume=True).step == 22
+
+
+def test_one_run_folder_one_process(squares, tmp_path):
+    """A lock that the first holds from another thread, as another process would, until it ends."""
+    inside, refused = threading.Event(), threading.Event()
+
+    class Wait(Callback):
+        def on_start(self, state):
+            inside.set()
+            assert refused.wait(60)
+
+    config = TrainConfig(epochs=1, **QUICK)
+    first = threading.Thread(target=fit, args=(tiny(), squares, config, tmp_path, [Wait()]))
+    first.start()
+    assert inside.wait(60)
+    try:
+        for resume in (True, False):
+            with pytest.raises(UsageError, match="Another process trains"):
+                fit(tiny(), squares, config, tmp_path, resume=resume)
+    finally:
+        refused.set()
+        first.join()
+    assert fit(tiny(), squares, config, tmp_path, resume=True).step == 11
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_other_signals_save_as_ctrl_c_does(name, squares, tmp_path):
+    class Send(Callback):
+        def on_log(self, state):
+            if state.step == 6:
+                for _ in range(3):  # schedulers repeat themselves
+                    os.kill(os.getpid(), getattr(signal, name))
+
+    before = signal.getsignal(getattr(signal, name))
+    with pytest.raises(KeyboardInterrupt):
+        fit(tiny(), squares, TrainConfig(epochs=2, **QUICK), tmp_path, [Send()])
+    assert int(checkpoints.read_metadata(tmp_path / "last" / "state.safetensors")["step"]) == 6
+    assert signal.getsignal(getattr(signal, name)) is before
+
+
+@pytest.mark.parametrize("broken", [28, 30, 5])  # no space left, read-only, input/output error
+def test_a_disk_that_takes_no_more_is_one_sentence(broken, squares, tmp_path, monkeypatch):
+    """The state before it is whole, and the run goes on once there is room."""
+    config = TrainConfig(epochs=2, **QUICK)
+    with pytest.raises(KeyboardInterrupt):
+        fit(tiny(), squares, config, tmp_path, [InterruptAt(6)])
+    before = (tmp_path / "last" / "state.safetensors").read_bytes()
+
+    def fail(descriptor):
+        raise OSError(broken, os.strerror(broken))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, "fsync", fail)
+        with pytest.raises(UsageError, match=rf"no longer be written to: {os.strerror(broken)}.*step 6 is whole"):
+            fit(tiny(), squares, config, tmp_path, resume=True)
+    assert (tmp_path / "last" / "state.safetensors").read_bytes() == before
+    assert not list(tmp_path.rglob("*.tmp"))
+    assert fit(tiny(), squares, config, tmp_path, resume=True).step == 22
+
+
+def test_a_run_folder_that_vanishes_comes_back(squares, tmp_path):
+    class Remove(Callback):
+        def on_log(self, state):
+            if state.step == 6:
+                shutil.rmtree(tmp_path / "run")
+
+    model = tiny()
+    fit(model, squares, TrainConfig(epochs=1, **QUICK), tmp_path / "run", [Remove()])
+    assert weights(etviz.load_model(tmp_path / "run")).equal(weights(model))
+    assert (tmp_path / "run" / "last" / "state.safetensors").is_file()

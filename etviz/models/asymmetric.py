@@ -14,7 +14,7 @@ from etviz.models.descent import DescentSettings, EnergyDescent
 from etviz.models.energy_model import EnergyModel, prepend_cls
 from etviz.models.energy_transformer import TOKEN_STD
 from etviz.models.trace import CLS, PADDING, TokenTrace, Trace, token_fields
-from etviz.options import Depth, Positive, Ratio, Size, Whole
+from etviz.options import Depth, Positive, Ratio, Size, Steps
 
 
 class AsymmetricEnergyTransformer(EnergyModel):
@@ -40,7 +40,7 @@ class AsymmetricEnergyTransformer(EnergyModel):
         head_dim: Size = 64,
         memory_ratio: Ratio = 4.0,
         depth: Depth = 1,
-        steps: Whole = 12,
+        steps: Steps = 12,
         step_size: Positive = 10.0,
         beta: Positive = 0.125,
         exclude_self: bool = False,

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from etviz.models.base import CIFAR10_MEAN, CIFAR10_STD
 from etviz.models.descent import EnergyDescent
 from etviz.models.energy_model import EnergyModel, prepend_cls
-from etviz.options import Depth, Positive, Ratio, Size, Whole
+from etviz.options import Depth, Positive, Ratio, Size, Steps
 
 TOKEN_STD = 0.02  # of the initial CLS token, mask token and positions
 
@@ -42,7 +42,7 @@ class EnergyTransformer(EnergyModel):
         head_dim: Size = 64,
         memory_ratio: Ratio = 4.0,
         depth: Depth = 1,
-        steps: Whole = 12,
+        steps: Steps = 12,
         step_size: Positive = 10.0,
         beta: Positive = 0.125,
         exclude_self: bool = False,

@@ -58,9 +58,9 @@ class TensorBoard(Callback):
         self.images, self.ratio = images, ratio
 
     def on_start(self, state: State) -> None:
-        from torch.utils.tensorboard import SummaryWriter
+        from etviz.training.events import open_writer  # here, since TensorBoard takes a second to import
 
-        self.writer = SummaryWriter(state.run, purge_step=state.step or None)
+        self.writer = open_writer(state.folder, state.step)
         generator = torch.Generator().manual_seed(MASK_SEED)
         self.mask = random_mask(len(self.images), self.ratio, state.model.num_patches, generator)
 

@@ -7,19 +7,16 @@ masks) is a function of (seed, step), so that a run resumed at any step goes on 
 import contextlib
 import hashlib
 import math
-import signal
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from etviz import checkpoints, files
+from etviz import checkpoints
 from etviz.data import Dataset, holdout_split
 from etviz.devices import describe_device, resolve_precision
 from etviz.errors import UsageError
@@ -29,8 +26,13 @@ from etviz.models import MaskedImageModel
 from etviz.training.batches import Batch, TrainStep, draw_batch, epoch_order
 from etviz.training.config import MASK_SEED, TrainConfig
 from etviz.training.optimizers import make_optimizers
-from etviz.training.resume import load_last, save_last
+from etviz.training.processes import make_fabric
+from etviz.training.resume import load_last
+from etviz.training.saving import save, save_start, writing
 from etviz.training.state import Callback, State
+from etviz.training.stopping import asked_to_stop, interruptible
+
+PATIENCE = 10  # steps without a finite loss, one after the other, before the run is given up
 
 
 def fit(
@@ -45,7 +47,8 @@ def fit(
     """Train a model on a dataset's train split.
 
     A part of the train split is held out for validation, under fixed masks; the best weights by it and the last state
-    are kept. Ctrl-C finishes the step, saves, and raises KeyboardInterrupt.
+    are kept. Ctrl-C, SIGTERM and SIGHUP finish the step, save, and raise KeyboardInterrupt. A step whose gradient is
+    not finite is left out and counted. The run folder is claimed: no other process trains in it.
 
     Args:
         model: made by `create_model`; trained in place, and left at the moving average where there is one.
@@ -59,11 +62,13 @@ def fit(
         The final state, with the history.
 
     Raises:
-        UsageError: data too small for a batch, nothing to resume, other data than the run to resume was trained on,
-            or a loss that is no longer finite.
+        UsageError: data too small for a batch, nothing to resume, other data or another recipe than those of the run to
+            resume, a run folder that another process trains in or that takes no more files, or a loss that stays not
+            finite for ten steps.
         KeyboardInterrupt: after saving.
     """
     fabric = make_fabric(config)
+    fabric.launch()
     device, run = fabric.device, None if run is None else Path(run)
     check_sizes(config, model.num_patches, dataset, fabric.world_size)
     images = dataset.train_images.to(device)
@@ -72,25 +77,24 @@ def fit(
     steps_per_epoch = len(train_index) // config.batch_size
     state = State(model, config, config.epochs * steps_per_epoch, steps_per_epoch, run, describe_device(device))
     state.precision, state.data = resolve_precision(config.precision, device), fingerprint(dataset)
-    train_step, optimizers = _set_up(fabric, state)
-    if run is not None and fabric.is_global_zero:
-        files.sweep(files.make_folder(run))
-    if resume:
-        load_last(state, optimizers)
-
     snapshot_at = snapshot_steps(state.total_steps, steps_per_epoch, config.snapshots)
     tell = _Teller(callbacks if fabric.is_global_zero else ())
-    meter, order = _Meter(state, fabric), train_index[:0]
-    model.train()
-    with tell.until_the_end(state), _interruptible() as interrupted:
+    with writing(state, fabric), tell.until_the_end(state), interruptible() as interrupted:
+        train_step, optimizers = _set_up(fabric, state)
+        if resume:
+            load_last(state, optimizers)
+        else:
+            save_start(state, optimizers, dataset, fabric)
+        tell.on_start(state)
+        meter, order = _Meter(state, fabric), train_index[:0]
+        model.train()
         while state.step < state.total_steps:
             if state.step % steps_per_epoch == 0 or not len(order):
                 order = epoch_order(train_index, config.seed, state.step // steps_per_epoch).to(device)
             state.lr = learning_rate(state.step, state.total_steps, config)
             batch = draw_batch(order, state, fabric.global_rank, fabric.world_size)
-            loss, norm = _update(train_step, optimizers, fabric, state, (images, batch))
+            meter.add(*_update(train_step, optimizers, fabric, state, (images, batch)))
             state.step += 1
-            meter.add(loss, norm)
             validate = is_milestone(state.step, config.validate_every * steps_per_epoch, state.total_steps)
             log = validate or state.step % config.log_every == 0
 
@@ -102,12 +106,12 @@ def fit(
             if validate:
                 with meter.paused():
                     _validate(state, held_out_images, fabric, tell)
-                    _save(state, optimizers, dataset, fabric)
-            if _asked_to_stop(interrupted, fabric, log):
+                    save(state, optimizers, dataset, fabric)
+            if asked_to_stop(interrupted, fabric, log):
                 break
         meter.read()
         if state.step < state.total_steps:
-            _save(state, optimizers, dataset, fabric)
+            save(state, optimizers, dataset, fabric)
             raise KeyboardInterrupt
     if state.average is not None:
         model.load_state_dict(state.shipped.state_dict())
@@ -116,22 +120,6 @@ def fit(
 
 
 # ---- the pieces, in the order fit uses them --------------------------------------------------------------------------
-
-
-def make_fabric(config: TrainConfig):
-    """Lightning Fabric for the configured devices; bf16 where the device computes in it, if precision is auto."""
-    from lightning_fabric import Fabric
-
-    try:
-        hardware: dict[str, Any] = dict(
-            accelerator=config.accelerator, devices=config.devices, num_nodes=config.num_nodes
-        )
-        hardware["precision"] = resolve_precision(config.precision, Fabric(**hardware).device)
-        fabric = Fabric(**hardware)
-    except (ValueError, RuntimeError, TypeError) as error:  # Lightning's MisconfigurationException is a TypeError here
-        raise UsageError(f"These devices or this precision cannot be used here: {error}") from error
-    fabric.launch()
-    return fabric
 
 
 def _set_up(fabric, state: State) -> tuple[nn.Module, list]:
@@ -199,7 +187,10 @@ def check_sizes(config: TrainConfig, num_patches: int, dataset: Dataset, world_s
 
 
 def _update(train_step, optimizers, fabric, state: State, inputs: tuple[Tensor, Batch]) -> tuple[Tensor, Tensor]:
-    """One step at the state's learning rate; the loss and the gradient's norm, still on the device."""
+    """One step at the state's learning rate; the loss and the gradient's norm, still on the device.
+
+    Where the norm is not finite, on whichever device, the weights and the optimizers stay as they are.
+    """
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = state.lr * group["scale"]
@@ -208,6 +199,7 @@ def _update(train_step, optimizers, fabric, state: State, inputs: tuple[Tensor, 
     fabric.backward(loss)
     norm = nn.utils.clip_grad_norm_(state.model.parameters(), state.config.clip)
     for optimizer in optimizers:
+        getattr(optimizer, "optimizer", optimizer).found_inf = (~torch.isfinite(norm)).float()
         optimizer.step()
     if state.average is not None:
         state.average.update_parameters(state.model)
@@ -256,62 +248,6 @@ def _validate(state: State, images: Tensor, fabric, tell: "_Teller") -> None:
     tell.on_validation(state)
 
 
-# ---- saving ---------------------------------------------------------------------------------------------------------
-
-
-def _save(state: State, optimizers: Sequence[torch.optim.Optimizer], dataset: Dataset, fabric) -> None:
-    """Best weights where the last validation was the best so far, history, and everything to resume."""
-    if state.run is None or not fabric.is_global_zero:
-        return
-    sections = {"dataset": {"name": dataset.source or dataset.name}, "train": _plain_config(state.config)}
-    validated_now = bool(state.history) and state.history[-1]["step"] == state.step
-    if validated_now and state.history[-1]["masked_mse"] < state.best_mse:
-        state.best_mse = state.history[-1]["masked_mse"]
-        checkpoints.save_checkpoint(state.shipped, state.run, make_card(state, dataset), sections)
-    elif not (state.run / checkpoints.CONFIG).is_file():  # interrupted before the first validation
-        checkpoints.save_checkpoint(state.shipped, state.run, make_card(state, dataset), sections)
-    if state.history:
-        checkpoints.write_history(state.run, state.history)
-    save_last(state, optimizers)
-
-
-def _plain_config(config: TrainConfig) -> dict:
-    return {key: _as_lists(value) for key, value in asdict(config).items()}
-
-
-def _as_lists(value):
-    """Tuples as lists, through and through: plain YAML."""
-    return [_as_lists(item) for item in value] if isinstance(value, tuple) else value
-
-
-def make_card(state: State, dataset: Dataset) -> dict:
-    """What card.json says of the weights of this moment."""
-    card = {
-        "name": state.folder.name,
-        "model": state.model.name,
-        "dataset": dataset.name,
-        "parameters": sum(p.numel() for p in state.model.parameters()),
-        "images_seen": state.images_seen,
-        "epochs": round(state.epoch, 3),
-        "planned_epochs": state.config.epochs,
-        "seconds": round(state.seconds),
-        "device": state.device,
-        "precision": state.precision,
-        "torch": torch.__version__,
-        "metrics": {},
-    }
-    if state.history:
-        row = state.history[-1]
-        card["metrics"]["validation"] = {
-            "masked_mse": row["masked_mse"],
-            "masked_psnr": row["masked_psnr"],
-            "mask_seed": MASK_SEED,
-            "ratio": state.config.ratio,
-            "split": "held out of train",
-        }
-    return card
-
-
 # ---- bookkeeping -----------------------------------------------------------------------------------------------------
 
 
@@ -323,12 +259,18 @@ class _Teller:
 
     @contextlib.contextmanager
     def until_the_end(self, state: State) -> Iterator[None]:
-        """Start, and end however the run ends: a progress bar must give the terminal back."""
-        self.on_start(state)
+        """End however the run ends, if it has started: a progress bar must give the terminal back."""
+        self.started = False
         try:
             yield
         finally:
-            self.on_end(state)
+            if self.started:
+                self.on_end(state)
+
+    def on_start(self, state: State) -> None:
+        self.started = True
+        for callback in self.callbacks:
+            callback.on_start(state)
 
     def __getattr__(self, event: str):
         def call(state: State) -> None:
@@ -339,38 +281,46 @@ class _Teller:
 
 
 class _Meter:
-    """Sums losses on the device and times the loop, so that only `read` waits: for the device, and other processes."""
+    """Sums losses on the device and times the loop, so that only `read` waits: for the device, and other processes.
+
+    Raises `UsageError` once `PATIENCE` steps in a row had no finite gradient.
+    """
 
     def __init__(self, state: State, fabric):
         self.state, self.fabric = state, fabric
-        self.loss = torch.zeros((), device=fabric.device)
-        self.norm = torch.zeros((), device=fabric.device)
+        self.sums = torch.zeros(3, device=fabric.device)  # loss, gradient norm, steps; of those that were finite
+        self.failed = torch.zeros((), device=fabric.device)  # steps in a row that were not, up to now
+        self.worst = torch.zeros((), device=fabric.device)  # the most of them since the last read
         self.steps = 0
         self.since = time.perf_counter()
 
-    def add(self, loss: Tensor, norm: Tensor | None) -> None:
-        self.loss += loss.detach()
-        if norm is not None:
-            self.norm += norm.detach()
+    def add(self, loss: Tensor, norm: Tensor) -> None:
+        finite = torch.isfinite(norm)
+        one = torch.ones_like(norm)
+        self.sums += torch.where(finite, torch.stack([loss.detach().float(), norm.detach().float(), one]), 0.0)
+        self.failed = torch.where(finite, 0.0, self.failed + 1)
+        self.worst = torch.maximum(self.worst, self.failed)
         self.steps += 1
 
     def read(self) -> None:
         if self.steps == 0:
             return
-        sums = self.fabric.all_reduce(torch.stack([self.loss, self.norm]), reduce_op="mean")
-        loss, norm = sums.tolist()  # one wait for both
+        numbers = torch.cat([self.sums, self.worst[None]])
+        loss, norm, good, worst = self.fabric.all_reduce(numbers, reduce_op="mean").tolist()  # one wait for all
         elapsed = time.perf_counter() - self.since
         state = self.state
         state.seconds += elapsed
-        state.train_loss, state.gradient_norm = loss / self.steps, norm / self.steps
+        state.skipped += self.steps - round(good)
+        state.train_loss, state.gradient_norm = (loss / good, norm / good) if good else (math.nan, math.nan)
         state.images_per_second = self.steps * state.config.batch_size / elapsed
-        self.loss.zero_()
-        self.norm.zero_()
+        self.sums.zero_()
+        self.worst.zero_()
         self.steps, self.since = 0, time.perf_counter()
-        if not math.isfinite(loss):
+        if worst >= PATIENCE:
             kept = f" The best weights so far are in {str(state.run)!r}." if state.run and state.history else ""
             raise UsageError(
-                f"The loss is no longer finite at step {state.step}: lower train.lr or model.step_size.{kept}"
+                f"The loss is no longer finite, in {round(worst)} steps in a row up to step {state.step}: "
+                f"lower train.lr or model.step_size in a new run.{kept}"
             )
 
     @contextlib.contextmanager
@@ -378,33 +328,3 @@ class _Meter:
         """Time spent inside does not count as training."""
         yield
         self.since = time.perf_counter()
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets, so that a step is never cut in half; a second Ctrl-C interrupts at once."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():  # signals reach the main thread only
-        yield event
-        return
-
-    def on_signal(signum, frame):
-        if event.is_set():
-            raise KeyboardInterrupt
-        event.set()
-
-    before = signal.signal(signal.SIGINT, on_signal)
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _asked_to_stop(interrupted: threading.Event, fabric, log: bool) -> bool:
-    """Whether Ctrl-C reached any process. Several must stop after the same step: they ask one another at each log."""
-    if fabric.world_size == 1:
-        return interrupted.is_set()
-    if not log:
-        return False
-    asked = torch.tensor(float(interrupted.is_set()), device=fabric.device)
-    return fabric.all_reduce(asked, reduce_op="sum").item() > 0

@@ -29,20 +29,24 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure=None) -> None:
-        """One update of every parameter that has a gradient."""
+        """One update of every parameter that has a gradient; none where ``found_inf``, set from outside, is 1.
+
+        Fused AdamW knows the same attribute: a step can be left out without waiting for the device.
+        """
+        skip = getattr(self, "found_inf", None)
         for group in self.param_groups:
             moving = [(p, p.grad) for p in group["params"] if p.grad is not None]
-            directions = [(p, self._direction(p, gradient, group["momentum"])) for p, gradient in moving]
+            directions = [(p, self._direction(p, gradient, group["momentum"], skip)) for p, gradient in moving]
             by_shape = sorted(directions, key=_matrix_shape)
             for shape, pairs in groupby(by_shape, key=_matrix_shape):
-                _move(list(pairs), group["lr"] * RMS * max(shape) ** 0.5, group["lr"] * group["weight_decay"])
+                _move(list(pairs), group["lr"] * RMS * max(shape) ** 0.5, group["lr"] * group["weight_decay"], skip)
 
-    def _direction(self, parameter: Tensor, gradient: Tensor, momentum: float) -> Tensor:
+    def _direction(self, parameter: Tensor, gradient: Tensor, momentum: float, skip: Tensor | None) -> Tensor:
         """The momentum, one gradient ahead of itself."""
         state = self.state[parameter]
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(parameter)
-        state["momentum"].lerp_(gradient, 1 - momentum)
+        _put(state["momentum"], state["momentum"].lerp(gradient, 1 - momentum), skip)
         return gradient.lerp(state["momentum"], momentum)
 
 
@@ -50,12 +54,17 @@ def _matrix_shape(pair: tuple[Tensor, Tensor]) -> tuple[int, int]:
     return pair[0].shape[-2], pair[0].shape[-1]
 
 
-def _move(pairs: list[tuple[Tensor, Tensor]], length: float, decay: float) -> None:
+def _put(old: Tensor, new: Tensor, skip: Tensor | None) -> None:
+    """``new`` in place of ``old``, unless ``skip`` is 1."""
+    old.copy_(new if skip is None else torch.where(skip.bool(), old, new))
+
+
+def _move(pairs: list[tuple[Tensor, Tensor]], length: float, decay: float, skip: Tensor | None) -> None:
     """Parameters whose matrices have one shape, a stack together: many small products are slow."""
     stacks = [direction.reshape(-1, *direction.shape[-2:]) for _, direction in pairs]
     updates = orthogonalised(torch.cat(stacks)).split([len(stack) for stack in stacks])
     for (parameter, _), update in zip(pairs, updates, strict=True):
-        parameter.mul_(1 - decay).add_(update.view_as(parameter), alpha=-length)
+        _put(parameter, (parameter * (1 - decay)).add_(update.view_as(parameter), alpha=-length), skip)
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:

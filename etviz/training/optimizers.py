@@ -9,6 +9,7 @@ from etviz.models.energy import EnergyBlock
 from etviz.training.config import TrainConfig
 from etviz.training.muon import Muon
 
+FUSED = ("cpu", "cuda", "mps")  # AdamW in one kernel, which can leave out a step without waiting for the device
 WITH_MATRIX = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 
 
@@ -29,7 +30,7 @@ def make_optimizers(model: MaskedImageModel, config: TrainConfig, device: torch.
         {"params": [p for p in rest if id(p) in decaying], "weight_decay": config.weight_decay, "scale": 1.0},
         {"params": [p for p in rest if id(p) not in decaying], "weight_decay": 0.0, "scale": 1.0},
     ]
-    fused = device.type in ("cuda", "cpu")
+    fused = device.type in FUSED
     adamw = torch.optim.AdamW([g for g in groups if g["params"]], lr=config.lr, betas=config.betas, fused=fused)
     if not by_muon:
         return [adamw]

@@ -31,6 +31,8 @@ class State:
     lr: float = 0.0
     images_per_second: float = math.nan
     best_mse: float = math.inf
+    skipped: int = 0  # steps that were left out, since their gradient was not finite
+    saved: int | None = None  # the step whose state was saved last
     history: list[dict] = field(default_factory=list)  # a row for each validation, as in history.csv
     average: AveragedModel | None = None  # of the weights, where config.ema says so
 
@@ -38,6 +40,11 @@ class State:
     def shipped(self) -> MaskedImageModel:
         """The weights that are validated, kept and shown: their moving average where there is one."""
         return self.model if self.average is None else cast("MaskedImageModel", self.average.module)
+
+    @property
+    def validated_now(self) -> bool:
+        """Whether the last validation was of these weights."""
+        return bool(self.history) and self.history[-1]["step"] == self.step
 
     @property
     def folder(self) -> Path:

@@ -1,5 +1,6 @@
 """Training runs by name, finished or still being written. Whatever is in their folders, the page can show them."""
 
+import math
 import os
 import time
 from collections.abc import Iterable
@@ -18,13 +19,14 @@ from etviz.checkpoints import (
     snapshot_metadata,
 )
 from etviz.errors import UsageError
-from etviz.models import MODELS, model_options
+from etviz.models import MODELS, model_config
 from etviz.training import LAST
 
 SIGNS = (WEIGHTS, HISTORY, SNAPSHOTS, LAST)  # a folder that contains one of these is a run
 QUIET = 900  # seconds; a run that writes nothing for so long, or for three validations if they take longer, has stopped
 NO_HISTORY = "No history of this training was kept: there are no curves to show."
 NOTHING_YET = "There is no validation yet: the curves start with the first one."
+NUMBERS = ("parameters", "images_seen", "seconds", "epochs", "planned_epochs")  # of card.json
 CURVES = ("epoch", "train_loss", "masked_psnr", "lr", "images_per_second")  # columns of history.csv
 
 
@@ -51,22 +53,24 @@ def describe_run(name: str, place: str) -> dict:
         Only name and problem, a sentence, where nothing can be loaded (yet).
     """
     try:
-        config = load_config(place)["model"]
-        options = model_options(config["name"]) | config
-        if MODELS[config["name"]].sees_hidden_patches:
+        config = dict(load_config(place)["model"])
+        kind = config.pop("name")
+        options = model_config(kind, **config)
+        if MODELS[kind].sees_hidden_patches:
             return {"name": name, "problem": nothing_to_fill_in(name)}
+        facts = _facts(_card(place))
         return {
             "name": name,
-            "energy": MODELS[config["name"]].has_energy,
+            "energy": MODELS[kind].has_energy,
             "patches": (options["img_size"] // options["patch_size"]) ** 2,
             "size": options["img_size"],
             "step_size": options.get("step_size"),
             "beta": options.get("beta"),
             "snapshots": list(_snapshots(place)),
-            "epoch": _card(place).get("epochs"),
-            "dataset": _card(place).get("dataset"),
+            "epoch": facts.get("epochs"),
+            "dataset": facts.get("dataset"),
         }
-    except (UsageError, TypeError, ValueError, KeyError, ArithmeticError):
+    except UsageError:
         whose = f"a whole {CONFIG}" if (_folder(place) / WEIGHTS).is_file() else "its first validation"
         return {"name": name, "problem": f"{name} has no weights that can be loaded yet: it waits for {whose}."}
 
@@ -96,10 +100,9 @@ def _snapshots(place: str) -> Iterable[dict]:
 def _card(place: str) -> dict:
     """card.json, or nothing where it cannot be read."""
     try:
-        card = load_card(place)
+        return load_card(place)
     except UsageError:
         return {}
-    return card if isinstance(card, dict) else {}
 
 
 def read_run(name: str, place: str, shipped: bool) -> dict:
@@ -126,7 +129,7 @@ def read_run(name: str, place: str, shipped: bool) -> dict:
 def _history(place: str) -> tuple[list[dict], str]:
     try:
         rows = read_history(_folder(place))
-    except (OSError, ValueError, TypeError, AttributeError):  # an incomplete row, or bytes that are not text
+    except UsageError:  # an incomplete row, or bytes that are not text
         return [], f"{HISTORY} cannot be read at the moment: it may be half written."
     return rows, ""
 
@@ -136,11 +139,11 @@ def _number(value: object) -> float | int | None:
 
 
 def _facts(card: dict) -> dict:
-    names = ("model", "dataset", "parameters", "images_seen", "seconds", "device", "epochs", "planned_epochs")
-    facts = {key: card[key] for key in names if isinstance(card.get(key), str | int | float)}
-    metrics = card["metrics"] if isinstance(card.get("metrics"), dict) else {}
-    scores = {split: (metrics.get(split) or {}).get("masked_psnr") for split in ("validation", "test")}
-    return facts | {split: psnr for split, psnr in scores.items() if isinstance(psnr, float)}
+    names = ("model", "dataset", "device", *NUMBERS)
+    facts = {key: card[key] for key in names if isinstance(card.get(key), int | float if key in NUMBERS else str)}
+    facts = {key: value for key, value in facts.items() if isinstance(value, str) or _number(value) is not None}
+    scores = {split: card.get("metrics", {}).get(split, {}).get("masked_psnr") for split in ("validation", "test")}
+    return facts | {split: psnr for split, psnr in scores.items() if isinstance(psnr, float) and math.isfinite(psnr)}
 
 
 def _progress(place: str, rows: list[dict]) -> dict:
@@ -154,7 +157,7 @@ def _progress(place: str, rows: list[dict]) -> dict:
 def _planned_epochs(place: str) -> float:
     try:
         return float(load_config(place)["train"]["epochs"])
-    except (UsageError, KeyError, TypeError, ValueError):
+    except (UsageError, KeyError, TypeError, ValueError, OverflowError):
         return float("inf")
 
 

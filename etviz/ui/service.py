@@ -24,7 +24,7 @@ from etviz.data import to_float
 from etviz.errors import UsageError
 from etviz.examples import Pictures, galleries, galleries_without, load_pictures, title
 from etviz.masks import mask_from_hex, mask_to_hex, random_mask
-from etviz.models import MODELS, MaskedImageModel, Trace, model_options
+from etviz.models import MODELS, MaskedImageModel, Trace, model_config
 from etviz.ui.cache import Cache
 from etviz.ui.limits import LIMITS, Limits
 from etviz.ui.payload import decode_pixels, encode_pixels
@@ -311,18 +311,22 @@ def _time_written(checkpoint: str, snapshot: str | None) -> int:
 
 def count_patches(checkpoint: str) -> int:
     """The number of patches into which a checkpoint's model cuts a picture. Does not load the model."""
-    config = load_config(checkpoint)["model"]
-    sizes = model_options(config["name"]) | config
+    config = dict(load_config(checkpoint)["model"])
+    sizes = model_config(config.pop("name"), **config)
     return (sizes["img_size"] // sizes["patch_size"]) ** 2
 
 
 def facts(checkpoint: str) -> str:
-    """One line from a checkpoint's card, with whatever the card holds."""
-    card = load_card(checkpoint)
-    psnr = ((card.get("metrics") or {}).get("test") or {}).get("masked_psnr")
+    """One line from a checkpoint's card, with whatever the card holds; empty where it is damaged."""
+    try:
+        card = load_card(checkpoint)
+    except UsageError:
+        return ""
+    parameters, dataset = card.get("parameters"), card.get("dataset")
+    psnr = card.get("metrics", {}).get("test", {}).get("masked_psnr")
     parts = [
-        f"{card['parameters']:,} parameters" if card.get("parameters") else "",
-        f"trained on {card['dataset']}" if card.get("dataset") else "",
-        f"test masked PSNR {psnr:.2f} dB" if psnr else "",
+        f"{parameters:,} parameters" if isinstance(parameters, int) else "",
+        f"trained on {dataset}" if isinstance(dataset, str) else "",
+        f"test masked PSNR {psnr:.2f} dB" if isinstance(psnr, float) else "",
     ]
     return " · ".join(part for part in parts if part)
