@@ -1,12 +1,11 @@
 """etviz: an interactive explorer for Energy Transformers that rebuild masked images."""
 
-from etviz.interrupts import quiet_imports
+from etviz.errors import UsageError, quiet_imports
 
 quiet_imports()  # before anything that takes time
 
 from etviz.checkpoints import list_checkpoints, load_model
 from etviz.data import load_dataset
-from etviz.errors import UsageError
 from etviz.masks import (
     block_mask,
     center_mask,

@@ -29,8 +29,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from etviz.errors import UsageError
-from etviz.interrupts import handle_signals
+from etviz.errors import UsageError, handle_signals
 from etviz.options import NONE, Options, alternatives, annotations_of, from_mapping, is_section, is_text, is_texts
 
 CONF = "etviz.conf"

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ETVIZ = ROOT / "etviz"
 # From the bottom up. A module imports from its own layer or from one below it, inside functions too.
 LAYERS = (
-    ("errors", "version", "conf", "interrupts"),
+    ("errors", "version", "conf"),
     ("options", "files", "devices", "patches", "masks", "pixels"),
     ("models",),
     ("pictures", "sources", "data", "metrics", "commands", "checkpoints", "inpainting", "examples"),

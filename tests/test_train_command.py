@@ -255,7 +255,7 @@ def test_resume_auto_passes_over_finished_runs(options, monkeypatch):
         (lambda saved: saved["train"].update(epochs="many"), "train.epochs must be a whole number"),
         (lambda saved: saved["train"].update(betas=3), "train.betas must be a list"),
         (lambda saved: saved["model"].update(img_size="x"), "img_size must be a whole number"),
-        (lambda saved: saved["model"].update(name=["et"]), "There is no model"),
+        (lambda saved: saved["model"].update(name=["et"]), "does not name a model"),
         (lambda saved: saved["dataset"].update(name=[5]), "There is no dataset"),
     ],
 )
