@@ -23,3 +23,10 @@ def handle_signals() -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+
+
+def reason(error: Exception, most: int = 200) -> str:
+    """What an error of another library says, as part of a sentence: on one line, printable and not too long."""
+    said = " ".join(str(error).split()).removesuffix(".") or type(error).__name__
+    said = "".join(letter if letter.isprintable() else " " for letter in said)
+    return said if len(said) <= most else f"{said[:most]}..."

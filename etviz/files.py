@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from safetensors import SafetensorError
 
-from etviz.errors import UsageError
+from etviz.errors import UsageError, reason
 
 NUMBERS = re.compile(r"\[\n[^\[\]{}\"]*\]")  # a list of numbers over several lines, as no text in JSON has any
 
@@ -36,8 +36,7 @@ def parsing(sentence: str) -> Iterator[None]:
     try:
         yield
     except UNREADABLE as error:
-        said = re.sub(r"\s+", " ", str(error)).strip()
-        raise UsageError(sentence.replace("{error}", f"{said[:200]}..." if len(said) > 200 else said)) from error
+        raise UsageError(sentence.replace("{error}", reason(error))) from error
 
 
 def read_text(path: Path, most: int = 1 << 20) -> str:

@@ -13,12 +13,11 @@ from PIL import Image
 from torch import Tensor
 
 from etviz.errors import UsageError
-from etviz.pixels import to_8_bits
+from etviz.pixels import bands, to_8_bits
 
 NUM_PATCHES = 64
 HEADINGS = torch.tensor([(0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1)])  # row, column
 WHITE = 255_000 * 255  # the lightness of white, and of what is transparent
-BAND = 64  # rows of a picture looked at together, so that a large one takes little memory
 
 
 def random_mask(
@@ -245,25 +244,30 @@ def mask_from_image(picture: Image.Image, num_patches: int = NUM_PATCHES) -> Ten
         UsageError: numbers of which none can tell which one is white, as floats from 0 to 7.
     """
     pixels, side = to_8_bits(picture, faint=True), grid_side(num_patches)
-    columns = _parts(pixels.width, side)
-    hidden = []
-    for row in _parts(pixels.height, side):
-        band = lightness(pixels, row)
-        hidden += [bool(2 * band[:, column].sum() > WHITE * band[:, column].size) for column in columns]
-    return torch.tensor([hidden])
+    sums = np.concatenate([_by_columns(lightness(piece), side) for _, piece in bands(pixels)])  # (H, side)
+    columns = np.array([part.stop - part.start for part in _parts(pixels.width, side)])
+    parts = _parts(pixels.height, side)
+    hidden = [2 * sums[rows].sum(axis=0) > WHITE * columns * (rows.stop - rows.start) for rows in parts]
+    return torch.from_numpy(np.concatenate(hidden))[None]
+
+
+def _by_columns(light: np.ndarray, side: int) -> np.ndarray:
+    """The sums of each row (h, W) over its parts: (h, side)."""
+    return np.stack([light[:, part].sum(axis=1) for part in _parts(light.shape[1], side)], axis=1)
 
 
 def white_pixels(picture: Image.Image) -> np.ndarray:
     """Where a picture of any mode is lighter than middle grey, or transparent: (H, W) bool."""
     pixels = to_8_bits(picture, faint=True)
-    bands = [slice(top, min(top + BAND, pixels.height)) for top in range(0, pixels.height, BAND)]
-    return np.concatenate([2 * lightness(pixels, rows) > WHITE for rows in bands])
+    white = np.empty((pixels.height, pixels.width), bool)
+    for rows, piece in bands(pixels):
+        white[rows] = 2 * lightness(piece) > WHITE
+    return white
 
 
-def lightness(pixels: Image.Image, rows: slice) -> np.ndarray:
-    """The lightness of some rows of an 8-bit picture as `mask_from_image` takes it, (h, W) int64 from 0 to `WHITE`."""
-    band = pixels.crop((0, rows.start, pixels.width, rows.stop)).convert("RGBA")
-    rgba = np.asarray(band).astype(np.int64)
+def lightness(pixels: Image.Image) -> np.ndarray:
+    """The lightness of an 8-bit picture as `mask_from_image` takes it, (H, W) int64 from 0 to `WHITE`."""
+    rgba = np.asarray(pixels.convert("RGBA")).astype(np.int64)
     luma, opacity = rgba[..., :3] @ np.array([299, 587, 114]), rgba[..., 3]  # (h, W), 0 to 255,000 and 0 to 255
     return luma * opacity + 255_000 * (255 - opacity)
 

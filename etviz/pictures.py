@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from etviz.errors import UsageError
+from etviz.errors import UsageError, reason
 from etviz.files import write_bytes
 from etviz.masks import white_pixels
-from etviz.pixels import to_8_bits
+from etviz.pixels import bands, to_8_bits
 
 OPAQUE = 255
 PROFILED = ("L", "LA", "P", "RGB", "RGBA")  # Pillow's modes in which a colour profile still applies once read
@@ -72,7 +72,7 @@ def read_image(path: Path) -> Picture:
         profile = picture.info.get("icc_profile") if picture.mode in PROFILED else None
         upright = to_8_bits(picture)
         opacity = _opacity(upright)
-        colours = torch.from_numpy(np.array(upright.convert("L" if upright.mode in ("L", "LA") else "RGB")))
+        colours = _array(upright, "L" if upright.mode in ("L", "LA") else "RGB")
     grey = colours.ndim == 2
     pixels = colours.expand(3, *colours.shape) if grey else colours.permute(2, 0, 1)
     return Picture(pixels=pixels, opacity=opacity, grey=grey, profile=profile)
@@ -81,7 +81,16 @@ def read_image(path: Path) -> Picture:
 def _opacity(picture: Image.Image) -> Tensor | None:
     if picture.mode not in ("LA", "RGBA") or picture.getextrema()[-1] == (OPAQUE, OPAQUE):
         return None
-    return torch.from_numpy(np.array(picture.getchannel("A")))
+    alpha = [np.asarray(piece.getchannel("A")) for _, piece in bands(picture)]
+    return torch.from_numpy(np.concatenate(alpha))
+
+
+def _array(picture: Image.Image, mode: str) -> Tensor:
+    """The pixels of a picture, (H, W) or (H, W, 3) uint8, converted in pieces."""
+    pixels = torch.empty(picture.height, picture.width, *((3,) if mode == "RGB" else ()), dtype=torch.uint8)
+    for rows, piece in bands(picture):
+        pixels[rows] = torch.from_numpy(np.array(piece.convert(mode)))
+    return pixels
 
 
 def read_mask(path: Path) -> Tensor:
@@ -121,28 +130,27 @@ def open_picture(path: str | os.PathLike) -> Iterator[Image.Image]:
         UsageError: as `read_image`.
     """
     try:
-        with warnings.catch_warnings(), _regular(path), Image.open(path, formats=FORMATS) as picture:
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            if picture.width * picture.height > MAX_PIXELS:
-                raise UsageError(f"It has {picture.width}x{picture.height} pixels: {MAX_PIXELS:,} is the most.")
-            yield picture
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of sizes, which are checked here, and of damage that can be read past
+            _check_regular(path)
+            with Image.open(path, formats=FORMATS) as picture:
+                _check_size(picture)
+                yield picture
     except UsageError as error:
         raise UsageError(f"{str(path)!r} cannot be read: {error}") from error
     except Exception as error:  # Pillow raises many kinds for damaged files
-        raise UsageError(f"{str(path)!r} cannot be read as a picture: {_first_line(error)}.") from error
+        raise UsageError(f"{str(path)!r} cannot be read as a picture: {reason(error)}.") from error
 
 
-@contextlib.contextmanager
-def _regular(path: str | os.PathLike) -> Iterator[None]:
+def _check_regular(path: str | os.PathLike) -> None:
     """Raise where opening a file could wait for ever, as for a pipe."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise UsageError("It is no file of bytes.")
-    yield
 
 
-def _first_line(error: Exception) -> str:
-    words = str(error).splitlines() or [type(error).__name__]
-    return words[0].removesuffix(".")
+def _check_size(picture: Image.Image) -> None:
+    if picture.width * picture.height > MAX_PIXELS:
+        raise UsageError(f"It has {picture.width}x{picture.height} pixels: {MAX_PIXELS:,} is the most.")
 
 
 def picture_to_tensor(picture: Image.Image, img_size: int) -> Tensor:
@@ -155,10 +163,19 @@ def picture_to_tensor(picture: Image.Image, img_size: int) -> Tensor:
     """
     upright = to_8_bits(picture)
     if upright.mode in ("LA", "RGBA"):
-        rgba = upright.convert("RGBA")
-        upright = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    fitted = ImageOps.fit(upright.convert("RGB"), (img_size, img_size), Image.Resampling.LANCZOS)
+        upright = _on_white(upright)
+    colours = upright if upright.mode == "RGB" else upright.convert("RGB")
+    fitted = ImageOps.fit(colours, (img_size, img_size), Image.Resampling.LANCZOS)
     return torch.from_numpy(np.asarray(fitted).copy()).permute(2, 0, 1).contiguous()
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    laid = Image.new("L" if picture.mode == "LA" else "RGB", picture.size)
+    for rows, piece in bands(picture):
+        rgba = piece.convert("RGBA")
+        opaque = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+        laid.paste(opaque.convert(laid.mode), (0, rows.start))
+    return laid
 
 
 # ---- sizes -----------------------------------------------------------------------------------------------------------

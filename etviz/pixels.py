@@ -9,6 +9,7 @@ What a file's numbers stand for:
 - A TIFF in which 0 is white is turned over.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,8 @@ from etviz.errors import UsageError
 
 WHITE_8, WHITE_16 = 255, 65_535
 FAINT = 4_095  # of 65,535: below, 8 bits keep 16 greys of a picture, or its numbers have 12 bits
-BITS_PER_SAMPLE, PHOTOMETRIC, MAX_SAMPLE_VALUE = 258, 262, 281  # tags of a TIFF
+BITS_PER_SAMPLE, PHOTOMETRIC, ORIENTATION, MAX_SAMPLE_VALUE = 258, 262, 274, 281  # tags of a TIFF
+BAND = 64  # rows
 DEPTHS = {2**bits - 1 for bits in (10, 12, 14, 16)}  # the largest number of each
 OPAQUE_MODES = {"1": "L", "L": "L"}  # every other mode without transparency has colours
 CLEAR_MODES = {"1": "LA", "L": "LA", "LA": "LA", "La": "LA"}
@@ -44,15 +46,27 @@ def to_8_bits(picture: Image.Image, *, faint: bool = False) -> Image.Image:
         UsageError: what the numbers stand for cannot be told.
     """
     depth = _depth(picture)
-    upright = ImageOps.exif_transpose(picture)
+    picture.load()
+    upright = picture if picture.getexif().get(ORIENTATION, 1) == 1 else ImageOps.exif_transpose(picture)
     if upright.mode.startswith("I") or upright.mode == "F":
         return _from_numbers(upright, depth, faint)
     if upright.has_transparency_data:
-        return upright.convert(CLEAR_MODES.get(upright.mode, "RGBA"))
-    pixels = upright.convert(OPAQUE_MODES.get(upright.mode, "RGB"))
-    if depth.halved and not faint and np.asarray(pixels).max() <= FAINT >> 8:
+        return _converted(upright, CLEAR_MODES.get(upright.mode, "RGBA"))
+    pixels = _converted(upright, OPAQUE_MODES.get(upright.mode, "RGB"))
+    if depth.halved and not faint and max(extrema[1] for extrema in pixels.getextrema()) <= FAINT >> 8:
         raise _too_dark("none above 4,095")
     return pixels
+
+
+def bands(picture: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
+    """A picture in pieces of some rows each, so that what is computed of a large one takes little memory."""
+    for top in range(0, picture.height, BAND):
+        rows = slice(top, min(top + BAND, picture.height))
+        yield rows, picture.crop((0, rows.start, picture.width, rows.stop))
+
+
+def _converted(picture: Image.Image, mode: str) -> Image.Image:
+    return picture if picture.mode == mode else picture.convert(mode)
 
 
 def _depth(picture: Image.Image) -> Depth:
@@ -67,21 +81,22 @@ def _depth(picture: Image.Image) -> Depth:
 
 def _from_numbers(picture: Image.Image, depth: Depth, faint: bool) -> Image.Image:
     """A grey picture of whole numbers or floats."""
-    numbers = np.asarray(picture)
-    least, largest = numbers.min(), numbers.max()
+    limits = np.array([(band.min(), band.max()) for band in (np.asarray(piece) for _, piece in bands(picture))])
+    least, largest = limits[:, 0].min(), limits[:, 1].max()
     if not (least >= 0 and np.isfinite(largest)):
         raise UsageError("This picture holds numbers below 0 or none at all, which stand for no grey.")
     white = _white_of_floats(largest) if picture.mode == "F" else _white(int(largest), depth, faint)
-    if white == WHITE_16:
-        grey = (numbers >> 8).astype(np.uint8)
-    else:
-        grey = np.rint(numbers.clip(0, white) * np.float32(WHITE_8 / white)).astype(np.uint8)
+    grey = np.empty((picture.height, picture.width), np.uint8)
+    clear = picture.info.get("transparency")  # one grey
+    opacity = np.empty_like(grey) if isinstance(clear, int) else None
+    for rows, piece in bands(picture):
+        numbers = np.asarray(piece)
+        grey[rows] = numbers >> 8 if white == WHITE_16 else np.rint(numbers * np.float32(WHITE_8 / white))
+        if opacity is not None:
+            opacity[rows] = np.where(numbers == clear, 0, WHITE_8)
     if depth.inverted:
         grey = WHITE_8 - grey
-    clear = picture.info.get("transparency")  # one grey
-    if not isinstance(clear, int):
-        return Image.fromarray(grey)
-    return Image.fromarray(np.dstack([grey, np.where(numbers == clear, 0, WHITE_8).astype(np.uint8)]))
+    return Image.fromarray(grey if opacity is None else np.dstack([grey, opacity]))
 
 
 def _white(largest: int, depth: Depth, faint: bool) -> int:

@@ -268,7 +268,11 @@ def test_other_names_are_told_and_can_be_mapped(tmp_path, monkeypatch):
     arrays = save("mnist.npz", names=keys)
     with pytest.raises(UsageError) as error:
         data.load_dataset("mnist.npz")
-    for words in ("lacks train_images", "holds x_test, x_train, y_test, y_train", "mnist.npz[KEY, KEY, KEY, KEY]"):
+    for words in (
+        "lacks train_images",
+        "holds 'x_test', 'x_train', 'y_test', 'y_train'",
+        "mnist.npz[KEY, KEY, KEY, KEY]",
+    ):
         assert words in str(error.value)
     dataset = data.load_dataset(f"mnist.npz[{', '.join(keys)}]", img_size=8)
     assert dataset.train_labels.tolist() == arrays["train_labels"].tolist()

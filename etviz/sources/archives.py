@@ -11,20 +11,23 @@ import zipfile
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from etviz.errors import UsageError
-from etviz.pictures import resize
+from etviz.errors import UsageError, reason
+from etviz.pictures import named, resize
 
 WANTED = ("train_images", "train_labels", "test_images", "test_labels")
 MAX_CLASSES = 100_000  # a larger label is no class
+MOST_COLUMNS = 10_000  # of labels
 MEGABYTE = 2**20
-ALWAYS_READ = 512 * MEGABYTE  # in memory; a larger array has to come from a file that is not far smaller
+ALWAYS_READ = 256 * MEGABYTE  # in memory; a larger array has to come from a file that is not far smaller
 MOST_EXPANDED = 250  # times the file's size; drawings in black and white reach 200
 CHUNK = 16 * MEGABYTE  # read at once
+ROWS = 1024  # of labels looked at together
 MOST_HEADER = 16_384  # bytes of an array's header
 MAPPED = re.compile(r"(?P<path>.*\.npz)\[(?P<keys>[^\[\]]*)\]", re.IGNORECASE | re.DOTALL)
 
@@ -81,15 +84,14 @@ def read_archive(path: Path, keys: tuple[str, ...], img_size: int) -> dict[str, 
     except (UsageError, MemoryError):
         raise
     except Exception as error:  # zipfile and the decompressors raise many kinds for damaged files
-        reason = (str(error).splitlines() or [type(error).__name__])[0].removesuffix(".")
-        raise UsageError(f"{str(path)!r} is damaged or no .npz archive: {reason}.") from error
+        raise UsageError(f"{str(path)!r} is damaged or no .npz archive: {reason(error)}.") from error
 
 
 def _read(archive: zipfile.ZipFile, path: Path, keys: tuple[str, ...], img_size: int) -> dict[str, Tensor]:
     members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
     missing = [key for key in keys if key not in members]
     if missing:
-        there = ", ".join(sorted(members)[:20]) or "nothing"
+        there = named(key[:40] for key in sorted(members)) or "nothing"
         raise UsageError(
             f"{str(path)!r} lacks {', '.join(missing)} and holds {there}: MedMNIST's layout has {', '.join(WANTED)}. "
             f"For other names, list those that stand for them: {path.name}[KEY, KEY, KEY, KEY]."
@@ -139,7 +141,8 @@ def _check_images(name: str, split: str, array: Array) -> None:
 
 
 def _check_labels(name: str, split: str, array: Array) -> None:
-    if array.dtype.kind not in "biu" or not array.shape or 0 in array.shape[1:]:
+    columns = prod(array.shape[1:])
+    if array.dtype.kind not in "biu" or not array.shape or not 0 < columns <= MOST_COLUMNS:
         raise UsageError(
             f"{name}: {split}_labels must be whole numbers of shape (n,), (n, 1) or (n, k), "
             f"not {array.dtype} {array.shape}."
@@ -192,11 +195,14 @@ def _table(archive: zipfile.ZipFile, array: Array) -> np.ndarray:
     return numbers.reshape(array.shape, order="F" if array.fortran else "C")
 
 
-def _exactly(file, count: int) -> bytearray:
+def _exactly(file: IO[bytes], count: int) -> bytearray:
     """The next bytes, which NumPy may then write to. Raises `EOFError` where they are too few."""
-    data = bytearray(file.read(count))
-    if len(data) != count:
-        raise EOFError("an array ends too early")
+    data = bytearray(count)
+    for start in range(0, count, CHUNK):
+        piece = file.read(min(CHUNK, count - start))
+        if len(piece) < min(CHUNK, count - start):
+            raise EOFError("an array ends too early")
+        data[start : start + len(piece)] = piece
     return data
 
 
@@ -215,9 +221,10 @@ def _classes(name: str, tables: dict[str, np.ndarray]) -> dict[str, Tensor]:
     return {split: _numbers(name, split, table[:, 0]) for split, table in rows.items()}
 
 
-def _one_hot(rows: np.ndarray) -> bool:
+def _one_hot(table: np.ndarray) -> bool:
     """Whether each row holds one 1 and zeros besides."""
-    return bool(((rows == 0) | (rows == 1)).all() and ((rows == 1).sum(axis=1) == 1).all())
+    pieces = (table[start : start + ROWS] for start in range(0, len(table), ROWS))
+    return all(((rows == 0) | (rows == 1)).all() and ((rows == 1).sum(axis=1) == 1).all() for rows in pieces)
 
 
 def _numbers(name: str, split: str, labels: np.ndarray) -> Tensor:
