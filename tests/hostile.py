@@ -277,8 +277,8 @@ def bad_archives() -> list[Variant]:
 
 
 def main(kind: str, count: int) -> None:
-    """Read so many of a kind; print sentences, other errors, the longest time in seconds and the memory in MB."""
-    said, broken, slowest = {}, {}, 0.0
+    """Read so many of a kind; print sentences, other errors, the longest time in seconds, and the memory in MB."""
+    said, broken, slowest, start_memory = {}, {}, 0.0, peak()
     with tempfile.TemporaryDirectory() as folder:
         for name, content in variants(kind, count):
             path = Path(folder) / name
@@ -291,8 +291,12 @@ def main(kind: str, count: int) -> None:
                 broken[name] = repr(error)
             slowest = max(slowest, time.process_time() - start)
             path.unlink()
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps({"said": said, "broken": broken, "slowest": slowest, "memory": memory}))
+    print(json.dumps({"said": said, "broken": broken, "slowest": slowest, "memory": peak() - start_memory}))
+
+
+def peak() -> int:
+    """The most memory that this process has held, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def test_each_file_is_read_or_refused_in_a_sentence(tmp_path, kind):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_many_files_take_little_time_and_memory(kind):
-    """Each of 220 below 10 s of computing, and all of them in one process below 1 GB, with PyTorch in it."""
+    """Each of 220 below 10 s of computing, and all of them in one process in 600 MB over what the program takes."""
     command = [sys.executable, "-m", "tests.hostile", kind, "220"]
     found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert len(found["said"]) == 220
@@ -35,7 +35,7 @@ def test_many_files_take_little_time_and_memory(kind):
     for name, sentence in found["said"].items():
         check_sentence(sentence, name)
     assert found["slowest"] < 10
-    assert found["memory"] < 1000
+    assert found["memory"] < 600
 
 
 def check_sentence(sentence, name):

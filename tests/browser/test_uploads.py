@@ -2,6 +2,7 @@
 
 import io
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -150,6 +151,9 @@ def pictures():
     holed = Image.new("RGBA", (64, 64), "black")
     holed.paste((0, 0, 0, 0), (10, 10, 40, 30))
     disc = Image.radial_gradient("L").resize((333, 200))
+    deep = np.asarray(disc).astype(np.uint16) * 257 + 100
+    turned = Image.new("L", (60, 90))
+    turned.paste(255, (0, 0, 20, 90))
     return {
         "tiny": Image.fromarray(noise[:5, :3, :3]),
         "noise": Image.fromarray(noise[..., :3]),
@@ -157,12 +161,19 @@ def pictures():
         "disc": disc,
         "palette": disc.quantize(8),
         "bits": disc.convert("1"),
+        "sheer": Image.fromarray(noise),
+        "deep": Image.fromarray(deep),
+        "faint": Image.fromarray(deep // 128),
+        "turned": turned,
     }
 
 
 @pytest.mark.parametrize("name", pictures())
 def test_the_page_reads_a_mask_as_python_does(visit, tmp_path, name):
-    pictures()[name].save(tmp_path / "mask.png")
+    exif = Image.Exif()
+    if name == "turned":
+        exif[274] = 6
+    pictures()[name].save(tmp_path / "mask.png", exif=exif)
     expected = etviz.mask_to_hex(etviz.mask_from_image(Image.open(tmp_path / "mask.png")))
     visit.page.locator(MASK).set_input_files(tmp_path / "mask.png")
     expect(visit.root).to_have_attribute("data-shown", expected)
