@@ -20,28 +20,37 @@ from torch import Tensor
 from etviz.errors import UsageError
 from etviz.files import check_regular, parsing, read_text, write_bytes, write_text
 from etviz.models import MaskedImageModel, create_model, suggestion
+from etviz.options import literal_path
 
 WEIGHTS, CONFIG, CARD, HISTORY, SNAPSHOTS = "model.safetensors", "config.yaml", "card.json", "history.csv", "snapshots"
 MOST_HISTORY = 1 << 26  # bytes: half a million validations
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def checkpoints_root() -> Path:
-    """The folder of shipped checkpoints: ETVIZ_CHECKPOINTS, else checkpoints/ here or beside the package."""
+def checkpoint_roots() -> list[Path]:
+    """The folders of named checkpoints: ETVIZ_CHECKPOINTS alone, else checkpoints/ here and beside the package."""
     if os.environ.get("ETVIZ_CHECKPOINTS"):
-        return Path(os.path.expanduser(os.environ["ETVIZ_CHECKPOINTS"]))
-    here = Path("checkpoints")
-    return here if here.is_dir() else Path(__file__).resolve().parent.parent / "checkpoints"
+        return [literal_path(os.environ["ETVIZ_CHECKPOINTS"])]
+    return [Path("checkpoints"), Path(__file__).resolve().parent.parent / "checkpoints"]
 
 
 def list_checkpoints() -> list[str]:
-    """Names under `checkpoints_root` that hold weights and a configuration, sorted."""
-    root = checkpoints_root()
-    return sorted(p.parent.name for p in root.glob(f"*/{WEIGHTS}") if (p.parent / CONFIG).is_file())
+    """Names under `checkpoint_roots` that hold weights and a configuration, sorted."""
+    return sorted(_named())
+
+
+def _named() -> dict[str, Path]:
+    """The folder of each named checkpoint; of two with one name, the first root's."""
+    found = {}
+    for root in checkpoint_roots():
+        for weights in root.glob(f"*/{WEIGHTS}"):
+            if (weights.parent / CONFIG).is_file():
+                found.setdefault(weights.parent.name, weights.parent)
+    return found
 
 
 def find_checkpoint(name_or_path: str | os.PathLike) -> Path:
-    """The folder of a checkpoint, by name under `checkpoints_root` or by path (of the folder or its weights).
+    """The folder of a checkpoint, by name under `checkpoint_roots` or by path (of the folder or its weights).
 
     A bare name is looked up among the shipped checkpoints first; it never reaches outside that folder.
 
@@ -49,13 +58,14 @@ def find_checkpoint(name_or_path: str | os.PathLike) -> Path:
         UsageError: there is none.
     """
     text = os.fspath(name_or_path)
-    if NAME.fullmatch(text) and text in list_checkpoints():
-        return checkpoints_root() / text
-    path = Path(os.path.expanduser(text))
+    named = _named() if NAME.fullmatch(text) else {}
+    if text in named:
+        return named[text]
+    path = literal_path(text)
     path = path.parent if path.name == WEIGHTS else path
     if not os.path.isfile(path / WEIGHTS):
         names = list_checkpoints()
-        hint = suggestion(text, names, "there are") if names else f": none are in {str(checkpoints_root())!r}"
+        hint = suggestion(text, names, "there are") if names else f": none are in {str(checkpoint_roots()[0])!r}"
         raise UsageError(f"There is no checkpoint {text!r}{hint}.")
     return path
 

@@ -116,7 +116,8 @@ def _from_archive(path: Path, keys: tuple[str, ...], img_size: int) -> Dataset:
 
 def _from_folder(path: Path, img_size: int) -> Dataset:
     splits, class_names = read_folder(path, img_size)
-    return Dataset(name=path.name, class_names=class_names, source=os.path.abspath(path), **splits)
+    source = os.path.abspath(path)
+    return Dataset(name=os.path.basename(source), class_names=class_names, source=source, **splits)
 
 
 def is_local(name: str, root: str | os.PathLike | None = None) -> bool:

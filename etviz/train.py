@@ -22,7 +22,7 @@ from etviz.data import Dataset, load_dataset, to_float
 from etviz.errors import UsageError
 from etviz.metrics import evaluate_model
 from etviz.models import MODELS, MaskedImageModel, create_model, model_config
-from etviz.options import DataOptions, Name, Options, option, section
+from etviz.options import DataOptions, Name, Options, literal_path, option, section
 from etviz.training import (
     LAST,
     STATE,
@@ -142,6 +142,8 @@ def train(
     """Fit with a progress bar and TensorBoard, then test the best weights once."""
     _, held_out = validation_split(dataset, recipe)
     shown = to_float(dataset.train_images[held_out[:SHOWN_IMAGES]])
+    counts = f"{len(dataset.train_images):,} images to train on and {len(dataset.test_images):,} to test on"
+    say(f"{dataset.name}: {counts}, in {len(dataset.class_names):,} classes")
     say(f"Training {model.name} on {dataset.name}, run folder {folder}")
     try:
         state = fit(model, dataset, recipe, folder, [ProgressBar(), TensorBoard(shown, recipe.ratio)], resume=resume)
@@ -223,7 +225,7 @@ def saved_options(folder: Path) -> dict:
 def find_run(resume: str) -> Path:
     """The folder to resume: as named, or with "auto" the unfinished one under outputs/ that saved last."""
     if resume != "auto":
-        folder = Path(os.path.expanduser(resume))
+        folder = literal_path(resume)
         if not os.path.isdir(folder / LAST):
             raise UsageError(f"There is no run to resume in {resume!r}: it has no {LAST}/ folder.")
         return folder

@@ -185,3 +185,20 @@ def test_table_row(saved, monkeypatch):
     checkpoints.write_card(saved, card)
     row = checkpoints.checkpoint_table().splitlines()[2]
     assert row == "| `mine` | `et` | cifar10 | 1,234,567 | 50,000 | a CPU | 1.5 h | 0.03000 | 15.23 dB |"
+
+
+def test_checkpoints_here_and_shipped_ones_are_both_found(saved, tmp_path, monkeypatch):
+    """A folder called checkpoints where one works hides nothing; of two with one name, one's own is meant."""
+    monkeypatch.delenv("ETVIZ_CHECKPOINTS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    shipped = set(etviz.list_checkpoints())
+    assert "et-small-cifar10" in shipped
+    shutil.copytree(saved, tmp_path / "checkpoints" / "own")
+    assert set(etviz.list_checkpoints()) == shipped | {"own"}
+    assert checkpoints.find_checkpoint("own") == Path("checkpoints/own")
+    assert (
+        checkpoints.find_checkpoint("et-small-cifar10").parent
+        == Path(checkpoints.__file__).parent.parent / "checkpoints"
+    )
+    shutil.copytree(saved, tmp_path / "checkpoints" / "et-small-cifar10")
+    assert checkpoints.find_checkpoint("et-small-cifar10") == Path("checkpoints/et-small-cifar10")

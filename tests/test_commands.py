@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+import typing
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,17 @@ from PIL import Image
 
 import etviz
 from etviz import bench, commands, devices, evaluate, visualize
+from etviz.bench import BenchOptions
 from etviz.checkpoints import save_checkpoint
 from etviz.commands import load_named, load_options
 from etviz.compare import CompareOptions
 from etviz.evaluate import EvaluateOptions
 from etviz.evaluation.metric_info import METRICS
-from etviz.options import DataOptions, Positive, check_option
+from etviz.models.__main__ import CostOptions
+from etviz.options import DataOptions, Positive, alternatives, annotations_of, check_option
+from etviz.probe import ProbeOptions
+from etviz.restore import RestoreOptions
+from etviz.robustness import RobustnessOptions
 from etviz.train import TrainOptions
 from etviz.visualize import VisualizeOptions
 
@@ -80,6 +86,49 @@ def test_names_are_literal(path):
     assert load_options(EvaluateOptions, [f"checkpoint={path}"]).checkpoint == (path,)
     assert load_options(VisualizeOptions, [f"checkpoint={path}"]).checkpoint == path
     assert load_options(VisualizeOptions, ["checkpoint=a", f"out=./{path}"]).out == Path(path)
+
+
+LITERAL = [
+    *("a,b.c", "out/lr=0.1, seed=2", "a b", "[a", "a]", "{a: 1}", "2024_01_15", "1e5", "0x10", "1:30", "true", "~x"),
+    *("$x", "${x}", "%(x)s", "???", "'a'", 'a"b', "a\\b", "#a", "a;b", "n\u00e4h", "=", "a=b=c", "!!int z", "&a", "*a"),
+]
+KINDS = [TrainOptions, EvaluateOptions, CompareOptions, RobustnessOptions, ProbeOptions, VisualizeOptions]
+KINDS += [RestoreOptions, BenchOptions, CostOptions]
+TEXTS = [
+    (kind, name)
+    for kind in KINDS
+    for name, annotation in annotations_of(kind).items()
+    if any(found in (str, Path) or typing.get_origin(found) is tuple for found in alternatives(annotation))
+    and name not in ("labels", "images")  # numbers
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), TEXTS)
+def test_every_option_that_is_a_name_or_a_path_is_literal(kind, name):
+    needed = {"checkpoint": "checkpoint=x", "input": "input=x", "output": "output=x"}
+    others = [value for key, value in needed.items() if key in annotations_of(kind) and key != name]
+    others += ["dataset=cifar10"] if kind is TrainOptions else []
+    lists = any(typing.get_origin(found) is tuple for found in alternatives(annotations_of(kind)[name]))
+    for text in LITERAL:
+        if lists and (text.startswith("[") or text.endswith("]")):  # brackets make a list
+            continue
+        found = getattr(load_options(kind, [*others, f"{name}={text}"]), name)
+        assert found in (text, Path(text), (text,))
+
+
+def test_what_exists_is_a_name_even_where_it_means_something_else(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("null", "~", "[a,b]"):
+        assert str(load_options(VisualizeOptions, ["checkpoint=a", f"out=./{name}"]).out) == name
+        Path(name).mkdir()
+    assert load_options(EvaluateOptions, ["checkpoint=[a,b]", "report=null", "json=~"]) == EvaluateOptions(
+        checkpoint=("[a,b]",), report=Path("null"), json=Path("~")
+    )
+
+
+def test_everything_after_two_dashes_is_a_name():
+    assert load_named(EvaluateOptions, ["seed=1", "--", "--html", "seed=2"]).checkpoint == ("--html", "seed=2")
+    assert load_named(ProbeOptions, ["--", "-h"]).checkpoint == "-h"
 
 
 @pytest.mark.parametrize(
