@@ -187,21 +187,33 @@ def test_descents_that_span_no_plane_are_refused(model, images, mask):
 # ---- perturbed starts --------------------------------------------------------------------------------------------
 
 
-def test_without_noise_nothing_changes(model, images, mask):
-    result = analysis.perturbed_descents(model, images[:1].double(), mask[:1], noise=0.0, count=2)
+@pytest.fixture
+def settling(model):
+    """The model, with a step size of its own by which it settles in few steps."""
+    model.descent.step_size = 10.0
+    return model
+
+
+def direction(x):
+    return (x - x.mean(-1, keepdim=True)) / x.std(-1, keepdim=True, correction=0)
+
+
+def test_without_noise_nothing_changes(settling, images, mask):
+    image, hidden = images[:1].double(), mask[:1]
+    result = analysis.perturbed_descents(settling, image, hidden, noise=0.0, count=2)
     torch.testing.assert_close(result.energy, result.reference_energy.expand(2, -1))
     assert result.end_distance.tolist() == pytest.approx([0, 0], abs=1e-10)
     assert result.barrier.tolist() == pytest.approx([0, 0], abs=1e-10)
     assert result.same_basin.all()
-    trace = model.trace(images[:1].double(), mask[:1])
+    trace = settling.trace(image, hidden)
     torch.testing.assert_close(result.reference_energy, trace.energy[0])
-    expected = etviz.complete(images[:1].double(), trace.frames[:, -1], mask[:1])[0]
+    expected = etviz.complete(image, trace.frames[:, -1], hidden)[0]
     torch.testing.assert_close(result.reference_frame, expected)
 
 
-def test_a_descent_of_no_steps_still_has_a_verdict(model, images, mask):
+def test_a_descent_of_no_steps_still_has_a_verdict(settling, images, mask):
     still, moved = (
-        analysis.perturbed_descents(model, images[:1].double(), mask[:1], noise=noise, count=2, steps=0)
+        analysis.perturbed_descents(settling, images[:1].double(), mask[:1], noise=noise, count=2, steps=0)
         for noise in (0.0, 3.0)
     )
     assert torch.isfinite(still.barrier).all()
@@ -211,68 +223,118 @@ def test_a_descent_of_no_steps_still_has_a_verdict(model, images, mask):
 
 def test_noise_is_relative_to_each_token_and_repeats_with_its_seed(model, images, mask):
     image, hidden = images[:1].double(), mask[:1]
+    reference = analysis.undisturbed_descent(model, image, hidden, settling_steps=0)
     a, b, other = (
-        analysis.perturbed_descents(model, image, hidden, noise=0.3, count=40, seed=seed) for seed in (1, 1, 2)
+        analysis.perturbed_descents(model, image, hidden, noise=0.3, count=40, seed=seed, reference=reference)
+        for seed in (1, 1, 2)
     )
     assert torch.equal(a.energy, b.energy)
     assert not torch.equal(a.energy, other.energy)
-    seen = []
-    trace = model.trace
-    model.trace = lambda *args, start, **kwargs: seen.append(start) or trace(*args, start=start, **kwargs)
-    analysis.perturbed_descents(model, image, hidden, noise=0.3, count=40, seed=1)
-    model.trace = trace
-    (starts,) = seen
-    size = starts[0].norm(dim=1)
-    deviation = (starts[1:] - starts[0]).norm(dim=2).square().mean(0).sqrt()  # over 40 draws, by token
-    assert (deviation / size).tolist() == pytest.approx([0.3] * 65, rel=0.12)
+    start = reference.trace.tokens[0, 0]
+    deviation = (a.tokens[:, 0] - start).norm(dim=2).square().mean(0).sqrt()  # over 40 draws, by token
+    assert (deviation / start.norm(dim=1)).tolist() == pytest.approx([0.3] * 65, rel=0.12)
 
 
 def test_perturbations_are_compared_with_the_undisturbed_descent(model, images, mask):
     image, hidden = images[:1].double(), mask[:1]
-    result = analysis.perturbed_descents(model, image, hidden, noise=0.5, count=3, steps=6, beta=0.6)
+    settings = dict(steps=6, beta=0.6, settling_steps=3)
+    result = analysis.perturbed_descents(model, image, hidden, noise=0.5, count=3, **settings)
     assert result.energy.shape == (3, 7)
     pixels = hidden.reshape(8, 8).repeat_interleave(4, 0).repeat_interleave(4, 1)
-    error = (result.frames - image)[:, :, pixels].square().mean((1, 2))
-    torch.testing.assert_close(result.masked_mse, error)
+    for frames, error in ((result.frames, result.masked_mse), (result.settled.frames, result.settled.masked_mse)):
+        torch.testing.assert_close(error, (frames - image)[:, :, pixels].square().mean((1, 2)))
     assert result.reference_mse == pytest.approx(
         (result.reference_frame - image[0])[:, pixels].square().mean().item(), rel=1e-10
     )
     torch.testing.assert_close(result.distance_ratio, result.end_distance / result.start_distance)
-
-
-def test_the_verdict_is_the_barrier_between_the_ends(model, images, mask):
-    """Energies on the straight line between layer-normed ends, one at a time."""
-    seen = []
-    trace = model.trace
-    model.trace = lambda *args, **kwargs: seen.append(trace(*args, **kwargs)) or seen[-1]
-    result = analysis.perturbed_descents(model, images[:1].double(), mask[:1], noise=2.0, count=4, step_size=3.0)
-    (t,) = seen
     function = model.descent.blocks[0]
-    lost = (t.energy[0, 0] - t.energy[0, -1]).abs().item()
-    for k in range(4):
-        a, b = ((x - x.mean(1, keepdim=True)) / x.std(1, keepdim=True, correction=0) for x in t.tokens[[0, k + 1], -1])
-        line = [energy_at(model, a + w * (b - a), None) for w in np.linspace(0, 1, 17)]
-        barrier = (max(line) - max(line[0], line[-1])) / lost
-        assert result.barrier[k].item() == pytest.approx(barrier, abs=1e-4)
-        assert result.same_basin[k].item() == (result.barrier[k].item() <= 0.01)
-        for state, distance in ((0, result.start_distance), (-1, result.end_distance)):
-            g = function.norm(t.tokens[[0, k + 1], state])
-            assert distance[k].item() == pytest.approx((g[1] - g[0]).norm().item(), rel=1e-10)
+    reference = result.reference.trace
+    for state, distance in ((0, result.start_distance), (-1, result.end_distance)):
+        apart = function.norm(result.tokens[:, state]) - function.norm(reference.tokens[:, state])
+        torch.testing.assert_close(distance, apart.flatten(1).norm(dim=1))
 
 
-def test_small_disturbances_stay_in_the_basin_and_large_ones_leave_it(cifar10):
-    """Of a trained model: the verdict can come out either way."""
+def test_settled_states_are_those_of_the_descent_on_the_sphere(settling, images, mask):
+    """From where the descent ended, with the step size and the energy asked for, as `trace` takes it."""
+    image, hidden = images[:1].double(), mask[:1]
+    result = analysis.perturbed_descents(settling, image, hidden, noise=0.5, count=2, step_size=5.0, beta=0.6)
+    for k in range(2):
+        start = result.tokens[k : k + 1, -1]
+        settings = dict(steps=200, step_size=5.0, beta=0.6, rule="sphere", tolerance=1e-4)
+        on = settling.trace(image, hidden, start=start / start.std(-1, keepdim=True, correction=0), **settings)
+        assert result.settled.steps[k].item() == pytest.approx(on.settled.item(), abs=1)  # in pieces, or in one
+        torch.testing.assert_close(result.settled.tokens[k], direction(on.tokens[0, -1]), rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(result.settled.energy[k], on.energy[0, -1], rtol=1e-6, atol=0)
+
+
+def test_the_verdict_is_the_barrier_between_the_settled_states(settling, images, mask):
+    """Energies on the straight line between them, one at a time."""
+    image, hidden = images[:1].double(), mask[:1]
+    result = analysis.perturbed_descents(settling, image, hidden, noise=2.0, count=3, other=images[1:2].double())
+    here, start = result.reference.settled.tokens[0], result.reference.trace.energy[0, 0].item()
+    lost = abs(start - energy_at(settling, here, None))
+
+    def barrier(end):
+        line = [energy_at(settling, here + w * (end - here), None) for w in np.linspace(0, 1, 17)]
+        return (max(line) - max(line[0], line[-1])) / lost
+
+    for k, end in enumerate(result.settled.tokens):
+        assert result.barrier[k].item() == pytest.approx(barrier(end), abs=1e-4)
+        assert result.same_basin[k].item() == (result.barrier[k].item() <= 0.001)
+    control = result.reference.control
+    assert control.barrier == pytest.approx(barrier(control.settled.tokens[0]), abs=1e-4)
+    assert control.same_basin == (control.barrier <= 0.001)
+    trace = settling.trace(images[1:2].double(), hidden)
+    expected = etviz.complete(images[1:2].double(), trace.frames[:, -1], hidden)[0]
+    torch.testing.assert_close(control.frame, expected)
+
+
+def test_what_has_not_settled_within_the_limit_has_no_verdict(model, images, mask):
+    image, hidden = images[:1].double(), mask[:1]
+    result = analysis.perturbed_descents(
+        model, image, hidden, noise=0.0, count=2, other=images[1:2].double(), settling_steps=2
+    )
+    assert result.settled.steps.tolist() == [-1, -1] == 2 * result.reference.settled.steps.tolist()
+    assert not result.same_basin.any()  # though the barrier is 0
+    assert result.barrier.abs().max() < 1e-10
+    assert not result.reference.control.same_basin
+
+
+def test_a_reference_can_be_used_again(settling, images, mask):
+    image, hidden, other = images[:1].double(), mask[:1], images[1:2].double()
+    reference = analysis.undisturbed_descent(settling, image, hidden, other=other)
+    again = analysis.perturbed_descents(settling, image, hidden, noise=0.5, count=2, seed=4, reference=reference)
+    alone = analysis.perturbed_descents(settling, image, hidden, noise=0.5, count=2, seed=4, other=other)
+    assert torch.equal(again.barrier, alone.barrier)
+    assert torch.equal(again.energy, alone.energy)
+    assert alone.reference.control.barrier == reference.control.barrier
+
+
+def test_small_disturbances_stay_in_the_basin_and_other_pictures_leave_it(cifar10):
+    """Of a trained model: the verdict can come out either way, and the control is behind a barrier."""
     model = etviz.load_model("et-small-cifar10")
-    image, hidden = cifar10.test_images[:1] / 255, etviz.random_mask(1, generator=torch.Generator().manual_seed(0))
-    small, large = (analysis.perturbed_descents(model, image, hidden, noise=noise, count=4) for noise in (0.01, 1.0))
+    images = cifar10.test_images[:2] / 255
+    hidden = etviz.random_mask(1, generator=torch.Generator().manual_seed(0))
+    reference = analysis.undisturbed_descent(model, images[:1], hidden, other=images[1:])
+    small, large = (
+        analysis.perturbed_descents(model, images[:1], hidden, noise=noise, count=3, reference=reference)
+        for noise in (0.001, 1.0)
+    )
     assert small.same_basin.all()
     assert not large.same_basin.any()
+    assert not reference.control.same_basin
+    assert reference.control.barrier > 0.01
     assert (large.masked_mse > small.masked_mse).all()
+    assert (small.settled.masked_mse > 2 * small.masked_mse).all()  # the picture lies on the way
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [(dict(noise=-1.0), "noise must be 0 or more"), (dict(count=0), "count must be at least 1")],
+    [
+        (dict(noise=-1.0), "noise must be 0 or more"),
+        (dict(count=0), "count must be at least 1"),
+        (dict(settling_steps=-1), "settling_steps must be 0 or more"),
+    ],
 )
 def test_impossible_perturbations(model, images, mask, change, message):
     with pytest.raises(UsageError, match=message):

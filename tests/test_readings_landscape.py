@@ -139,20 +139,45 @@ def test_a_descent_that_spans_no_plane_is_one_sentence(service):
 
 def test_disturbed_descents_are_those_of_the_analysis(service, model, image):
     reading = ask(service, "perturbations", noise=0.4, seed=3)
-    mask = etviz.mask_from_hex(MASK)
-    reference = model.trace(image, mask)
+    mask, other = etviz.mask_from_hex(MASK), carried_pictures(32).images[2:3].float() / 255
+    reference = analysis.undisturbed_descent(model, image, mask, other=other)
     assert (reading["noise"], reading["seed"], len(reading["runs"])) == (0.4, 3, RUNS)
-    assert reading["energy"] == pytest.approx(reference.energy[0, -1].item(), rel=1e-5)
+    assert reading["energy"] == pytest.approx(reference.trace.energy[0, -1].item(), rel=1e-5)
+    pixels = mask.reshape(8, 8).repeat_interleave(4, 0).repeat_interleave(4, 1)
     for number, run in enumerate(reading["runs"]):
-        single = analysis.perturbed_descents(model, image, mask, noise=0.4, count=1, seed=3 * RUNS + number)
+        seed = 3 * RUNS + number
+        single = analysis.perturbed_descents(model, image, mask, noise=0.4, count=1, seed=seed, reference=reference)
         assert run["energy"] == pytest.approx(single.energy[0, -1].item(), rel=1e-5)
         assert run["barrier"] == pytest.approx(single.barrier[0].item(), abs=1e-5)
-        assert run["same_basin"] == (run["barrier"] <= reading["criterion"])
+        assert run["same_basin"] == single.same_basin.item()
         frame = decode_pixels(run["frame"], 32).float() / 255
-        pixels = mask.reshape(8, 8).repeat_interleave(4, 0).repeat_interleave(4, 1)
         assert run["mse"] == pytest.approx((frame - image[0])[:, pixels].square().mean().item(), abs=1e-3)
         assert torch.equal(decode_pixels(run["frame"], 32), to_bytes(single.frames[0]))
+        same_valley(run["valley"], single.settled)
     assert len({run["energy"] for run in reading["runs"]}) == RUNS
+    same_valley(reading["valley"], reference.settled)
+    control = reading["control"]
+    same_valley(control["valley"], reference.control.settled)
+    assert control["barrier"] == pytest.approx(reference.control.barrier, abs=1e-5)
+    assert torch.equal(decode_pixels(control["frame"], 32), to_bytes(reference.control.frame))
+    assert control["caption"] == carried_pictures(32).caption(2)
+
+
+def same_valley(given, settled):
+    assert (given["steps"] is None) == (not settled.is_settled[0])
+    assert given["energy"] == pytest.approx(settled.energy[0].item(), rel=1e-5)
+    assert given["mse"] == pytest.approx(settled.masked_mse[0].item(), rel=1e-3)
+    assert (decode_pixels(given["frame"], 32).int() - to_bytes(settled.frames[0]).int()).abs().max() <= 1
+
+
+def test_a_verdict_needs_settled_states(service):
+    """The small model settles soon by long steps, and not at all by short ones."""
+    slow = ask(service, "perturbations", noise=0.0, seed=0, settings={"step_size": 0.001})
+    assert slow["valley"]["steps"] is None
+    assert not any(run["same_basin"] for run in slow["runs"])
+    quick = ask(service, "perturbations", noise=0.0, seed=0, settings={"step_size": 10.0})
+    assert 0 < quick["valley"]["steps"] <= quick["limit"]
+    assert all(run["same_basin"] for run in quick["runs"])
 
 
 def test_without_noise_all_runs_are_the_undisturbed_descent(service):
@@ -161,7 +186,7 @@ def test_without_noise_all_runs_are_the_undisturbed_descent(service):
     for run in reading["runs"]:
         assert (run["energy"], run["mse"]) == pytest.approx((reading["energy"], reading["mse"]), rel=1e-5)
         assert run["frame"] == reading["frame"]
-        assert run["same_basin"]
+        assert run["barrier"] == pytest.approx(0, abs=1e-6)
         assert run["distance_ratio"] is None
         assert np.array(run["path"]) == pytest.approx(path, abs=1e-3)
 

@@ -20,7 +20,7 @@ from etviz.analysis.memories import (
     memory_patches,
     top_memories,
 )
-from etviz.analysis.perturbations import Perturbations, perturbed_descents
+from etviz.analysis.perturbations import Perturbations, perturbed_descents, undisturbed_descent
 from etviz.analysis.robustness import AXES, Curve, damage, psnr_by_ratio, robustness_curves
 from etviz.analysis.snapshots import SnapshotFrame, snapshot_frames
 
@@ -63,4 +63,5 @@ __all__ = [
     "roc_auc_standard_error",
     "snapshot_frames",
     "top_memories",
+    "undisturbed_descent",
 ]

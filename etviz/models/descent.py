@@ -138,6 +138,35 @@ class EnergyDescent(nn.Module):
         return function.gradient(function.norm(x), function.projection(), beta)
 
     @torch.no_grad()
+    def settle(self, x: Tensor, settings: DescentSettings) -> tuple[Tensor, Tensor]:
+        """Descend on the sphere by the last energy until each image has settled.
+
+        The same steps as by the rule "sphere", whatever rule the settings name, without a record of them.
+
+        Args:
+            x: (B, N, D) tokens, the start.
+            settings: with a tolerance; its steps are the most for each image.
+
+        Returns:
+            The settled states (B, N, D), layer-normed, and the steps that each took (B,): -1 where it did not settle.
+        """
+        function = self.blocks[-1]
+        projection = function.projection()
+        tolerance = settings.tolerance or 0.0
+        ends, taken = layer_normed(x), torch.full((len(x),), -1)
+        for image in range(len(x)):  # one after another: each stops where it has settled
+            state = ends[image : image + 1]
+            for step in range(settings.steps + 1):
+                gradient = function.gradient(function.norm(state), projection, settings.beta)
+                if _is_settled(function, gradient, function.norm.along_sphere(state, gradient), tolerance):
+                    taken[image] = step
+                    break
+                if step < settings.steps:
+                    state = layer_normed(state.sub(gradient, alpha=settings.step_size))
+            ends[image] = state[0]
+        return ends, taken
+
+    @torch.no_grad()
     def record(
         self,
         x: Tensor,
@@ -283,11 +312,11 @@ class _Recorder:
         """Look at the state that the descent is in."""
         if not self.keep_attention:
             evaluation = evaluation._replace(attention=None)
-        whole = _norm(evaluation.gradient)
-        rest = _norm(block.norm.along_sphere(x, evaluation.gradient))
-        self.seen = _Seen(x, evaluation._replace(gradient=whole), rest, self.block)
+        turning = block.norm.along_sphere(x, evaluation.gradient)
+        norm = _norm(evaluation.gradient)
+        self.seen = _Seen(x, evaluation._replace(gradient=norm), _norm(turning), self.block)
         if self.tolerance is not None:
-            still = (rest <= self.tolerance * block.norm.gamma.abs() * whole).cpu()
+            still = _is_settled(block, evaluation.gradient, turning, self.tolerance).cpu()
             self.settled[still & (self.settled < 0)] = len(self.sizes)
 
     def keep(self) -> None:
@@ -320,6 +349,11 @@ class _Recorder:
             block=torch.tensor(blocks),
             attention=attention,
         )
+
+
+def _is_settled(block: EnergyBlock, gradient: Tensor, turning: Tensor, tolerance: float) -> Tensor:
+    """Whether at most this share of the gradient is left along the sphere: (B, N, D) twice -> (B,) bool."""
+    return _norm(turning) <= tolerance * block.norm.gamma.abs() * _norm(gradient)
 
 
 def _norm(values: Tensor) -> Tensor:

@@ -15,8 +15,8 @@ VERDICTS = {True: "same basin", False: "another basin"}
 def perturbations(result: Perturbations) -> Figure:
     """Energies (no unit) by step, final energy against masked MSE, and the first end states as pictures.
 
-    Blue descents end in the basin of the undisturbed one (black, dashed), orange-red ones behind a barrier. The
-    criterion is that of `etviz.analysis.perturbed_descents`.
+    Blue descents settle in the basin of the undisturbed one (black, dashed), orange-red ones behind a barrier, or
+    nowhere within the limit. The criterion is that of `etviz.analysis.perturbed_descents`.
 
     Args:
         result: of S disturbed descents of T steps.
@@ -27,7 +27,9 @@ def perturbations(result: Perturbations) -> Figure:
     _draw_curves(curves, result)
     _draw_ends(ends, result)
     pictures = [result.reference_frame, *result.frames[: SHOWN - 1]]
-    labels = ["undisturbed", *(VERDICTS[same] for same in result.same_basin.tolist())]
+    settled = (result.settled.is_settled & result.reference.settled.is_settled).tolist()
+    verdicts = zip(result.same_basin.tolist(), settled, strict=True)
+    labels = ["undisturbed", *(VERDICTS[same] if known else "not settled" for same, known in verdicts)]
     cells = bottom.subplots(1, SHOWN)
     for cell in cells[len(pictures) :]:
         cell.set_visible(False)

@@ -11,10 +11,10 @@ from etviz.analysis import (
     PrincipalPlane,
     energy_along_gradient,
     energy_rows,
-    perturbed_descents,
     principal_plane,
 )
-from etviz.analysis.perturbations import BARRIER
+from etviz.analysis.perturbations import BARRIER, Control, Settled, last_of, perturbed_in_turns, undisturbed_in_turns
+from etviz.data import to_float
 from etviz.errors import UsageError
 from etviz.files import finite
 from etviz.models import Trace
@@ -26,7 +26,7 @@ REACH = 4.0  # length of a line, in step sizes
 FINE, COARSE = 41, 21  # points on a line: every eighth of a step size, or every fourth
 FEW_STATES = 21  # up to this many states, the lines are fine
 PLANE_POINTS = 25  # along either side
-RUNS = 5  # from disturbed starts
+RUNS = 4  # from disturbed starts
 
 
 def read_gradient_lines(service: Backend, question: dict) -> dict:
@@ -96,40 +96,65 @@ def read_energy_plane(service: Backend, question: dict) -> dict:
 
 
 def read_perturbations(service: Backend, question: dict) -> dict:
-    """Descents from disturbed starts, and whether they end in the same basin as the undisturbed one.
+    """Descents from disturbed starts, and whether they settle in the same basin as the undisturbed one.
 
-    Run r of seed s is the run that `perturbed_descents` gives for count 1 and seed s * RUNS + r.
+    Run r of seed s is the run that `perturbed_descents` gives for count 1 and seed s * RUNS + r. The control is the
+    next picture of the same gallery; for an upload, the first gallery's first picture.
 
     Args:
         question: as `Backend.read_request` takes it, and noise: 0 to `Limits.noise`; seed: 0 to `Limits.seed`.
 
     Returns:
-        noise, seed; criterion: the largest barrier that counts as none; frame, mse, energy: of the last state of the
-        undisturbed descent; runs: `RUNS` of {frame: base64 of bytes, mse, energy: of the last state; barrier,
-        same_basin, distance_ratio, path: pairs on the plane of `read_energy_plane`}. Each mse is a masked MSE, null
-        where nothing is hidden.
+        noise, seed; criterion: the largest barrier that counts as none; limit: the most steps in which a descent may
+        settle; the fields of an end, for the undisturbed descent; control: an end, its caption, and its barrier; runs:
+        `RUNS` ends with barrier, same_basin, distance_ratio, and path: pairs on the plane of `read_energy_plane`.
+
+        An end is frame: base64 of bytes, mse, energy: of the last state of the descent; and valley: {frame, mse,
+        energy, steps} where it settles from there, steps null where it did not within the limit. Each mse is a masked
+        MSE, null where nothing is hidden.
     """
     request = service.read_request(question)
     noise = _noise(question.get("noise"), service.limits.noise)
     seed = _seed(question.get("seed"), service.limits.seed)
     plane = _plane(request, service.trace(request))
-    results = list(service.in_turns(_disturbed(request, noise, seed)))
-    first = results[0]
+    other, caption = _other_picture(service, request)
+    start, settings = (request.model, request.image[None], request.mask), vars(request.descent)
+    reference = last_of(service.in_turns(undisturbed_in_turns(*start, other=other, **settings)))
+    options = {"noise": noise, "count": 1, "reference": reference} | settings
+    seeds = range(seed * RUNS, (seed + 1) * RUNS)
+    results = [last_of(service.in_turns(perturbed_in_turns(*start, seed=run, **options))) for run in seeds]
+    assert reference.control is not None
     return {
         "noise": noise,
         "seed": seed,
         "criterion": BARRIER,
-        "frame": encode_pixels(to_bytes(first.reference_frame)),
-        "mse": finite(first.reference_mse),
-        "energy": finite(first.reference_energy[-1].item()),
+        "limit": reference.settling_steps,
+        "frame": encode_pixels(to_bytes(results[0].reference_frame)),
+        "mse": finite(results[0].reference_mse),
+        "energy": finite(reference.trace.energy[0, -1].item()),
+        "valley": _valley(reference.settled),
+        "control": _control(reference.control, caption),
         "runs": [_run(result, plane) for result in results],
     }
 
 
-def _disturbed(request: Request, noise: float, seed: int) -> Iterator[Perturbations]:
-    start = request.model, request.image[None], request.mask
-    for run in range(RUNS):
-        yield perturbed_descents(*start, noise=noise, count=1, seed=seed * RUNS + run, **vars(request.descent))
+def _other_picture(service: Backend, request: Request) -> tuple[Tensor, str]:
+    """The control: the next picture of the gallery (1, 3, S, S), and its caption."""
+    dataset = request.picture.get("dataset", service.galleries[0])
+    pictures = service.pictures(dataset, request.model.img_size)
+    index = (request.picture.get("index", -1) + 1) % len(pictures.images)
+    return to_float(pictures.images[index])[None], pictures.caption(index)
+
+
+def _control(control: Control, caption: str) -> dict:
+    """The other picture."""
+    return {
+        "caption": caption,
+        "frame": encode_pixels(to_bytes(control.frame)),
+        "barrier": finite(control.barrier),
+        "same_basin": control.same_basin,
+        "valley": _valley(control.settled),
+    }
 
 
 def _run(result: Perturbations, plane: PrincipalPlane) -> dict:
@@ -142,6 +167,18 @@ def _run(result: Perturbations, plane: PrincipalPlane) -> dict:
         "energy": finite(result.energy[0, -1].item()),
         "barrier": finite(result.barrier[0].item()),
         "distance_ratio": finite(result.distance_ratio[0].item()),
+        "valley": _valley(result.settled),
+    }
+
+
+def _valley(settled: Settled) -> dict:
+    """Where one descent settled."""
+    steps = int(settled.steps[0])
+    return {
+        "frame": encode_pixels(to_bytes(settled.frames[0])),
+        "mse": finite(settled.masked_mse[0].item()),
+        "energy": finite(settled.energy[0].item()),
+        "steps": steps if steps >= 0 else None,
     }
 
 

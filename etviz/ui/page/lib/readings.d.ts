@@ -94,11 +94,21 @@ export interface EnergyPlane {
   blocks: number;
 }
 
-/** The end of a descent. */
-export interface End {
+/** A picture on the way, or where a descent settles. */
+export interface State {
   frame: Base64;
   mse: number | null;
   energy: number;
+}
+
+/** Where a descent settles after its end; `steps` is null where it did not within the limit. */
+export interface Valley extends State {
+  steps: number | null;
+}
+
+/** The end of a descent. */
+export interface End extends State {
+  valley: Valley;
 }
 
 export interface Run extends End {
@@ -113,6 +123,10 @@ export interface Perturbations extends End {
   seed: number;
   /** The largest barrier that counts as none. */
   criterion: number;
+  /** The most steps in which a descent may settle. */
+  limit: number;
+  /** Another picture under the same mask. */
+  control: { caption: string; frame: Base64; barrier: number | null; same_basin: boolean; valley: Valley };
   runs: Run[];
 }
 

@@ -83,43 +83,67 @@ function createRuns(app, onRuns) {
 
   /** @param {Perturbations} reading */
   function show(reading) {
-    const { runs } = reading;
-    const same = runs.filter((run) => run.same_basin).length;
-    const limit = `${format(100 * reading.criterion, 1)}%`;
-    verdict.textContent = `${same} of ${runs.length} in the same basin`;
+    const { runs, control, limit } = reading;
+    const judged = reading.valley.steps === null ? [] : runs.filter((run) => run.valley.steps !== null);
+    const same = judged.filter((run) => run.same_basin).length;
+    verdict.textContent = judged.length ? `${same} of ${judged.length} in the same basin` : "not settled";
     verdict.classList.toggle("is-up", same < runs.length);
+    const name = (end) => basin(reading, end);
     criterion.textContent =
-      `Same basin: on the straight line between a run's end and the end without noise, the energy rises above the higher of the two by at most ` +
-      `${limit} of what the descent without noise lost. More is a barrier, though there may be a way around it.`;
+      `Each descent goes on from its end, layer-normed after every step, until it settles (at most ${limit} steps): the second picture. ` +
+      `Same basin: on the straight line between two settled states the energy rises above the higher one by at most ` +
+      `${format(100 * reading.criterion, 1)}% of what the descent without noise lost. The control is another picture under this mask.`;
     tiles.replaceChildren(
-      tile(reading, "No noise", "", ""),
-      ...runs.map((run, i) =>
-        tile(run, `Run ${i + 1}`, run.same_basin ? "same basin" : "another basin", run.same_basin ? "" : "is-up"),
-      ),
+      tile(reading, "No noise", reading.valley.steps === null ? "not settled" : "", "", limit),
+      ...runs.map((run, i) => tile(run, `Run ${i + 1}`, name(run), run.same_basin ? "" : "is-up", limit)),
+      tile(control, "Control", name(control), control.same_basin ? "" : "is-up", limit),
     );
     node.classList.remove("is-stale");
     onRuns(runs);
   }
 
-  function tile(end, name, basin, mark) {
-    const canvas = h("canvas", { role: "img", "aria-label": `${name}: picture at the end` });
-    draw(canvas, app.answer.size, rgb(bytes(end.frame)));
+  /** The verdict on one end, in words. */
+  function basin(reading, end) {
+    if (reading.valley.steps === null || end.valley.steps === null) return "not settled";
+    return end.same_basin ? "same basin" : "another basin";
+  }
+
+  function tile(end, name, words, mark, most) {
+    const { valley } = end;
+    const picture = (frame, place) => {
+      const canvas = h("canvas", { role: "img", "aria-label": `${name}: picture ${place}` });
+      draw(canvas, app.answer.size, rgb(bytes(frame)));
+      return h("div", { class: "etviz-canvas" }, canvas);
+    };
     const item = (term, value, title) => h("div", { title }, h("dt", {}, term), h("dd", {}, value));
+    const error = ({ mse }) => (mse === null ? "–" : mse.toFixed(4));
     return h(
       "figure",
-      { class: `etviz-end ${mark}` },
-      h("div", { class: "etviz-canvas" }, canvas),
-      h("figcaption", {}, h("b", {}, name), h("span", {}, basin)),
+      { class: `etviz-end ${mark}`, title: end.caption ?? null },
+      h("figcaption", {}, h("b", {}, name), h("span", {}, words)),
+      h(
+        "div",
+        { class: "etviz-end-pair" },
+        picture(end.frame, "at the end"),
+        picture(valley.frame, "where it settles"),
+      ),
       h(
         "dl",
         {},
-        item("Masked MSE", end.mse === null ? "–" : end.mse.toFixed(4), METRIC_INFO.masked_mse.text),
-        item("Energy", format(end.energy, 6), "Energy at the end of the descent (no unit)"),
+        "mse" in end
+          ? item(
+              "Masked MSE",
+              `${error(end)} → ${error(valley)}`,
+              `${METRIC_INFO.masked_mse.text} At the end of the descent, and where it settles`,
+            )
+          : null,
+        item("Energy", format(valley.energy, 6), "Energy where it settles (no unit)"),
+        item("Settled after", valley.steps === null ? `over ${most} steps` : `${valley.steps} steps`, "Further steps"),
         "barrier" in end
           ? item(
               "Barrier",
               end.barrier === null ? "–" : percent(end.barrier),
-              "How far the energy rises between the two ends, as a share of what the descent without noise lost",
+              "How far the energy rises between two settled states, as a share of what the descent without noise lost",
             )
           : null,
       ),
@@ -183,7 +207,7 @@ export function createLandscapeView(app) {
     title: "Landscape",
     text:
       "The energy along the line of the next step, and on the plane that holds most of the path: two slices through thousands of dimensions. " +
-      "Below, descents from disturbed starts: do they end in the same valley?",
+      "Below, descents from disturbed starts: do they settle in the same valley? The picture lies on the way there, not in the valley.",
     node,
     async show(answer) {
       if (asked === answer) return;
