@@ -9,6 +9,8 @@ import yaml
 from torch import Tensor
 
 import etviz
+import etviz.metrics
+from benchmarks import valley
 from etviz import UsageError, train
 from etviz.analysis import energy_along_gradient
 from etviz.models.descent import EnergyDescent
@@ -293,3 +295,20 @@ def test_analyses_follow_a_descent_on_the_sphere():
         line = energy_along_gradient(model, trace, step=step)
         assert line.energy_next == pytest.approx(trace.energy[0, step + 1].item(), rel=1e-6)
     assert "sphere" in astuple(trace.settings)
+
+
+def test_the_benchmark_compares_the_models_own_last_state_with_the_settled_one(capsys):
+    torch.manual_seed(0)
+    model = etviz.create_model("et", **TINY | dict(step_size=10.0)).eval()
+    images, masks = torch.rand(3, 3, 32, 32), etviz.random_mask(3)
+    valley.print_states(model, images, masks, steps=300)
+    counted, own, settled, *differences = capsys.readouterr().out.splitlines()
+    assert counted.startswith("settled within 300 further steps: 3 of 3")
+    error = etviz.metrics.masked_mse(images, model.reconstruct(images, masks), masks)
+    assert f"step 4: {etviz.metrics.psnr_of_mse(error.mean()):.2f} dB" in own
+    trace = model.trace(images, masks)
+    assert f"energy {trace.energy[:, -1].mean():.5g} " in own
+    assert f"stationarity {trace.stationarity[:, -1].mean():.5g} " in own
+    assert float(settled.rsplit("share of the gradient ", 1)[1].split()[0]) <= 1e-4
+    assert any(line.startswith("energy, settled minus step 4: -") for line in differences)
+    assert any("higher on 0% of the images" in line for line in differences)

@@ -26,7 +26,7 @@ REACH = 4.0  # length of a line, in step sizes
 FINE, COARSE = 41, 21  # points on a line: every eighth of a step size, or every fourth
 FEW_STATES = 21  # up to this many states, the lines are fine
 PLANE_POINTS = 25  # along either side
-RUNS = 4  # from disturbed starts
+RUNS = 3  # from disturbed starts
 
 
 def read_gradient_lines(service: Backend, question: dict) -> dict:

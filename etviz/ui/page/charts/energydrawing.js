@@ -92,8 +92,11 @@ function drawOwnEnd({ steps, own, settle }, area) {
   return [uprightLine("etviz-own", x, area), chartText("etviz-tick etviz-note", x + 5, area.top + 14, words, "start")];
 }
 
+const BESIDE_PX = 280; // room for the note of `drawOwnEnd` and this one on one line
+
 function drawSettled({ settings, settled }, area) {
   if (!settings.settle) return [];
   const words = settled === null ? `not settled after ${area.last} steps` : `settled at step ${settled}`;
-  return [chartText("etviz-tick etviz-note", area.right - 6, area.top + 14, words)];
+  const line = area.right - area.x(settings.own.steps) < BESIDE_PX ? 30 : 14;
+  return [chartText("etviz-tick etviz-note", area.right - 6, area.top + line, words)];
 }

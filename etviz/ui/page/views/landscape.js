@@ -132,7 +132,7 @@ function createRuns(app, onRuns) {
         {},
         "mse" in end
           ? item(
-              "Masked MSE",
+              "MSE",
               `${error(end)} → ${error(valley)}`,
               `${METRIC_INFO.masked_mse.text} At the end of the descent, and where it settles`,
             )
