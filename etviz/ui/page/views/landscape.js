@@ -86,13 +86,14 @@ function createRuns(app, onRuns) {
     const { runs, control, limit } = reading;
     const judged = reading.valley.steps === null ? [] : runs.filter((run) => run.valley.steps !== null);
     const same = judged.filter((run) => run.same_basin).length;
-    verdict.textContent = judged.length ? `${same} of ${judged.length} in the same basin` : "not settled";
+    verdict.textContent = judged.length
+      ? `${same} of ${judged.length} in the same basin`
+      : `not settled in ${limit} steps`;
     verdict.classList.toggle("is-up", same < runs.length);
     const name = (end) => basin(reading, end);
     criterion.textContent =
-      `Each descent goes on from its end, layer-normed after every step, until it settles (at most ${limit} steps): the second picture. ` +
-      `Same basin: on the straight line between two settled states the energy rises above the higher one by at most ` +
-      `${format(100 * reading.criterion, 1)}% of what the descent without noise lost. The control is another picture under this mask.`;
+      "Second picture: where a descent settles if it goes on, layer-normed. Same basin: between two settled states the " +
+      `energy rises by at most ${format(100 * reading.criterion, 1)}% of what was lost. Control: another picture.`;
     tiles.replaceChildren(
       tile(reading, "No noise", reading.valley.steps === null ? "not settled" : "", "", limit),
       ...runs.map((run, i) => tile(run, `Run ${i + 1}`, name(run), run.same_basin ? "" : "is-up", limit)),
@@ -120,7 +121,15 @@ function createRuns(app, onRuns) {
     return h(
       "figure",
       { class: `etviz-end ${mark}`, title: end.caption ?? null },
-      h("figcaption", {}, h("b", {}, name), h("span", {}, words)),
+      h(
+        "figcaption",
+        {
+          title:
+            valley.steps === null ? `not settled within ${most} steps` : `settled after ${valley.steps} more steps`,
+        },
+        h("b", {}, name),
+        h("span", {}, words),
+      ),
       h(
         "div",
         { class: "etviz-end-pair" },
@@ -138,7 +147,6 @@ function createRuns(app, onRuns) {
             )
           : null,
         item("Energy", format(valley.energy, 6), "Energy where it settles (no unit)"),
-        item("Settled after", valley.steps === null ? `over ${most} steps` : `${valley.steps} steps`, "Further steps"),
         "barrier" in end
           ? item(
               "Barrier",
@@ -206,8 +214,8 @@ export function createLandscapeView(app) {
     name: "landscape",
     title: "Landscape",
     text:
-      "The energy along the line of the next step, and on the plane that holds most of the path: two slices through thousands of dimensions. " +
-      "Below, descents from disturbed starts: do they settle in the same valley? The picture lies on the way there, not in the valley.",
+      "The energy along the next step, and on the plane that holds most of the path. " +
+      "Below, disturbed descents go on until they settle: the picture lies on the way, not in the valley.",
     node,
     async show(answer) {
       if (asked === answer) return;
