@@ -50,12 +50,15 @@ def to_8_bits(picture: Image.Image, *, faint: bool = False) -> Image.Image:
     upright = picture if picture.getexif().get(ORIENTATION, 1) == 1 else ImageOps.exif_transpose(picture)
     if upright.mode.startswith("I") or upright.mode == "F":
         return _from_numbers(upright, depth, faint)
-    if upright.has_transparency_data:
-        return _converted(upright, CLEAR_MODES.get(upright.mode, "RGBA"))
-    pixels = _converted(upright, OPAQUE_MODES.get(upright.mode, "RGB"))
-    if depth.halved and not faint and max(extrema[1] for extrema in pixels.getextrema()) <= FAINT >> 8:
+    modes, other = (CLEAR_MODES, "RGBA") if upright.has_transparency_data else (OPAQUE_MODES, "RGB")
+    pixels = _converted(upright, modes.get(upright.mode, other))
+    if depth.halved and not faint and _largest_colour(pixels) <= FAINT >> 8:
         raise _too_dark("none above 4,095")
     return pixels
+
+
+def _largest_colour(picture: Image.Image) -> int:
+    return max(int(np.asarray(piece.convert("RGB")).max()) for _, piece in bands(picture))
 
 
 def bands(picture: Image.Image) -> Iterator[tuple[slice, Image.Image]]:

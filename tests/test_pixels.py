@@ -82,6 +82,9 @@ def test_12_bits_in_16_of_three_colours_are_refused_too():
     picture = png(np.stack([RAMP.astype(np.uint16) * 16] * 3, -1), 2)
     with pytest.raises(UsageError, match="none above 4,095"):
         to_8_bits(picture)
+    clear = png(np.stack([RAMP.astype(np.uint16) * 16] * 3 + [np.full((16, 16), 65_535)], -1), 6)
+    with pytest.raises(UsageError, match="none above 4,095"):
+        to_8_bits(clear)
     bright = png(np.stack([RAMP.astype(np.uint16) * 257] * 3, -1), 2)
     assert (np.asarray(to_8_bits(bright))[..., 1] == RAMP).all()
 
