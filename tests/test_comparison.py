@@ -294,6 +294,9 @@ def test_the_page_says_with_how_much_hidden_each_model_learned():
     assert "Every model was trained with 85% of the patches hidden." in page_of([a, b], floors)
     c.card["ratio"] = 0.75
     assert "with 85% of the patches hidden, except `c` (75%)." in page_of([c, a, b], floors)
+    c.card["ratio"] = "mixture"
+    assert "with 85% of the patches hidden, except `c` (any share)." in page_of([c, a, b], floors)
+    assert "Every model was trained with any share of the patches hidden." in page_of([c], floors)
     c.card["ratio"] = None
     assert "Each model was trained at one share only." in page_of([a, c], floors)
 
@@ -305,6 +308,8 @@ def test_a_mixture_decides_its_own_share_and_a_recipe_that_of_others(model, tmp_
         save_checkpoint(made, tmp_path / name, {"seconds": 3.0}, {"train": {"ratio": 0.6}})
     assert inputs.trained(str(tmp_path / "mixing"), mixing) == {"seconds": 3.0, "ratio": 0.5, "seed": None}
     assert inputs.trained(str(tmp_path / "plain"), model) == {"seconds": 3.0, "ratio": 0.6, "seed": None}
+    save_checkpoint(model, tmp_path / "any", {}, {"train": {"ratio": 0.85, "masks": "mixture"}})
+    assert inputs.trained(str(tmp_path / "any"), model)["ratio"] == "mixture"
     owner = mixing.draw_owners(9, "cpu")
     assert (owner != 1).float().mean() == mixing.own_ratio
 

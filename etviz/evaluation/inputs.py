@@ -92,7 +92,8 @@ def _fills_in(name: str) -> bool:
 def trained(name: str, model: MaskedImageModel) -> dict:
     """How a checkpoint was trained: its card, and its ``ratio``, the share of patches hidden, and ``seed``.
 
-    Each of the two is None where its configuration does not say.
+    Each of the two is None where its configuration does not say. The ratio is "mixture" for masks of all shares.
     """
     recipe = load_config(name).get("train") or {}
-    return load_card(name) | {"ratio": model.own_ratio or recipe.get("ratio"), "seed": recipe.get("seed")}
+    ratio = "mixture" if recipe.get("masks") == "mixture" else recipe.get("ratio")
+    return load_card(name) | {"ratio": model.own_ratio or ratio, "seed": recipe.get("seed")}

@@ -194,12 +194,13 @@ def ratio_spread(models: Sequence[Entry], setting: dict) -> float:
 
 def shares_in_training(models: Sequence[Entry]) -> list[dict]:
     """The shares of patches that the models were trained with, the commonest first; none where one is unknown."""
-    by_share: dict[float, list[str]] = {}
+    by_share: dict[str, list[str]] = {}
     for entry in models:
         share = entry["card"].get("ratio")
         if share is None:
             return []
-        by_share.setdefault(share, []).append(entry["name"])
+        words = "any share" if share == "mixture" else f"{share:.0%}"
+        by_share.setdefault(words, []).append(entry["name"])
     return [{"share": s, "names": by_share[s]} for s in sorted(by_share, key=lambda share: -len(by_share[share]))]
 
 

@@ -26,7 +26,8 @@ def paired_meaning(rows: list[dict]) -> str:
         "All models saw the same images under the same masks. The difference is the mean of the first minus that of "
         "the second, with its 95% interval by bootstrap over images. The share is that of the images on which the "
         "first is better. p is that of the paired t-test and of Wilcoxon's signed-rank test"
-        f"{corrected}. Two models are said to differ only if both p are below {DIFFER:g}."
+        f"{corrected}. Two models are said to differ only if both p are below {DIFFER:g}. This says nothing of another "
+        "training with another seed."
     )
 
 
