@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 
 from benchmarks.products import ROOT, Product, digest, run_command
-from benchmarks.tables import Tables
+from benchmarks.tables import Pages, Tables
 from etviz import compare, probe, robustness
 from etviz.checkpoints import list_checkpoints
 from etviz.commands import run
@@ -24,6 +24,8 @@ from tests.browser.screenshots import TABS
 
 FIGURES = ("psnr", "ratios", "grid")
 PROBED = REPORTED = SHOWN = "et-cifar10"
+MEASURED = ("docs/cifar100/comparison.json", "docs/comparison.json", "docs/robustness.json")
+Made = Product | Pages | Tables
 
 
 def trainings(dataset: str) -> list[str]:
@@ -87,7 +89,7 @@ def page_code() -> dict[str, str]:
     return {"etviz/ui/page": digest(*(path.read_text(encoding="utf-8") for path in files))}
 
 
-def products() -> list[Product | Tables]:
+def products() -> list[Made]:
     """All, in the order in which they are made."""
     pictures = [f"{tab}-{scheme}.png" for tab in TABS for scheme in ("light", "dark")]
     return [
@@ -133,6 +135,7 @@ def products() -> list[Product | Tables]:
             record="docs/robustness.json",
             checkpoints=robust,
         ),
+        Pages(name="pages", documents=MEASURED),
         Tables(name="tables"),
         *(notebook(path) for path in sorted((ROOT / "notebooks").glob("*.ipynb"))),
         Product(
@@ -161,7 +164,7 @@ def main(argv: Sequence[str]) -> None:
         remake(picked, options.force)
 
 
-def pick(known: Sequence[Product | Tables], names: Sequence[str]) -> list[Product | Tables]:
+def pick(known: Sequence[Made], names: Sequence[str]) -> list[Made]:
     """The products of those names, or of those folders; all where none is named. Raises `UsageError` for another."""
     for name in names:
         if not any(f"{one.name}/".startswith(f"{name}/") for one in known):
@@ -169,14 +172,14 @@ def pick(known: Sequence[Product | Tables], names: Sequence[str]) -> list[Produc
     return [one for one in known if not names or any(f"{one.name}/".startswith(f"{name}/") for name in names)]
 
 
-def report(product: Product | Tables) -> Iterable[str]:
+def report(product: Made) -> Iterable[str]:
     """A product's name, and why it is stale."""
     reasons = product.reasons()
     yield f"{product.name}: {'stale' if reasons else 'up to date'}"
     yield from (f"    {reason}" for reason in reasons)
 
 
-def remake(picked: Sequence[Product | Tables], force: bool = False, runner: Callable = run_command) -> None:
+def remake(picked: Sequence[Made], force: bool = False, runner: Callable = run_command) -> None:
     """Make what is stale, one after another. Raises `UsageError` at the first that fails; those before it are kept."""
     for product in picked:
         if not force and not product.reasons():
