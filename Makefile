@@ -1,12 +1,13 @@
 # make app: the explorer. make test: the tests. Both make .venv and install first, if need be.
-# make test-all: the slow tests too. ARGS goes to the command: make test ARGS="-k masks".
+# make test-all: the slow tests too. make soak: the long trials of docs/reliability.md.
+# ARGS goes to the command: make test ARGS="-k masks".
 # make results: every figure in the pages that is stale. make results ARGS=--check says which ones are, and why.
 PYTHON ?= python3
 VENV := .venv
 ARGS ?=
 WORKERS ?= 2
 
-.PHONY: app test test-all notebooks execute results lint screenshots clean
+.PHONY: app test test-all soak notebooks execute results lint screenshots clean
 
 app: $(VENV)/.app
 	$(VENV)/bin/python app.py $(ARGS)
@@ -15,10 +16,14 @@ app: $(VENV)/.app
 PYTEST = $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile
 
 test: $(VENV)/.dev
-	$(PYTEST) -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow and not soak" $(ARGS)
 
 test-all: $(VENV)/.dev
-	$(PYTEST) $(ARGS)
+	$(PYTEST) -m "not soak" $(ARGS)
+
+# One after another: they measure time and memory. Each prints its figures.
+soak: $(VENV)/.dev
+	$(VENV)/bin/python -m pytest -m soak -s $(ARGS)
 
 # Runs every notebook on small budgets, within 180 s each; leaves the files as they are.
 notebooks: $(VENV)/.dev

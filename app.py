@@ -1,22 +1,66 @@
 """Start the explorer: run `python app.py`, then open the address that it prints."""
 
 import argparse
+import os
+import re
+import shutil
+import signal
 import socket
 import sys
 
+STOPS = ("SIGINT", "SIGTERM", "SIGHUP")
+OPEN = "Warning: whoever reaches this address can use the app. --auth FILE asks for a name and a password."
+TEMPORARY: list[str] = []  # folders that go, whatever ends the process
+
+
+def stop_at_once() -> None:
+    """Until the page is served, let signals end the process with one line: an import would show a long traceback."""
+
+    def stop(number: int, frame: object) -> None:
+        for folder in TEMPORARY:
+            shutil.rmtree(folder, ignore_errors=True)
+        os.write(2, b"\nStopped.\n")
+        os._exit(128 + number)
+
+    for name in STOPS:
+        known = getattr(signal, name, None)  # Windows has no SIGHUP
+        if known is not None and signal.getsignal(known) is not signal.SIG_IGN:  # nohup ignores it
+            signal.signal(known, stop)
+
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Parse the command-line options."""
+    """Parse the command-line options. Some defaults come from Gradio's variables, as containers set them."""
+    given = os.environ.get
     parser = argparse.ArgumentParser(
         description="Paint a mask over a picture, and watch an Energy Transformer fill it in."
     )
-    parser.add_argument("--checkpoint", default="et-cifar10", help="a name under checkpoints/, or the path of a run")
-    parser.add_argument("--dataset", default="cifar10", help="cifar10, cifar100, a .npz archive or a folder of images")
-    parser.add_argument("--data-root", default=None, help="where CIFAR is (default: ETVIZ_DATA, or else data/)")
-    parser.add_argument("--host", type=own_address, default="127.0.0.1", help="0.0.0.0 opens it to the network")
-    parser.add_argument("--port", type=port_number, default=None, help="default: the first free one from 7860")
-    parser.add_argument("--share", action="store_true", help="also create a public gradio.live link")
-    parser.add_argument("--mcp", action="store_true", help="also offer the endpoints as MCP tools")
+    option = parser.add_argument
+    option("--checkpoint", default="et-cifar10", help="a name under checkpoints/, or the path of a run")
+    option("--dataset", default="cifar10", help="cifar10, cifar100, a .npz archive or a folder of images")
+    option("--data-root", default=None, help="where CIFAR is (default: ETVIZ_DATA, or else data/)")
+    option(
+        "--host",
+        type=own_address,
+        default=given("GRADIO_SERVER_NAME") or "127.0.0.1",
+        help="0.0.0.0 opens it to the network (default: GRADIO_SERVER_NAME, or else 127.0.0.1)",
+    )
+    option(
+        "--port",
+        type=port_number,
+        default=given("GRADIO_SERVER_PORT") or None,
+        help="default: GRADIO_SERVER_PORT, or else the first free one from 7860",
+    )
+    option(
+        "--root-path",
+        type=root_path,
+        default=given("GRADIO_ROOT_PATH") or "",
+        help="where a proxy shows it: /etviz, or https://example.org/etviz (default: GRADIO_ROOT_PATH)",
+    )
+    option("--allow-host", action="append", default=[], type=host_name, help="a name that a proxy gives it; repeatable")
+    option("--embed-in", action="append", default=[], type=origin, help="a site that may frame the page; repeatable")
+    option("--auth", default=None, metavar="FILE", help="ask for a name and password: one name:password a line")
+    option("--share", action="store_true", help="also create a public gradio.live link")
+    option("--mcp", action="store_true", help="also offer the endpoints as MCP tools")
     return parser.parse_args(arguments)
 
 
@@ -38,6 +82,27 @@ def own_address(text: str) -> str:
     return text
 
 
+def root_path(text: str) -> str:
+    """Parse --root-path. Raises `argparse.ArgumentTypeError` where it is neither a path nor a web address."""
+    if text and not re.fullmatch(r"(https?://[\w.:\[\]-]+)?(/[\w.~-]+)*/?", text):
+        raise argparse.ArgumentTypeError(f"it looks like /etviz or https://example.org/etviz, not {text!r}")
+    return text.rstrip("/")
+
+
+def host_name(text: str) -> str:
+    """Parse --allow-host. Raises `argparse.ArgumentTypeError` where it is no host."""
+    if not re.fullmatch(r"(\*\.)?[\w-]+(\.[\w-]+)*", text):
+        raise argparse.ArgumentTypeError(f"it looks like etviz.example.org or *.example.org, not {text!r}")
+    return text.lower()
+
+
+def origin(text: str) -> str:
+    """Parse --embed-in. Raises `argparse.ArgumentTypeError` where it is no site."""
+    if not re.fullmatch(r"https?://(\*\.)?[\w.-]+(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"a site looks like https://lectures.example.org, not {text!r}")
+    return text
+
+
 def can_speak_mcp() -> bool:
     """Whether the package that Gradio needs for MCP is installed, in a version that Gradio supports."""
     try:
@@ -47,33 +112,40 @@ def can_speak_mcp() -> bool:
     return bool(gradio.mcp)
 
 
-def main() -> int:
-    """Build the page, serve it and wait for Ctrl-C. Returns the exit status: 2 where an option cannot be met."""
-    options = parse()
+def run(options: argparse.Namespace) -> None:
+    """Load the model, and serve the page until it is stopped. Raises `UsageError` where an option cannot be met."""
     from etviz.errors import UsageError  # here, so that --help is instant
+    from etviz.files import private_folder
     from etviz.ui.service import Service
 
+    service = Service(options.checkpoint, options.dataset, options.data_root)
+    with private_folder() as folder:
+        TEMPORARY.append(folder)
+        os.environ["GRADIO_TEMP_DIR"] = folder  # Gradio makes it when imported; its own one is shared by all users
+        from etviz.ui.server import Serving, is_private, read_accounts, serve
+
+        if options.mcp and options.auth:
+            raise UsageError("--auth guards the page, but not --mcp: choose one of the two.")
+        if options.mcp and not can_speak_mcp():
+            raise UsageError('--mcp needs a package that is missing or too new: pip install "gradio[mcp]".')
+        accounts = read_accounts(options.auth) if options.auth else []
+        if not accounts and (options.share or not is_private(options.host)):
+            print(OPEN, file=sys.stderr)
+        chosen = {name: getattr(options, name) for name in ("host", "port", "root_path", "embed_in", "share", "mcp")}
+        serve(service, Serving(allow_hosts=options.allow_host, auth=accounts, **chosen))
+
+
+def main() -> int:
+    """Serve the page. Returns the exit status: 2 where an option cannot be met."""
+    stop_at_once()
+    options = parse()
+    from etviz.errors import UsageError
+
     try:
-        service = Service(options.checkpoint, options.dataset, options.data_root)
+        run(options)
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2
-    from etviz.ui.app import build, launch
-
-    if options.mcp and not can_speak_mcp():
-        print('--mcp needs a package that is missing or too new: pip install "gradio[mcp]".', file=sys.stderr)
-        return 2
-    blocks = build(service)
-    try:
-        url = launch(blocks, options.host, options.port, options.share, options.mcp)
-    except OSError:
-        ports = f"Port {options.port}" if options.port else "Every port from 7860 to 7959"
-        print(f"{ports} on {options.host} is taken or not permitted: choose another with --port.", file=sys.stderr)
-        return 2
-    print(f"etviz is at {url} (Ctrl-C stops it)", flush=True)
-    if options.mcp:
-        print(f"MCP clients connect to {url.rstrip('/')}/gradio_api/mcp/", flush=True)
-    blocks.block_thread()
     return 0
 
 

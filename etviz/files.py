@@ -86,6 +86,21 @@ def make_place(path: Path) -> Path:
     return path
 
 
+@contextlib.contextmanager
+def private_folder() -> Iterator[str]:
+    """A folder for temporary files that nobody else can read, gone afterwards.
+
+    Raises:
+        UsageError: no such folder can be made.
+    """
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="etviz-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise UsageError(f"There is no folder for temporary files ({error.strerror}): set TMPDIR to one.") from error
+    with folder as name:
+        yield name
+
+
 def sweep(folder: Path) -> None:
     """Remove what writes that were killed left behind, here and below."""
     for temporary in folder.rglob(".*.*.tmp"):

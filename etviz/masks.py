@@ -205,7 +205,7 @@ def mask_from_hex(text: object, num_patches: int = NUM_PATCHES) -> Tensor:
     """
     digits = _hex_digits(num_patches)
     if not isinstance(text, str) or len(text) != digits or not all(c in "0123456789abcdefABCDEF" for c in text):
-        raise UsageError(f"A mask of {num_patches} patches is {digits} hexadecimal digits, not {text!r}.")
+        raise UsageError(f"A mask of {num_patches} patches is {digits} hexadecimal digits, not {str(text)[:60]!r}.")
     bits = f"{int(text, 16):0{num_patches}b}"
     return torch.tensor([[bit == "1" for bit in bits]])
 

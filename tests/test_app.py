@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ from etviz.examples import (
 from etviz.ui.bundle import PAGE, bundle, imports
 from etviz.ui.limits import LIMITS, Limits
 from etviz.ui.payload import decode_pixels, encode_pixels, payload, to_bytes
+from etviz.ui.request import FAILED
 from etviz.ui.service import Service
 from etviz.ui.uploads import read_upload
 
@@ -228,6 +230,10 @@ def test_the_page_starts_with_a_descent_and_says_where_its_pictures_are_from(ser
         ({"settings": {"step_size": 0}}, "step size must lie between"),
         ({"settings": {"step_size": "0.1"}}, "step size must be a number"),
         ({"settings": {"step_size": float("nan")}}, "step size must be a number"),
+        ({"settings": {"step_size": float("inf")}}, "step size must be a number"),
+        ({"settings": {"step_size": 10**400}}, "step size must lie between"),
+        ({"settings": {"beta": -(10**400)}}, "beta must lie between"),
+        ({"settings": {"steps": 10**400}}, "from 1 to 60"),
         ({"settings": {"beta": -1}}, "beta must lie between"),
         ({"settings": {"rule": "newton"}}, "fixed, backtracking, sphere"),
         ({"settings": {"rule": []}}, "fixed, backtracking, sphere"),
@@ -280,19 +286,49 @@ def test_the_page_gets_the_limits_of_its_service(checkpoint, tmp_path):
     assert "from 1 to 5" in service.politely(service.ask, question(settings={"steps": 6}))["error"]
 
 
-def test_only_uploads_are_read_and_then_deleted(service, tmp_path):
-    inside, outside = tmp_path / "uploads", tmp_path / "secret.png"
-    inside.mkdir()
-    Image.new("RGB", (40, 40), "red").save(inside / "a.png")
-    Image.new("RGB", (40, 40), "red").save(outside)
-    answer = service.read_file({"path": str(inside / "a.png"), "model": "tiny"}, str(inside))
+def picture_file(kind="PNG", size=(40, 40)):
+    """A red picture as the bytes of a file."""
+    file = io.BytesIO()
+    Image.new("RGB", size, "red").save(file, kind)
+    return file.getvalue()
+
+
+def test_an_upload_is_read_from_its_question_and_leaves_no_file(service, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    data = base64.b64encode(picture_file()).decode()
+    answer = service.read_file({"data": data, "model": "tiny"})
     assert decode_pixels(answer["pixels"], 32)[:, 0, 0].tolist() == [255, 0, 0]
-    assert not (inside / "a.png").exists()
-    (inside / "link.png").symlink_to(outside)
-    for path in (str(outside), f"{inside}/../secret.png", str(inside / "link.png"), str(inside / "none.png"), None):
-        answer = service.politely(service.read_file, {"path": path, "model": "tiny"}, str(inside))
-        assert "did not arrive" in answer["error"]
-    assert outside.exists()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("data", [None, 5, ["a"], {"path": "/etc/passwd"}, "/etc/passwd", "é", "AAA", "%00", b"AAAA"])
+def test_an_upload_that_is_no_base64_is_one_sentence(service, data):
+    answer = service.politely(service.read_file, {"data": data, "model": "tiny"})
+    assert list(answer) == ["error"]
+    assert answer["error"].count(".") == 1
+
+
+def test_one_picture_may_come_from_many_at_once(service):
+    """Uploads were files named by their content: whoever read the picture first deleted it for the others."""
+    question = {"data": base64.b64encode(picture_file(size=(600, 600))).decode(), "model": "tiny"}
+    with ThreadPoolExecutor(8) as people:
+        answers = list(people.map(lambda _: service.politely(service.read_file, question), range(40)))
+    assert all(answer == answers[0] for answer in answers)
+    assert "pixels" in answers[0]
+
+
+@pytest.mark.parametrize("key", ["mask", "model", "kind", "seq"])
+def test_nothing_long_comes_back_as_it_was_sent(service, key):
+    answer = service.politely(service.ask, question(**{key: "z" * 100_000}))
+    assert len(json.dumps(answer)) < (80_000 if key == "seq" else 500)
+
+
+def test_a_mistake_of_the_apps_own_is_a_sentence_and_a_line_in_the_log(service, caplog):
+    def broken(_):
+        raise RuntimeError("/home/somebody/secret")
+
+    assert service.politely(broken, {}) == {"error": FAILED}
+    assert "secret" in caplog.text
 
 
 # ---- pictures ----------------------------------------------------------------------------------------------------
@@ -352,7 +388,7 @@ def test_uploads_are_cropped_from_the_centre(tmp_path, kind):
     picture = Image.new("RGB", (300, 100), "blue")
     picture.paste("red", (100, 0, 200, 100))
     picture.save(tmp_path / "picture", format=kind)
-    pixels = read_upload(tmp_path / "picture", 32)
+    pixels = read_upload((tmp_path / "picture").read_bytes(), 32)
     assert pixels.shape == (3, 32, 32)
     assert pixels[0, 4:-4, 4:-4].min() > 200
     assert pixels[2, 4:-4, 4:-4].max() < 60
@@ -363,12 +399,12 @@ def test_uploads_of_every_mode_become_colour(tmp_path, mode):
     Image.fromarray(np.full((50, 50), 255 * 256, np.uint16)).save(tmp_path / "grey.png")
     if mode != "I;16":
         Image.new("L", (50, 50), 255).convert(mode).save(tmp_path / "grey.png")
-    assert read_upload(tmp_path / "grey.png", 32).min() >= 254
+    assert read_upload((tmp_path / "grey.png").read_bytes(), 32).min() >= 254
 
 
 def test_transparency_is_laid_on_white(tmp_path):
     Image.new("RGBA", (50, 50), (0, 0, 0, 0)).save(tmp_path / "clear.png")
-    assert read_upload(tmp_path / "clear.png", 32).min() == 255
+    assert read_upload((tmp_path / "clear.png").read_bytes(), 32).min() == 255
 
 
 def bomb(side):
@@ -408,11 +444,9 @@ def gif():
     ],
     ids=["oversized", "wide", "bomb", "huge-bomb", "truncated", "gif", "svg", "empty"],
 )
-def test_a_bad_upload_is_one_sentence(tmp_path, content, words):
-    (tmp_path / "file").write_bytes(content)
-    with pytest.raises(etviz.UsageError, match=words) as caught:
-        read_upload(tmp_path / "file", 32)
-    assert str(tmp_path) not in str(caught.value)
+def test_a_bad_upload_is_one_sentence(content, words):
+    with pytest.raises(etviz.UsageError, match=words):
+        read_upload(content, 32)
 
 
 # ---- the command -------------------------------------------------------------------------------------------------

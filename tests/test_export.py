@@ -3,7 +3,9 @@
 import base64
 import io
 import json
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -13,6 +15,8 @@ from PIL import Image
 import etviz
 from etviz.checkpoints import save_checkpoint
 from etviz.masks import mask_from_image
+from etviz.plots.film import chosen_states
+from etviz.ui.limits import Limits
 from etviz.ui.payload import encode_pixels, to_bytes
 from etviz.ui.replay import in_script, replay_page
 from etviz.ui.service import Service
@@ -101,6 +105,57 @@ def test_a_name_cannot_leave_its_script():
 def test_a_caption_is_text_in_the_pages_title():
     page = replay_page({"caption": "<b>&a</title>"})
     assert "<title>A replayed descent: &lt;b&gt;&amp;a&lt;/title&gt;</title>" in page
+
+
+@pytest.fixture
+def short_films(service, monkeypatch):
+    monkeypatch.setattr(service, "limits", Limits(film_states=6, strip_states=3))
+
+
+def test_a_long_descent_is_saved_in_bounded_space(service, short_films):
+    archive = zipfile.ZipFile(io.BytesIO(exported(service, "zip", settings={"steps": 20})))
+    arrays = np.load(io.BytesIO(archive.read("arrays.npz")))
+    assert arrays["states"].tolist() == [0, 4, 8, 12, 16, 20]
+    assert arrays["energy"].shape == (21,)
+    image = service.pictures("scikit-image", 32).images[2].float() / 255
+    trace = service.model("tiny").trace(image[None], etviz.mask_from_hex(MASK), steps=20)
+    assert arrays["frames"] == pytest.approx(trace.frames[0, arrays["states"]].numpy(), abs=1e-5)
+    assert len(arrays["tokens"]) == 6
+    assert Image.open(io.BytesIO(archive.read("film.gif"))).n_frames == 6
+    widths = [Image.open(io.BytesIO(archive.read("strip.png"))).width]
+    short = zipfile.ZipFile(io.BytesIO(exported(service, "zip", settings={"steps": 2})))
+    widths.append(Image.open(io.BytesIO(short.read("strip.png"))).width)
+    assert widths[0] == widths[1]
+
+
+@pytest.mark.parametrize(("count", "most"), [(2, 2), (201, 61), (61, 61), (62, 61), (100, 2), (5, None)])
+def test_chosen_states_are_distinct_and_hold_both_ends(count, most):
+    states = chosen_states(count, most)
+    assert states == sorted(set(states))
+    assert (states[0], states[-1], len(states)) == (0, count - 1, min(count, most or count))
+
+
+def test_descents_go_on_while_a_file_is_drawn_and_the_next_file_waits(service, monkeypatch):
+    drawing, done = threading.Event(), threading.Event()
+
+    def draw(*_):
+        drawing.set()
+        assert done.wait(60)
+        return b"GIF"
+
+    monkeypatch.setattr("etviz.ui.readings.export.film_bytes", draw)
+    monkeypatch.setattr(service, "limits", Limits(export_patience=0.01))
+    with ThreadPoolExecutor(1) as elsewhere:
+        file = elsewhere.submit(exported, service, "gif")
+        try:
+            assert drawing.wait(60)
+            question = {"model": "tiny", "picture": {"index": 3}, "mask": MASK}
+            assert len(service.ask(question)["energy"]) == 5
+            with pytest.raises(etviz.UsageError, match="Others are saving"):
+                exported(service, "gif", picture={"index": 3})
+        finally:
+            done.set()
+        assert file.result() == b"GIF"
 
 
 @pytest.mark.parametrize("kind", ["exe", None, ["zip"], 5])

@@ -43,13 +43,22 @@ def complete_frames(trace: TokenTrace, images: Tensor) -> Tensor:
     return torch.where(hidden, trace.frames, images[:, None])
 
 
-def film_strip(trace: Trace, images: Tensor) -> Figure:
+def chosen_states(count: int, most: int | None) -> list[int]:
+    """The states 0 to ``count`` - 1, or ``most`` of them, evenly spaced, with the first and the last (most >= 2)."""
+    if most is None or count <= most:
+        return list(range(count))
+    return [round(i * (count - 1) / (most - 1)) for i in range(most)]
+
+
+def film_strip(trace: Trace, images: Tensor, most: int | None = None) -> Figure:
     """One row for each image: the masked input, the completed state at every step (0 = before the first), the original.
 
-    Arguments and errors as `complete_frames`.
+    ``most`` is how many states a long descent shows, all of them where None: see `chosen_states`. Other arguments and
+    errors as `complete_frames`.
     """
-    frames = complete_frames(trace, images)
-    labels = ["masked", *(f"step {step}" for step in range(len(trace))), "original"]
+    states = chosen_states(trace.energy.shape[1], most)
+    frames = complete_frames(trace, images)[:, states]
+    labels = ["masked", *(f"step {state}" for state in states), "original"]
     strips = torch.cat([hide_patches(images, trace.mask)[:, None], frames, images[:, None]], dim=1)
     figure = new_figure(CELL * len(labels), CELL * len(images) + 0.3)
     axes = figure.subplots(len(images), len(labels), squeeze=False)
@@ -66,7 +75,7 @@ def film_gif(path: str | os.PathLike, trace: Trace, images: Tensor, scale: int =
     write_bytes(Path(path), film_bytes(trace, images, scale))
 
 
-def film_bytes(trace: Trace, images: Tensor, scale: int = 4) -> bytes:
+def film_bytes(trace: Trace, images: Tensor, scale: int = 4, most: int | None = None) -> bytes:
     """The film as a GIF: the masked inputs on top, the completed states in the middle, the originals beneath.
 
     It shows every state in turn, the first and the last one longer, and starts again.
@@ -74,6 +83,7 @@ def film_bytes(trace: Trace, images: Tensor, scale: int = 4) -> bytes:
     Args:
         trace, images: as `complete_frames`.
         scale: side of a pixel, magnified without smoothing.
+        most: how many states of a long descent, as `film_strip` takes it.
 
     Raises:
         UsageError: as `complete_frames`, or a scale below 1.
@@ -81,7 +91,9 @@ def film_bytes(trace: Trace, images: Tensor, scale: int = 4) -> bytes:
     if scale < 1:
         raise UsageError(f"scale must be at least 1, not {scale}.")
     masked = hide_patches(images, trace.mask)
-    pictures = [_tile([masked, frame, images], scale) for frame in complete_frames(trace, images).unbind(1)]
+    frames = complete_frames(trace, images)
+    states = chosen_states(frames.shape[1], most)
+    pictures = [_tile([masked, frames[:, state], images], scale) for state in states]
     palette = _shared_palette(pictures)
     indexed = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     durations = [HOLD_MS, *[FRAME_MS] * (len(indexed) - 2), HOLD_MS] if len(indexed) > 1 else [HOLD_MS]

@@ -4,8 +4,6 @@ Pictures are sent as PNG files in base64, so that no path comes from outside and
 """
 
 import base64
-import binascii
-import tempfile
 from typing import TypedDict
 
 import gradio as gr
@@ -22,7 +20,7 @@ from etviz.ui.payload import decoded_frames, encode_pixels, payload
 from etviz.ui.readings.export import png_bytes
 from etviz.ui.request import Request
 from etviz.ui.service import Service
-from etviz.ui.uploads import read_upload
+from etviz.ui.uploads import decode_upload, read_upload
 
 
 class Reconstruction(TypedDict):
@@ -185,16 +183,9 @@ def add_endpoints(service: Service) -> None:
         api(function, api_name=function.__name__, concurrency_id="models")
 
 
-def pixels_of(image: str, size: int, limits: Limits) -> str:
+def pixels_of(image: object, size: int, limits: Limits) -> str:
     """A picture file in base64 as the pixels of a question. Raises `UsageError` where it cannot be read."""
-    try:
-        data = base64.b64decode(image, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise UsageError("image must be a PNG, JPEG or WebP file in base64.") from error
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(data)
-        file.flush()
-        return encode_pixels(read_upload(file.name, size, limits))
+    return encode_pixels(read_upload(decode_upload(image, limits), size, limits))
 
 
 def _png(image: Tensor) -> str:

@@ -1,28 +1,24 @@
 """The explorer as a Gradio app: one page, with the service behind it."""
 
+import logging
 import os
-import threading
+from typing import Any
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # Gradio reads it when imported: nothing leaves this machine
 
 import gradio as gr
-from gradio.themes import Base
-from gradio.utils import get_upload_folder
 
 from etviz.ui.api import add_endpoints
 from etviz.ui.bundle import bundle, styles
-from etviz.ui.limits import LIMITS
-from etviz.ui.readings.quality import warm_up
 from etviz.ui.service import Service
 
+LOG = logging.getLogger("etviz")
+NO_SUCH_CALL = "The app did not understand this call: /gradio_api/info lists what each endpoint takes."
 HEADING = {
     "title": "etviz",
     "text": "Hide parts of a picture, and an Energy Transformer fills them in. It walks downhill on an energy over all "
     "patches, step by step; the picture takes shape on the way.",
 }
-SYSTEM_FONTS = ["system-ui", "sans-serif"]  # by name, since Gradio's default would be fetched from elsewhere
-SYSTEM_MONO = ["ui-monospace", "monospace"]
-PAGE, PAGE_DARK = "#faf9f6", "#141518"  # --page in page.css
 
 # Gradio's padding and width are removed, and its scrolling, which would keep things from sticking to the window. Its
 # .dark class sets the colour scheme.
@@ -34,11 +30,18 @@ PAGE_STYLE = """
 """
 
 # The page's code is sent as a prop and becomes a module here, so that there is no build step and no second request.
+# A picture is sent inside its question: Gradio's uploads would be files with names that everybody shares.
 MOUNT = """
 const url = URL.createObjectURL(new Blob([props.code], { type: "text/javascript" }));
 import(url).then(({ createExplorer }) => {
   URL.revokeObjectURL(url);
-  const readFile = async (file, model) => server.read_file({ path: (await upload(file)).path, model });
+  const base64 = (file) => new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result.split(",")[1] ?? "");
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(file);
+  });
+  const readFile = async (file, model) => server.read_file({ data: await base64(file), model });
   const start = JSON.parse(JSON.stringify(props.start));
   const ask = (question) => server.ask(question);
   createExplorer(element.querySelector(".etviz"), { start, ask, readFile, address: window });
@@ -46,16 +49,30 @@ import(url).then(({ createExplorer }) => {
 """
 
 
+class Page(gr.Blocks):
+    """Gradio's Blocks, where every call of an endpoint that fails says so in a sentence."""
+
+    async def process_api(self, *arguments: Any, **options: Any) -> Any:
+        """As Gradio has it. Raises `gradio.Error` where Gradio itself cannot make sense of the call."""
+        try:
+            return await super().process_api(*arguments, **options)
+        except gr.Error:
+            raise
+        except Exception as error:
+            LOG.warning("A call failed: %.200r", error)
+            raise gr.Error(NO_SUCH_CALL, print_exception=False) from error
+
+
 def build(service: Service) -> gr.Blocks:
-    """The page, ready to launch. It contains a first descent, which it shows before it asks for any other."""
+    """The page, ready to serve. It contains a first descent, which it shows before it asks for any other."""
 
     def ask(question: dict) -> dict:
         return service.politely(service.ask, question)
 
     def read_file(question: dict) -> dict:
-        return service.politely(service.read_file, question, get_upload_folder())
+        return service.politely(service.read_file, question)
 
-    with gr.Blocks(title="etviz", analytics_enabled=False, fill_width=True, delete_cache=(600, 600)) as blocks:
+    with Page(title="etviz", analytics_enabled=False, fill_width=True) as blocks:
         gr.HTML(
             html_template='<div class="etviz"></div>',
             head=f"<style>{styles()}{PAGE_STYLE}</style>",
@@ -66,37 +83,5 @@ def build(service: Service) -> gr.Blocks:
             start={"heading": HEADING, **service.start()},
         )
         add_endpoints(service)
-    return blocks.queue(max_size=service.limits.waiting)
-
-
-def launch(
-    blocks: gr.Blocks, host: str = "127.0.0.1", port: int | None = None, share: bool = False, mcp: bool = False
-) -> str:
-    """Serve the page in the background and return its address. With ``mcp``, its endpoints are MCP tools as well.
-
-    Raises:
-        OSError: the port is taken; where it is None, every port from 7860 to 7959 is.
-    """
-    theme = Base(font=SYSTEM_FONTS, font_mono=SYSTEM_MONO).set(
-        body_background_fill=PAGE, body_background_fill_dark=PAGE_DARK
-    )
-    _, local_url, share_url = blocks.launch(
-        server_name=host,
-        server_port=port,
-        share=share,
-        theme=theme,
-        quiet=True,
-        prevent_thread_lock=True,
-        inbrowser=False,
-        mcp_server=mcp,
-        show_error=False,
-        max_file_size=LIMITS.file_bytes,
-        strict_cors=True,
-        ssr_mode=False,
-        run_history=False,
-        enable_monitoring=False,
-        footer_links=[],
-        app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
-    )
-    threading.Thread(target=warm_up, daemon=True).start()
-    return share_url or local_url
+    blocks.state_session_capacity = service.limits.sessions
+    return blocks.queue(max_size=service.limits.waiting, api_open=False)

@@ -14,6 +14,7 @@ from etviz.models.descent import RULES, DescentSettings
 from etviz.ui.limits import LIMITS, Limits
 
 NOT_UNDERSTOOD = "The app did not understand the page: reload it."
+FAILED = "The app could not answer this: its log says why."
 LEAST, MOST = 1e-6, 1e6  # of a step size and of beta
 
 
@@ -78,7 +79,7 @@ def _rule(value: object) -> str:
 def _positive(value: object, name: str) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not (type(value) is int or (isinstance(value, float) and math.isfinite(value))):  # an int may exceed all floats
         raise UsageError(f"{name} must be a number, not {str(value)[:20]}.")
     if not LEAST <= value <= MOST:
         raise UsageError(f"{name} must lie between {LEAST:f} and {MOST:,.0f}, not {str(value)[:20]}.")
@@ -114,11 +115,14 @@ class Request:
         """The settings of the descent, with the model's own values filled in.
 
         Raises:
-            UsageError: the model has no energy.
+            UsageError: the model has no energy, or more steps of its own than a question may ask for.
         """
         asked = self.settings
         steps = self.limits.settling_steps if asked.settle else asked.steps
         tolerance = self.limits.settled if asked.settle else None
+        own = self.energy_model.descent.steps  # whatever a run's configuration says
+        if steps is None and own > self.limits.settling_steps:
+            raise UsageError(f"{self.model_name} descends {own:,} steps: choose at most {self.limits.steps} of them.")
         return self.energy_model.descent.settings(
             steps=steps, step_size=asked.step_size, beta=asked.beta, rule=asked.rule, tolerance=tolerance
         )

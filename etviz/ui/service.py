@@ -1,6 +1,6 @@
 """Answers the page's questions with shared models. It keeps nothing for one person, so nothing leaks to another."""
 
-import os
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -30,10 +30,11 @@ from etviz.ui.limits import LIMITS, Limits
 from etviz.ui.payload import decode_pixels, encode_pixels
 from etviz.ui.protocol import Piece
 from etviz.ui.readings import READINGS
-from etviz.ui.request import NOT_UNDERSTOOD, Request, Settings, a_dict
+from etviz.ui.request import FAILED, NOT_UNDERSTOOD, Request, Settings, a_dict
 from etviz.ui.runs import list_runs, nothing_to_fill_in
-from etviz.ui.uploads import read_upload
+from etviz.ui.uploads import decode_upload, read_upload
 
+LOG = logging.getLogger("etviz")
 TURN = 0.001  # seconds
 
 
@@ -216,34 +217,34 @@ class Service:
             raise UsageError(NOT_UNDERSTOOD)
         return READINGS[kind](self, question)
 
-    def read_file(self, question: dict, folder: str) -> dict:
-        """Read an uploaded picture as {pixels}, in the size of a model, and delete the file.
+    def read_file(self, question: dict) -> dict:
+        """Read an uploaded picture as {pixels}, in the size of a model.
 
         Args:
-            question: {path, model: a name}, from outside.
-            folder: where uploads are stored.
+            question: {data: the file in base64, model: a name}, from outside.
 
         Raises:
-            UsageError: the path leads anywhere else, or the file is no picture that can be read.
+            UsageError: the file is no picture that can be read, or there is no such model.
         """
         question = a_dict(question)
-        inside = Path(os.path.realpath(str(question.get("path"))))
-        if not inside.is_relative_to(os.path.realpath(folder)) or not inside.is_file():
-            raise UsageError("The picture did not arrive: upload it again.")
-        try:
-            size = self.model(question.get("model")).img_size
-            return {"pixels": encode_pixels(read_upload(inside, size, self.limits))}
-        finally:
-            inside.unlink(missing_ok=True)
+        size = self.model(question.get("model")).img_size
+        data = decode_upload(question.get("data"), self.limits)
+        return {"pixels": encode_pixels(read_upload(data, size, self.limits))}
 
     def politely(self, act: Callable[..., dict], *arguments: object) -> dict:
-        """Run ``act``. Where the question is wrong or too many people are waiting, return {error: a sentence}."""
+        """Run ``act``. Where it cannot answer, or too many people are waiting, return {error: a sentence}.
+
+        A mistake of the app's own is in the log, with its traceback.
+        """
         if not self._places.acquire(blocking=False):
             return {"error": "Too many people are asking at once: try again in a moment."}
         try:
             return act(*arguments)
         except UsageError as error:
             return {"error": str(error)}
+        except Exception:
+            LOG.exception("The app could not answer:")
+            return {"error": FAILED}
         finally:
             self._places.release()
 

@@ -1,8 +1,9 @@
-"""Uploaded pictures, checked by their header before anything is decoded."""
+"""Uploaded pictures, checked by their header before anything is decoded. They stay in memory: no file is written."""
 
-import os
+import base64
+import io
+import threading
 import warnings
-from pathlib import Path
 
 from PIL import Image
 from torch import Tensor
@@ -16,8 +17,26 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 # Pillow only warns of a decompression bomb; here it must stop. Set once, since warning filters are not thread-safe.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
+ONE_AT_A_TIME = threading.Lock()  # a small file may hold 16 million pixels
 
-def read_upload(path: str | os.PathLike, size: int, limits: Limits = LIMITS) -> Tensor:
+
+def decode_upload(text: object, limits: Limits = LIMITS) -> bytes:
+    """A file that arrived as base64.
+
+    Raises:
+        UsageError: the text is not base64, or the file larger than ``limits`` allow.
+    """
+    if not isinstance(text, str) or not text.isascii():
+        raise UsageError("A picture is sent as a PNG, JPEG or WebP file in base64.")
+    if len(text) // 4 * 3 > limits.file_bytes + 2:  # the last four letters may stand for one byte
+        raise UsageError(f"This file is larger than {limits.file_bytes // 2**20} MB: choose a smaller picture.")
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise UsageError("A picture is sent as a PNG, JPEG or WebP file in base64.") from error
+
+
+def read_upload(data: bytes, size: int, limits: Limits = LIMITS) -> Tensor:
     """Read a PNG, JPEG or WebP file as (3, size, size) uint8: upright, centre-cropped to a square, antialiased.
 
     Raises:
@@ -25,11 +44,13 @@ def read_upload(path: str | os.PathLike, size: int, limits: Limits = LIMITS) -> 
             page.
     """
     side = limits.file_side
-    _check_bytes(path, limits.file_bytes)
+    if len(data) > limits.file_bytes:
+        raise UsageError(f"This file is larger than {limits.file_bytes // 2**20} MB: choose a smaller picture.")
     try:
-        with Image.open(path, formats=FORMATS) as picture:  # reads the header only
+        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:  # reads the header only
             _check_side(picture, side)
-            return picture_to_tensor(picture, size)
+            with ONE_AT_A_TIME:
+                return picture_to_tensor(picture, size)
     except UsageError:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -38,11 +59,6 @@ def read_upload(path: str | os.PathLike, size: int, limits: Limits = LIMITS) -> 
         raise UsageError("This file is no PNG, JPEG or WebP picture: choose one that is.") from error
     except Exception as error:  # Pillow raises many kinds for damaged files
         raise UsageError("This picture is damaged and cannot be read: choose another.") from error
-
-
-def _check_bytes(path: str | os.PathLike, most: int) -> None:
-    if Path(path).stat().st_size > most:
-        raise UsageError(f"This file is larger than {most // 2**20} MB: choose a smaller picture.")
 
 
 def _check_side(picture: Image.Image, most: int) -> None:

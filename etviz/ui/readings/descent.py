@@ -14,8 +14,9 @@ def read_descent(service: Backend, question: dict) -> dict:
         `etviz.ui.payload.payload`, and seq, model, snapshot, picture, caption and the settings in effect.
     """
     request = service.read_request(question)
+    seq = question.get("seq")
     return {
-        "seq": question.get("seq"),
+        "seq": seq if isinstance(seq, int | float) else None,
         "model": request.model_name,
         "snapshot": request.snapshot,
         "picture": request.picture,

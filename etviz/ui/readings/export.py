@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import threading
 import zipfile
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 
 from etviz.errors import UsageError
 from etviz.masks import mask_to_hex, mask_to_image
-from etviz.plots.film import complete_frames, film_bytes, film_strip
+from etviz.plots.film import chosen_states, complete_frames, film_bytes, film_strip
 from etviz.plots.grids import hide_patches
 from etviz.plots.style import figure_bytes
 from etviz.ui.payload import to_bytes
@@ -21,9 +22,10 @@ from etviz.ui.replay import replay_page
 from etviz.ui.request import Request
 from etviz.version import __version__
 
-NUMBERS = ("energy", "attention_energy", "hopfield_energy", "gradient_norm", "stationarity", "step_sizes")
-ARRAYS = (*NUMBERS, "frames", "tokens", "mask")
+ARRAYS = ("energy", "attention_energy", "hopfield_energy", "gradient_norm", "stationarity", "step_sizes", "mask")
+LARGE = ("frames", "tokens")  # a descent that settles after 200 steps has 10 MB of them
 SCALE = 8  # screen pixels along each pixel of a picture, in the GIF
+DRAWING = threading.Lock()  # one file at a time: drawing takes seconds of the processor, which painters need too
 NO_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest date of a ZIP, so that the same descent gives the same file
 
 
@@ -45,13 +47,18 @@ def read_export(service: Backend, question: dict) -> dict:
         raise UsageError(f"A descent is saved as {', '.join(makers)}, not as {str(kind)[:20]!r}.")
     make, media_type = makers[kind]
     request = service.read_request(question)
-    data = base64.b64encode(make(service, request, question)).decode()
+    if not DRAWING.acquire(timeout=service.limits.export_patience):
+        raise UsageError("Others are saving their descents: try again in a moment.")
+    try:
+        data = base64.b64encode(make(service, request, question)).decode()
+    finally:
+        DRAWING.release()
     return {"name": f"etviz-{request.model_name}-{mask_to_hex(request.mask)}.{kind}", "type": media_type, "data": data}
 
 
 def make_gif(service: Backend, request: Request, question: dict) -> bytes:
     """The film of `etviz.plots.film_bytes`."""
-    return film_bytes(service.trace(request), request.image[None], SCALE)
+    return film_bytes(service.trace(request), request.image[None], SCALE, service.limits.film_states)
 
 
 def make_page(service: Backend, request: Request, question: dict) -> bytes:
@@ -60,9 +67,15 @@ def make_page(service: Backend, request: Request, question: dict) -> bytes:
 
 
 def make_zip(service: Backend, request: Request, question: dict) -> bytes:
-    """config.json, the mask (mask.txt, mask.png), arrays.npz, the pictures, strip.png and film.gif."""
-    trace = service.trace(request)
+    """config.json, the mask (mask.txt, mask.png), arrays.npz, the pictures, strip.png and film.gif.
+
+    Of a long descent, arrays.npz holds some frames and tokens only; its "states" says which.
+    """
+    trace, limits = service.trace(request), service.limits
+    states = chosen_states(trace.energy.shape[1], limits.film_states)
     arrays = {name: getattr(trace, name)[0].numpy() for name in ARRAYS}
+    arrays |= {name: getattr(trace, name)[0, states].numpy() for name in LARGE}
+    arrays["states"] = np.array(states)
     completed = complete_frames(trace, request.image[None])[0, -1]
     hidden = hide_patches(request.image[None], request.mask)[0]
     files = {
@@ -73,7 +86,7 @@ def make_zip(service: Backend, request: Request, question: dict) -> bytes:
         "original.png": png_bytes(request.image),
         "masked.png": png_bytes(hidden),
         "reconstruction.png": png_bytes(completed),
-        "strip.png": figure_bytes(film_strip(trace, request.image[None])),
+        "strip.png": figure_bytes(film_strip(trace, request.image[None], limits.strip_states)),
         "film.gif": make_gif(service, request, question),
     }
     archive = io.BytesIO()
