@@ -324,7 +324,7 @@ def summarize(values: dict[str, Tensor], meters: Sequence[Meter] = ()) -> dict[s
 
 def standard_error(values: Tensor) -> float:
     """Of the mean of (n,) independent values, n > 1: their sample standard deviation over the root of n."""
-    return (values.double().std() / math.sqrt(len(values))).item()
+    return (values.cpu().double().std() / math.sqrt(len(values))).item()
 
 
 # ---- helpers -----------------------------------------------------------------------------------------------------

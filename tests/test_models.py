@@ -300,3 +300,28 @@ def test_complete_keeps_visible_pixels(images, mask):
     hidden = mask_to_pixels(mask, 4).expand_as(images)
     assert torch.equal(out[~hidden], images[~hidden])
     assert out[hidden].abs().max() == 0
+
+
+def test_another_default_precision_changes_nothing(images, mask):
+    """A program may have made float64 PyTorch's default: models stay float32, and float64 images are refused."""
+    torch.manual_seed(0)
+    usual = etviz.create_model("et", **TINY)
+    expected = usual.trace(images, mask)
+    torch.set_default_dtype(torch.float64)
+    try:
+        model = etviz.create_model("et", **TINY)
+        model.load_state_dict(usual.state_dict())
+        found = model.trace(images, mask)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert {p.dtype for p in model.state_dict().values()} == {torch.float32}
+    assert found.energy.equal(expected.energy)
+    assert found.frames.equal(expected.frames)
+    with pytest.raises(UsageError, match=r"float64.*images\.float\(\)"):
+        usual.reconstruct(images.double(), mask)
+
+
+def test_models_are_made_on_the_cpu_whatever_the_default_device():
+    with torch.device("meta"):
+        model = etviz.create_model("et", **TINY)
+    assert model.device.type == "cpu"

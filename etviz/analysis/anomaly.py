@@ -130,7 +130,7 @@ def roc_auc(normal: Tensor, anomalous: Tensor) -> float:
     """
     from torchmetrics.functional.classification import binary_auroc
 
-    scores = torch.cat([normal, anomalous]).double()
+    scores = torch.cat([normal, anomalous]).cpu().double()
     if not len(normal) or not len(anomalous) or not scores.isfinite().all():
         raise UsageError("A ROC curve needs at least one finite score of normal images and one of anomalous ones.")
     target = torch.arange(len(scores), device=scores.device) >= len(normal)
@@ -150,7 +150,7 @@ def roc_auc_standard_error(normal: Tensor, anomalous: Tensor) -> float:
     """
     if min(len(normal), len(anomalous)) < 2:
         raise UsageError("A standard error needs at least two scores of normal images and two of anomalous ones.")
-    first, second = normal.double()[:, None], anomalous.double()[None]
+    first, second = normal.cpu().double()[:, None], anomalous.cpu().double()[None]
     wins = (second > first).double() + (second == first).double() / 2  # (n, m), whose mean is the area
     variances = [wins.mean(dim=other).var() / len(part) for part, other in ((normal, 1), (anomalous, 0))]
     return (variances[0] + variances[1]).sqrt().item()

@@ -65,7 +65,7 @@ def energies_in_chunks(
 
 def band_of(energies: Iterable[Tensor]) -> EnergyBand:
     """The band of what `energies_in_chunks` yields: (3, b, T+1) of at least one chunk, all of one length."""
-    together = torch.cat(list(energies), dim=1).double()  # (3, n, T+1)
+    together = torch.cat(list(energies), dim=1).cpu().double()  # (3, n, T+1)
     quantiles = torch.quantile(together, together.new_tensor(QUANTILES), dim=1)  # (quantile, part, T+1)
     total, attention, hopfield = quantiles.unbind(1)
     return EnergyBand(total=total, attention=attention, hopfield=hopfield, count=together.shape[1])

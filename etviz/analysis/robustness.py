@@ -161,7 +161,7 @@ def psnr_by_ratio(
 
 def curve_of(levels: Sequence, errors: Tensor) -> Curve:
     """The curve of masked MSE (L, n) of n images at each of L levels."""
-    errors = errors.double()
+    errors = errors.cpu().double()
     mean = errors.mean(dim=1)
     relative = errors.std(dim=1) / math.sqrt(errors.shape[1]) / mean
     psnr, spread = psnr_of_mse(mean), INTERVAL * DB_OF_RELATIVE_ERROR * relative

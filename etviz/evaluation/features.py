@@ -222,7 +222,7 @@ def standardise(train: Tensor, test: Tensor) -> tuple[np.ndarray, np.ndarray]:
     if train.shape[1:] != test.shape[1:]:
         found = f"Train features hold {train.shape[-1]} numbers, and test features {test.shape[-1]}"
         raise UsageError(f"{found}: both must be features of one kind.")
-    train, test = train.double(), test.double()
+    train, test = train.cpu().double(), test.cpu().double()
     mean, deviation = train.mean(dim=0), train.std(dim=0, correction=0)
     scale = torch.where(deviation > 1e-12, 1 / deviation.clamp(min=1e-12), 0.0)
     return ((train - mean) * scale).numpy(), ((test - mean) * scale).numpy()

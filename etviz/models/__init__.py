@@ -1,5 +1,10 @@
 """One registry, one factory. Models import no Gradio, no matplotlib, no Hydra."""
 
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
 from etviz.errors import UsageError
 from etviz.models.asymmetric import AsymmetricEnergyTransformer
 from etviz.models.base import MaskedImageModel, complete
@@ -49,7 +54,7 @@ __all__ = [
 
 
 def create_model(name: str, **overrides) -> MaskedImageModel:
-    """Build an untrained model by name, with any constructor argument overridden.
+    """Build an untrained model by name, with any constructor argument overridden: in float32 and on the CPU.
 
     A model given as an option (BEiT's tokenizer) is recorded in ``config`` by its own configuration.
 
@@ -57,10 +62,22 @@ def create_model(name: str, **overrides) -> MaskedImageModel:
         UsageError: no model or option of that name, a value of another kind, or sizes that do not fit.
     """
     options = model_config(name, **overrides)
-    with SizeLimit(MAX_PARAMETERS):
+    with SizeLimit(MAX_PARAMETERS), _ordinary_tensors():
         model = MODELS[name](**options)
     model.name, model.config = name, {key: _plain(value) for key, value in options.items()}
     return model
+
+
+@contextlib.contextmanager
+def _ordinary_tensors() -> Iterator[None]:
+    """float32 and the CPU, whatever a program has made PyTorch's default: images are float32 too."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.device("cpu"):
+            yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def model_config(name: str, **overrides) -> dict:

@@ -163,6 +163,8 @@ class MaskedImageModel(nn.Module):
             raise UsageError("There are no images: give at least one.")
         if not images.is_floating_point():
             raise UsageError(f"Images must be float in [0, 1], not {images.dtype}: divide uint8 images by 255.")
+        if torch.promote_types(images.dtype, self.mean.dtype) != self.mean.dtype:
+            raise UsageError(f"Images are {images.dtype}, and the model is {self.mean.dtype}: give images.float().")
         check_mask(mask, images.shape[0], self.num_patches)
 
 
