@@ -253,12 +253,14 @@ def sibling_names(names: Sequence[str], dataset: str) -> list[str]:
 
 def measure_classes(models: dict, dataset: Dataset, options: Plan, tell: Tell) -> dict[str, list[OneClass]]:
     """Each class against the rest, by every model."""
-    settings = {"images": options.one_class, "epochs": options.one_class_epochs, "seed": options.seed}
-    settings |= {"training_images": options.one_class_training}
-    return {
-        name: one_class(model, dataset, **settings, tell=partial(_tell_of, tell, name))
-        for name, model in models.items()
-    }
+    measure = partial(
+        one_class,
+        images=options.one_class,
+        epochs=options.one_class_epochs,
+        training_images=options.one_class_training,
+        seed=options.seed,
+    )
+    return {name: measure(model, dataset, tell=partial(_tell_of, tell, name)) for name, model in models.items()}
 
 
 # ---- writing -----------------------------------------------------------------------------------------------------

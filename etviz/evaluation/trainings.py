@@ -97,4 +97,5 @@ def between_trainings(first: Tensor, second: Tensor) -> float | None:
     if a.std() == 0 and b.std() == 0:  # t would be infinite, or 0 / 0
         return float(a.mean() == b.mean())
     welch = len(a) > 1 and len(b) > 1
-    return float(ttest_ind(a, b, equal_var=not welch).pvalue)
+    _, p_value = ttest_ind(a, b, equal_var=not welch)
+    return float(p_value)
