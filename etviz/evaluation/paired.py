@@ -163,7 +163,9 @@ def compare(
     shared = set.intersection(*(set(column) for column in columns.values()))
     rows = []
     for metric in (name for name in next(iter(columns.values())) if name in shared):
-        values = {name: torch.stack([columns[one][metric].cpu().double() for one in group]) for name, group in groups.items()}
+        values = {
+            name: torch.stack([columns[one][metric].cpu().double() for one in group]) for name, group in groups.items()
+        }
         rows += _metric_family(metric, pairs, values)
     return rows
 

@@ -10,6 +10,7 @@ standard deviations is called one.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from torch import Tensor
 
@@ -97,5 +98,5 @@ def between_trainings(first: Tensor, second: Tensor) -> float | None:
     if a.std() == 0 and b.std() == 0:  # t would be infinite, or 0 / 0
         return float(a.mean() == b.mean())
     welch = len(a) > 1 and len(b) > 1
-    _, p_value = ttest_ind(a, b, equal_var=not welch)
+    _, p_value = cast("tuple[float, float]", ttest_ind(a, b, equal_var=not welch))
     return float(p_value)
