@@ -139,6 +139,11 @@ def inside(service):
         yield client_
 
 
+def left_in(folder):
+    """Files in the app's temporary folders."""
+    return [path for place in (folder / "tmp").glob("etviz-*") for path in place.rglob("*") if path.is_file()]
+
+
 def expected(model, index, mask):
     """The masked errors and energies that a painter must get."""
     image = carried_pictures(32).images[index].float() / 255
@@ -404,8 +409,7 @@ def test_whoever_leaves_in_the_middle_leaves_nothing(caller, served, folder):
         with connect(served[0]) as wire:
             wire.sendall(head + b" " * 10_000)
     assert len(caller.ask(GOOD)["energy"]) == 4
-    left = [path for path in (folder / "tmp").rglob("*") if path.is_file()]
-    assert [path.name for path in left] == ["gradio"]
+    assert left_in(folder) == []
 
 
 # ---- what it gives away ------------------------------------------------------------------------------------------
@@ -419,6 +423,19 @@ def test_no_path_leads_out(served, folder):
         assert status < 500, target
         assert SECRET.encode() not in body, target
         assert b"root:" not in body, target
+
+
+def test_no_file_is_copied_for_anybody(caller, folder):
+    """Gradio looks for files in what an endpoint is given, and copies those that it finds."""
+    path = str(folder / "secret.txt")
+    file = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    for value in (file, [file], {"x": [file]}, {**file, "url": f"file://{path}"}, {**file, "is_stream": True}):
+        for place in range(5):
+            data = [MASK, "", "", 0, ""]
+            data[place] = value
+            kind, said = caller.call("/reconstruct", data)
+            assert (kind, "/gradio_api/info" in said["error"]) == ("error", True)
+    assert not list((folder / "tmp").rglob("secret.txt"))
 
 
 class Listener(http.server.BaseHTTPRequestHandler):
@@ -661,7 +678,7 @@ def test_ten_thousand_fuzzed_questions(fresh, folder):
     calls, questions = fuzz_endpoints(caller, 5000, seed=1), fuzz_questions(caller, GOOD, 5000, seed=2)
     print(f"5,000 calls: {calls}; 5,000 questions: {questions}")
     assert caller.client.get("/health").status_code == 200
-    assert [path.name for path in (folder / "tmp").rglob("*") if path.is_file()] == ["gradio"]
+    assert left_in(folder) == []
 
 
 @pytest.mark.soak

@@ -50,7 +50,17 @@ import(url).then(({ createExplorer }) => {
 
 
 class Page(gr.Blocks):
-    """Gradio's Blocks, where every call of an endpoint that fails says so in a sentence."""
+    """Gradio's Blocks, where every call of an endpoint that fails says so in a sentence.
+
+    Endpoints take plain values only. Of anything else, Gradio would look for files in it: it copies whatever file or
+    address a caller names into its cache.
+    """
+
+    async def preprocess_data(self, block_fn: Any, inputs: list, *arguments: Any, **options: Any) -> Any:
+        """As Gradio has it. Raises `gradio.Error` where a value is a list or an object."""
+        if not all(value is None or isinstance(value, str | int | float) for value in inputs):
+            raise gr.Error(NO_SUCH_CALL, print_exception=False)
+        return await super().preprocess_data(block_fn, inputs, *arguments, **options)
 
     async def process_api(self, *arguments: Any, **options: Any) -> Any:
         """As Gradio has it. Raises `gradio.Error` where Gradio itself cannot make sense of the call."""
