@@ -6,8 +6,12 @@ PYTHON ?= python3
 VENV := .venv
 ARGS ?=
 WORKERS ?= 2
+# make app LOCKED=1 installs the versions in requirements.lock instead of the newest that pyproject.toml allows.
+LOCKED ?=
+INSTALL = $(VENV)/bin/pip install $(if $(LOCKED),-c requirements.lock) -e
+TOOLS := .venv-tools
 
-.PHONY: app test test-all soak notebooks execute results lint screenshots clean
+.PHONY: app test test-all soak notebooks execute results lint screenshots lock audit sbom licences clean
 
 app: $(VENV)/.app
 	$(VENV)/bin/python app.py $(ARGS)
@@ -51,18 +55,42 @@ $(VENV)/bin/pip:
 
 # A developer's install serves the app too.
 $(VENV)/.app: pyproject.toml | $(VENV)/bin/pip
-	test -e $(VENV)/.dev -a $(VENV)/.dev -nt pyproject.toml || $(VENV)/bin/pip install -e '.[app]'
+	test -e $(VENV)/.dev -a $(VENV)/.dev -nt pyproject.toml || $(INSTALL) '.[app]'
 	touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/pip
-	$(VENV)/bin/pip install -e '.[dev]'
+	$(INSTALL) '.[dev]'
+	touch $@
+
+$(TOOLS)/.stamp:
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/pip install uv pip-audit cyclonedx-bom pip-licenses
 	touch $@
 
 node_modules/.stamp: package.json package-lock.json
 	npm ci --no-audit --no-fund
 	touch $@
 
+# What it is made of. lock chooses the newest versions that fit together on every system and Python; audit asks the
+# Python Packaging Advisory Database about them; sbom and licences describe what .venv holds.
+lock: $(TOOLS)/.stamp
+	$(TOOLS)/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.10 \
+		--no-emit-index-url --no-header --no-annotate -q --upgrade -o requirements.lock
+
+audit: $(TOOLS)/.stamp
+	$(TOOLS)/bin/pip-audit -r requirements.lock --no-deps --disable-pip
+
+sbom: $(TOOLS)/.stamp $(VENV)/.dev
+	mkdir -p outputs
+	$(TOOLS)/bin/cyclonedx-py environment $(VENV) -o outputs/sbom.json
+
+licences: $(TOOLS)/.stamp $(VENV)/.dev
+	mkdir -p outputs
+	(sed '/^|/d' docs/licences.md && $(TOOLS)/bin/pip-licenses --python $(VENV)/bin/python --from=mixed --format=markdown \
+		--ignore-packages etviz) > outputs/licences.md
+	mv outputs/licences.md docs/licences.md
+
 # Leaves data/, outputs/ and checkpoints/ alone.
 clean:
-	rm -rf $(VENV) node_modules build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(TOOLS) node_modules build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -80,3 +80,19 @@ def test_nothing_fetched_or_pickled_is_tracked():
     files = tracked.stdout.split("\n")
     assert not [f for f in files if f.endswith((".pt", ".pth", ".pkl", ".npz", ".ckpt"))]
     assert sum((ROOT / f).stat().st_size for f in files if (ROOT / f).is_file()) < 60 * 2**20
+
+
+def test_the_lock_file_pins_what_the_project_asks_for():
+    """One version or more of each dependency, for other Pythons, all within its range; no address of any host."""
+    requirements = pytest.importorskip("packaging.requirements")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    text = (ROOT / "requirements.lock").read_text()
+    assert "://" not in text
+    pinned = {}
+    for line in text.splitlines():
+        name, _, version = line.partition(";")[0].strip().partition("==")
+        pinned.setdefault(name.partition("[")[0], []).append(version)
+    wanted = [d for extra in project["optional-dependencies"].values() for d in extra if not d.startswith("etviz")]
+    for wish in map(requirements.Requirement, [*project["dependencies"], *wanted]):
+        versions = pinned[wish.name.lower().replace("_", "-")]
+        assert all(version in wish.specifier for version in versions), wish
