@@ -144,7 +144,7 @@ def test_deep_greys_and_transparency_are_read_as_an_upload_is(tmp_path):
     for channel, value in enumerate((200, 100, 0)):
         assert (laid[channel, :16].float() - (value * 128 + 255 * 127) / 255).abs().max() <= 1
     for name, pixels in (("deep.png", deep), ("clear.png", laid)):
-        assert torch.equal(read_upload(tmp_path / name, 32), pixels)
+        assert torch.equal(read_upload((tmp_path / name).read_bytes(), 32), pixels)
 
 
 def test_damaged_picture_is_one_sentence(tmp_path):

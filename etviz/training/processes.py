@@ -5,20 +5,21 @@ something else decides nothing.
 """
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from etviz.devices import resolve_precision
 from etviz.errors import UsageError
 from etviz.training.config import TrainConfig
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # otherwise where it is used: it loads Matplotlib's pyplot
+
 STRAY = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "WORLD_SIZE")
 
 
-def make_fabric(config: TrainConfig) -> Fabric:
+def make_fabric(config: TrainConfig) -> "Fabric":
     """Fabric for the configured devices, not launched yet; bf16 where the device computes in it, if precision is auto.
 
     It knows this process's rank before it is launched. Under torchrun every process that it started takes part.
@@ -26,6 +27,9 @@ def make_fabric(config: TrainConfig) -> Fabric:
     Raises:
         UsageError: devices or a precision that cannot be had, or fewer processes than torchrun has started.
     """
+    from lightning_fabric import Fabric
+    from lightning_fabric.utilities.rank_zero import rank_zero_only
+
     try:
         hardware = _hardware(config)
         hardware["precision"] = resolve_precision(config.precision, Fabric(**hardware).device)
@@ -56,7 +60,7 @@ def _started_by_torchrun() -> int | None:
     return int(os.environ["WORLD_SIZE"]) if torch.distributed.is_torchelastic_launched() else None
 
 
-def describe_processes(fabric: Fabric) -> str:
+def describe_processes(fabric: "Fabric") -> str:
     """How many processes train together, and what was not listened to; empty for the ordinary case."""
     if fabric.world_size > 1:
         return f"{fabric.world_size} processes train together."
