@@ -101,6 +101,7 @@ def same(run, straight, whole) -> None:
     assert names[0] == names[1]
 
 
+@pytest.mark.slow
 def test_a_few_kills(archive, tmp_path):
     killed, _ = kills(str(archive), tmp_path, 6, seed=0)
     assert killed == 6
