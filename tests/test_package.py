@@ -1,5 +1,6 @@
 """What surrounds the code: dependencies in step, a quick import, options in step with the code, a clean tree."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -96,3 +97,34 @@ def test_the_lock_file_pins_what_the_project_asks_for():
     for wish in map(requirements.Requirement, [*project["dependencies"], *wanted]):
         versions = pinned[wish.name.lower().replace("_", "-")]
         assert all(version in wish.specifier for version in versions), wish
+
+
+UNSAFE_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib"}
+UNSAFE_CALLS = {"eval", "exec", "yaml.load", "yaml.unsafe_load", "yaml.full_load"}
+
+
+def test_nothing_in_the_source_can_execute_what_it_reads():
+    """No module that unpickles, no torch.load or np.load that may, no YAML but the safe kind, no eval."""
+    found = []
+    for path in [ROOT / "app.py", *(ROOT / "etviz").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [alias.name for alias in node.names] + [getattr(node, "module", "") or ""]
+                found += [(path.name, name) for name in names if name.partition(".")[0] in UNSAFE_MODULES]
+            elif isinstance(node, ast.Call):
+                found += [(path.name, name) for name in unsafe_calls(node)]
+    assert found == []
+
+
+def unsafe_calls(node: ast.Call) -> list[str]:
+    name = ast.unparse(node.func)
+    given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+    loads = name in ("torch.load", "torch.hub.load") and given.get("weights_only") != "True"
+    return [name] if name in UNSAFE_CALLS or loads or given.get("allow_pickle", "False") != "False" else []
+
+
+@pytest.mark.parametrize(
+    "code", ["eval(x)", "yaml.load(x)", "torch.load(x)", "np.load(x, allow_pickle=True)", "np.load(x, allow_pickle=y)"]
+)
+def test_calls_that_would_be_found(code):
+    assert unsafe_calls(ast.parse(code).body[0].value)
