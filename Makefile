@@ -6,7 +6,8 @@ PYTHON ?= python3
 VENV := .venv
 ARGS ?=
 WORKERS ?= 2
-# make app LOCKED=1 installs the versions in requirements.lock instead of the newest that pyproject.toml allows.
+# make app LOCKED=1 installs the versions in requirements.lock, which were tested, instead of the newest that
+# pyproject.toml allows. It needs Python 3.11.7 or newer.
 LOCKED ?=
 INSTALL = $(VENV)/bin/pip install $(if $(LOCKED),-c requirements.lock) -e
 TOOLS := .venv-tools
@@ -71,10 +72,12 @@ node_modules/.stamp: package.json package-lock.json
 	npm ci --no-audit --no-fund
 	touch $@
 
-# What it is made of. lock chooses the newest versions that fit together on every system and Python; audit asks the
-# Python Packaging Advisory Database about them; sbom and licences describe what .venv holds.
-lock: $(TOOLS)/.stamp
-	$(TOOLS)/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.10 \
+# What it is made of. lock writes down the versions in .venv, so run the tests first, and those that other systems need
+# beside them; audit asks the Python Packaging Advisory Database about them; sbom and licences describe what .venv holds.
+lock: $(TOOLS)/.stamp $(VENV)/.dev
+	mkdir -p outputs
+	$(VENV)/bin/pip freeze --exclude-editable > outputs/tested.txt
+	$(TOOLS)/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11.7 -c outputs/tested.txt \
 		--no-emit-index-url --no-header --no-annotate -q --upgrade -o requirements.lock
 
 audit: $(TOOLS)/.stamp
