@@ -117,7 +117,8 @@ def test_quality_equals_an_independent_computation(service):
     smooth = inpaint_biharmonic(np.where(hidden, 0, image), hidden, channel_axis=0)
     filled["biharmonic"] = smooth.clip(0, 1).astype(np.float32)
     at = np.broadcast_to(hidden, image.shape)
-    best = min(filled, key=lambda name: np.square(filled[name] - image)[at].mean())
+    others = [name for name in filled if name != "visible mean"]
+    best = min(others, key=lambda name: np.square(filled[name] - image)[at].mean())
     for key, name in (("mean_fill", "visible mean"), ("best_fill", best)):
         assert answer[key] == {"name": name} | measured(image, filled[name], hidden)
     frames = service.model("tiny").trace(torch.tensor(image)[None], etviz.mask_from_hex(MASK)).frames[0].numpy()
@@ -127,19 +128,21 @@ def test_quality_equals_an_independent_computation(service):
 
 
 def test_the_best_fill_is_that_of_the_picture():
-    """A curved surface is continued best by biharmonic inpainting, and noise is met best by the mean."""
+    """A curved surface is continued best by biharmonic inpainting, and noise worst: nothing is as good as the mean."""
     mask = etviz.random_mask(1, 0.25, generator=torch.Generator().manual_seed(0))
     y, x = torch.meshgrid(*[torch.linspace(-1, 1, 32)] * 2, indexing="ij")
     surface = (0.5 + 0.2 * (y * y + x)).expand(1, 3, -1, -1)
     noise = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     assert quality.floors_of(surface, mask)["best_fill"]["name"] == "biharmonic"
-    assert quality.floors_of(noise, mask)["best_fill"] == quality.floors_of(noise, mask)["mean_fill"]
+    found = quality.floors_of(noise, mask)
+    assert found["best_fill"]["name"] not in ("biharmonic", "visible mean")
+    assert found["best_fill"]["mse"] > found["mean_fill"]["mse"]
 
 
 def test_nothing_hidden_has_no_masked_error_and_a_perfect_ssim(service):
     answer = ask_quality(service, mask="0" * 16)
-    assert answer["mean_fill"] == answer["best_fill"]
-    assert answer["mean_fill"]["mse"] is answer["mean_fill"]["psnr"] is None
+    for fill in (answer["mean_fill"], answer["best_fill"]):
+        assert fill["mse"] is fill["psnr"] is None
     assert answer["ssim"] == pytest.approx([1.0] * (TINY["steps"] + 1))
 
 

@@ -34,7 +34,8 @@ def test_the_table_equals_the_python_api_at_every_step(visit, model):
     image, mask = decode_pixels(answer["image"], 32)[None].float() / 255, etviz.mask_from_hex(visit.read("mask"))
     trace = model.trace(image, mask)
     fills = {name: fill(image, mask) for name, fill in FLOORS.items()}
-    best_name = min(fills, key=lambda name: masked_mse(image, fills[name], mask).item())
+    others = [name for name in fills if name != "visible mean"]
+    best_name = min(others, key=lambda name: masked_mse(image, fills[name], mask).item())
     table(visit)
     expect(visit.page.get_by_role("button", name=best_name, exact=True)).to_be_visible()
     slider = visit.page.get_by_role("slider", name="Descent step")

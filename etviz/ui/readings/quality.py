@@ -1,4 +1,4 @@
-"""How good the picture is next to fills that need no learning: SSIM at every step, the mean, and the best of four."""
+"""How good the picture is next to fills that need no learning: SSIM at every step, the mean, and the best of three."""
 
 import torch
 from torch import Tensor
@@ -23,9 +23,9 @@ def read_quality(service: Backend, question: dict) -> dict:
 
     Returns:
         ssim: of the completed picture at each of T + 1 steps; mean_fill, best_fill: {name, mse, psnr, ssim} each, of
-        the visible mean and of the filler with the lowest error here, where mse and psnr are masked MSE and masked
-        PSNR. Numbers are null where nothing is hidden, where a value is infinite, or where the picture is too small
-        for SSIM.
+        the visible mean and of the filler from neighbouring pixels with the lowest error here, where mse and psnr are
+        masked MSE and masked PSNR. Numbers are null where nothing is hidden, where a value is infinite, or where the
+        picture is too small for SSIM.
     """
     request = service.read_request(question)
     frames = decoded_frames(service.trace(request)).cpu()  # (T+1, 3, S, S)
@@ -36,10 +36,10 @@ def read_quality(service: Backend, question: dict) -> dict:
 
 
 def floors_of(image: Tensor, mask: Tensor) -> dict:
-    """The metrics of the mean and of the best filler on one picture (1, 3, S, S) under one mask (1, N)."""
+    """The metrics of the mean and of the best other filler on one picture (1, 3, S, S) under one mask (1, N)."""
     found = {name: measure_fill(image, fill(image, mask), mask) for name, fill in FLOORS.items()}
-    known = [name for name in found if found[name]["mse"] is not None]
-    best = min(known, key=lambda name: found[name]["mse"], default=MEAN)
+    others = [name for name in found if name != MEAN]
+    best = min(others, key=lambda name: found[name]["mse"] or 0.0)
     return {key: {"name": name, **found[name]} for key, name in (("mean_fill", MEAN), ("best_fill", best))}
 
 

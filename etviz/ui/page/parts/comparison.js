@@ -36,7 +36,7 @@ const COLUMNS = {
   ],
   best_fill: [
     BEST_FILL,
-    "The best for this picture and mask of four fills that learn nothing: the visible mean, Telea's and Navier–Stokes inpainting from OpenCV, and biharmonic inpainting from scikit-image.",
+    "The best for this picture and mask of three fills from neighbouring pixels, which learn nothing: Telea's and Navier–Stokes inpainting from OpenCV, and biharmonic inpainting from scikit-image.",
   ],
 };
 
