@@ -72,6 +72,8 @@ function createRuns(app, onRuns) {
     strength.textContent = Number(noise.value).toFixed(2);
     noise.style.setProperty("--share", noise.value / NOISE.most);
     seed.value = app.seed;
+    verdict.textContent = "going on until they settle…";
+    verdict.classList.remove("is-up");
     node.classList.add("is-stale");
     read({ noise: Number(noise.value), seed: app.seed });
   }
