@@ -285,6 +285,8 @@ def test_transfer_is_what_evaluation_and_probe_say(model, dataset):
     without = transfer.transfer_rows(models, dict.fromkeys(models, "x"), {"x": dataset}, images=5, probe_images=0)
     assert not any("accuracy" in row for row in without)
     assert transfer.paired_cost(without) == []
+    table = robustness_page.transfer_part(without, [])["table"]
+    assert [len(row) for row in table] == [3] * (1 + len(models))  # no column for a probe that there was not
 
 
 def transfer_row(name, place, errors, accuracy=0.4):

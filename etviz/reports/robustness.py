@@ -110,12 +110,14 @@ def transfer_part(rows: list[dict], costs: list[dict]) -> dict:
     places = list(dict.fromkeys(row["dataset"] for row in rows))
     probed = all("accuracy" in row for row in rows)
     head = [f"{plain(place)}: masked PSNR" for place in places]
-    head += [f"{plain(place)}: linear probe" for place in places] * probed
+    if probed:
+        head += [f"{plain(place)}: linear probe" for place in places]
     table = [["", "trained on", *head]]
     for name in dict.fromkeys(row["checkpoint"] for row in rows):
         own = {row["dataset"]: row for row in rows if row["checkpoint"] == name}
         cells = [f"{own[p]['masked_psnr']:.2f} ± {own[p]['masked_psnr_standard_error']:.2f} dB" for p in places]
-        cells += [percent(own[p]) for p in places] * probed
+        if probed:
+            cells += [percent(own[p]) for p in places]
         table.append([code(name), plain(own[places[0]]["trained_on"]), *cells])
     verdicts = [row | {"better": better(row)} for row in costs]
     return {"table": table, "probed": probed, "images": rows[0]["images"], "costs": verdicts}
