@@ -30,7 +30,17 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from etviz.errors import UsageError, handle_signals
-from etviz.options import NONE, Options, alternatives, annotations_of, from_mapping, is_section, is_text, is_texts
+from etviz.options import (
+    NONE,
+    Options,
+    alternatives,
+    annotations_of,
+    from_mapping,
+    is_section,
+    is_text,
+    is_texts,
+    plain,
+)
 
 CONF = "etviz.conf"
 NEEDED = "???"  # stands where an option has to be given, as in Hydra's files
@@ -286,12 +296,8 @@ def _own_defaults(kind: type) -> dict:
         elif annotation is dict:
             found[field.name] = {}
         else:
-            found[field.name] = NEEDED if field.default is MISSING else _as_lists(field.default)
+            found[field.name] = NEEDED if field.default is MISSING else plain(field.default)
     return found
-
-
-def _as_lists(value: Any) -> Any:
-    return [_as_lists(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _annotations(kind: type, values: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -126,14 +126,15 @@ def annotations_of(kind: type) -> dict[str, Any]:
 
 def as_dict(options: Any) -> dict[str, Any]:
     """The options of a command as JSON has them: nested, with paths as texts."""
-    return {name: _plain(getattr(options, name)) for name in annotations_of(type(options))}
+    return {name: plain(getattr(options, name)) for name in annotations_of(type(options))}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value of an option as JSON and YAML have it."""
     if dataclasses.is_dataclass(value):
         return as_dict(value)
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value
 
 

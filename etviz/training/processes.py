@@ -64,6 +64,6 @@ def describe_processes(fabric: "Fabric") -> str:
     """How many processes train together, and what was not listened to; empty for the ordinary case."""
     if fabric.world_size > 1:
         return f"{fabric.world_size} processes train together."
-    left = [f"{name}={os.environ[name]}" for name in STRAY if os.environ.get(name, "0") not in ("0", "1", "")]
-    left += [f"{name}=1" for name in STRAY[:3] if os.environ.get(name) == "1"]
+    found = [f"{name}={os.environ[name]}" for name in STRAY if os.environ.get(name, "0") not in ("0", "")]
+    left = [one for one in found if one != "WORLD_SIZE=1"]  # which is true of a process that trains alone
     return f"One process trains: {', '.join(left)} is set, but no launcher started several." if left else ""

@@ -2,15 +2,15 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 
 import torch
 
 from etviz import checkpoints, files
 from etviz.data import Dataset
 from etviz.errors import UsageError
+from etviz.options import as_dict
 from etviz.training.claim import claim
-from etviz.training.config import MASK_SEED, TrainConfig
+from etviz.training.config import MASK_SEED
 from etviz.training.resume import save_last
 from etviz.training.state import State
 
@@ -65,17 +65,7 @@ def save(state: State, optimizers: Sequence[torch.optim.Optimizer], dataset: Dat
 
 
 def _sections(state: State, dataset: Dataset) -> dict:
-    return {"dataset": {"name": dataset.source or dataset.name}, "train": plain_config(state.config)}
-
-
-def plain_config(config: TrainConfig) -> dict:
-    """The recipe as plain YAML has it."""
-    return {key: _as_lists(value) for key, value in asdict(config).items()}
-
-
-def _as_lists(value):
-    """Tuples as lists, through and through: plain YAML."""
-    return [_as_lists(item) for item in value] if isinstance(value, tuple) else value
+    return {"dataset": {"name": dataset.source or dataset.name}, "train": as_dict(state.config)}
 
 
 def make_card(state: State, dataset: Dataset) -> dict:
