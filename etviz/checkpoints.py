@@ -170,11 +170,14 @@ def _is_table(metrics: object) -> bool:
 def checkpoint_table(names: list[str] | None = None) -> str:
     """The cards of shipped checkpoints as a Markdown table, a row each: what checkpoints/README.md shows.
 
+    Converted ones, which others have trained, are left out unless they are named.
+
     Raises:
         UsageError: a card that is damaged, or of a run that was never tested.
     """
     header = "| name | model | dataset | parameters | images seen | device | time | masked MSE | masked PSNR |"
-    rows = [_table_row(name, load_card(name)) for name in (list_checkpoints() if names is None else names)]
+    cards = {name: load_card(name) for name in (list_checkpoints() if names is None else names)}
+    rows = [_table_row(name, card) for name, card in cards.items() if names is not None or not card.get("converted")]
     return "\n".join([header, "|---|---|---|---:|---:|---|---:|---:|---:|", *rows]) + "\n"
 
 

@@ -15,13 +15,16 @@ LAYERS = (
     ("errors", "version", "conf"),
     ("options", "files", "devices", "patches", "masks", "pixels"),
     ("models",),
-    ("pictures", "sources", "data", "metrics", "commands", "checkpoints", "inpainting", "examples"),
+    ("pictures", "sources", "data", "metrics", "commands", "checkpoints", "official", "inpainting", "examples"),
     ("analysis",),
     ("training", "evaluation", "plots", "restoration"),
     ("reports", "ui"),
 )
-DOORS = ("train", "evaluate", "compare", "robustness", "probe", "visualize", "restore", "bench", "metric_info")
-MOST_MODULES = 26  # beside one another in etviz/
+DOORS = (
+    *("train", "evaluate", "compare", "robustness", "probe", "visualize", "restore", "bench", "metric_info"),
+    "convert",
+)
+MOST_MODULES = 27  # beside one another in etviz/
 
 
 def modules() -> dict[str, Path]:

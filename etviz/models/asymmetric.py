@@ -23,10 +23,10 @@ class AsymmetricEnergyTransformer(EnergyModel):
     With 54 of 64 patches hidden the encoder works on 11 tokens. A step takes half as many operations as `et`'s, though
     about as long on a CPU.
     Arguments without a prefix are the encoder's and mean what they mean for `EnergyTransformer`; the decoder has its
-    own, and shares depth, exclude_self, steps, step_size, init_scale and normalise_tokens. ``decoder_beta`` is
-    1 / sqrt(decoder_head_dim) where None. `trace` records the decoder's descent, in which hidden patches form: its
-    settings are the decoder's, and ``trace.encoder`` holds the encoder's descent, which is always the one it was
-    trained for.
+    own, and shares depth, exclude_self, steps, step_size, init_scale and normalise_tokens. ``decoder_eps`` is that of
+    the last norm, and ``decoder_beta`` is 1 / sqrt(decoder_head_dim) where None. `trace` records the decoder's descent,
+    in which hidden patches form: its settings are the decoder's, and ``trace.encoder`` holds the encoder's descent,
+    which is always the one it was trained for.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class AsymmetricEnergyTransformer(EnergyModel):
         exclude_self: bool = False,
         init_scale: float = 0.002,
         normalise_tokens: bool = False,
+        decoder_eps: Positive = 1e-5,
         decoder_embed_dim: Size = 128,
         decoder_num_heads: Size = 8,
         decoder_head_dim: Size = 32,
@@ -75,7 +76,9 @@ class AsymmetricEnergyTransformer(EnergyModel):
         self.to_decoder = nn.Linear(embed_dim, decoder_embed_dim)
         self.mask_token = nn.Parameter(TOKEN_STD * torch.randn(decoder_embed_dim))
         self.decoder_positions = nn.Parameter(TOKEN_STD * torch.randn(1 + self.num_patches, decoder_embed_dim))
-        self.decoder = nn.Sequential(nn.LayerNorm(decoder_embed_dim), nn.Linear(decoder_embed_dim, self.patch_dim))
+        self.decoder = nn.Sequential(
+            nn.LayerNorm(decoder_embed_dim, decoder_eps), nn.Linear(decoder_embed_dim, self.patch_dim)
+        )
 
     def encoder_tokens(
         self, images: Tensor, mask: Tensor, num_hidden: int | None = None

@@ -28,6 +28,7 @@ class EnergyTransformer(EnergyModel):
         exclude_self: leave a query's own key out.
         init_scale: standard deviation of the initial energy weights.
         normalise_tokens: layer-norm the tokens after every step, a descent on the sphere. Not in the paper.
+        decoder_eps: of the decoder's layer norm. The authors' PyTorch model has its own width there, by a slip.
         mean, std: normalisation by channel.
     """
 
@@ -48,6 +49,7 @@ class EnergyTransformer(EnergyModel):
         exclude_self: bool = False,
         init_scale: float = 0.002,
         normalise_tokens: bool = False,
+        decoder_eps: Positive = 1e-5,
         mean: tuple[float, ...] = CIFAR10_MEAN,
         std: tuple[Positive, ...] = CIFAR10_STD,
     ):
@@ -69,7 +71,7 @@ class EnergyTransformer(EnergyModel):
         self.mask_token = nn.Parameter(TOKEN_STD * torch.randn(embed_dim))
         self.cls_token = nn.Parameter(TOKEN_STD * torch.randn(embed_dim))
         self.positions = nn.Parameter(TOKEN_STD * torch.randn(1 + self.num_patches, embed_dim))
-        self.decoder = nn.Sequential(nn.LayerNorm(embed_dim), nn.Linear(embed_dim, self.patch_dim))
+        self.decoder = nn.Sequential(nn.LayerNorm(embed_dim, decoder_eps), nn.Linear(embed_dim, self.patch_dim))
 
     def start_tokens(self, images: Tensor, mask: Tensor, num_hidden: int | None = None) -> Tensor:
         """The state before the first step: (B, 1 + N, D), CLS first, mask tokens put in before the positions."""
