@@ -255,6 +255,7 @@ def test_the_sheet_shows_the_memories_that_carry_most(service, model, trace):
     shown = torch.stack([decode_pixels(patch, 4) for patch in reading["patches"]])
     assert torch.equal(shown, to_bytes(analysis.memory_patches(model))[order])
     assert (reading["size"], reading["count"]) == (4, len(memories))
+    assert reading["share"] == pytest.approx((carried[order].sum() / carried.sum()).item(), rel=1e-4)
 
 
 def test_choices_hold_the_right_name_and_stay_the_same(service):

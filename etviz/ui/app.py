@@ -44,7 +44,7 @@ import(url).then(({ createExplorer }) => {
   const readFile = async (file, model) => server.read_file({ data: await base64(file), model });
   const start = JSON.parse(JSON.stringify(props.start));
   const ask = (question) => server.ask(question);
-  createExplorer(element.querySelector(".etviz"), { start, ask, readFile, address: window });
+  createExplorer(element.querySelector(".etviz"), { start, ask, readFile, address: window, alone: true });
 });
 """
 

@@ -20,7 +20,7 @@ STEPS = "Steps, as a number"
 STEP_SIZE = "Step size \N{GREEK SMALL LETTER ALPHA}, as a number"
 BETA = "Beta \N{GREEK SMALL LETTER BETA}, as a number"
 CHIP = ".etviz-chip"
-READOUT = [f".etviz-panel.is-energy .etviz-readout div:nth-child({i}) dd" for i in range(1, 8)]
+READOUT = [f".etviz-panel.is-energy .etviz-readout div:nth-child({i}) dd" for i in range(1, 9)]
 
 
 def open_energy(visit):
@@ -79,8 +79,9 @@ def test_curves_and_numbers_are_those_of_python(visit, panel, model):
         trace.energy[0, 5],
         trace.attention_energy[0, 5].sum(),
         trace.hopfield_energy[0, 5].sum(),
-        trace.gradient_norm[0, 5],
+        trace.energy[0, 4] - trace.energy[0, 5],
         trace.stationarity[0, 5],
+        trace.gradient_norm[0, 5],
         masked_mse(image, trace.frames[:, 5], trace.mask)[0],
         trace.step_sizes[0, 4],
     ]
@@ -167,7 +168,7 @@ def test_settings_reach_the_descent_the_address_and_every_tab(visit, panel, mode
     visit.page.get_by_role("slider", name="Descent step").fill("60")
     assert shown(visit)[:4] == pytest.approx([float(v) for v in (
         trace.energy[0, 60], trace.attention_energy[0, 60].sum(), trace.hopfield_energy[0, 60].sum(),
-        trace.gradient_norm[0, 60])], rel=1e-3)  # fmt: skip
+        trace.energy[0, 59] - trace.energy[0, 60])], rel=1e-2)  # fmt: skip
     expect(panel).to_contain_text("trained with 12 steps")
     address = resting(visit)
     assert {key: address[key] for key in ("steps", "step_size", "beta", "step", "tab")} == {
@@ -218,7 +219,7 @@ def test_backtracking_shows_the_steps_really_taken(visit, panel, steep):
     assert len(re.split("[ML]", curve)[1:]) == 12  # none leads to step 0
     for step in range(1, 5):
         visit.page.get_by_role("slider", name="Descent step").fill(str(step))
-        assert shown(visit)[6] == pytest.approx(trace.step_sizes[0, step - 1].item(), rel=5e-3)
+        assert shown(visit)[7] == pytest.approx(trace.step_sizes[0, step - 1].item(), rel=5e-3)
 
 
 def test_a_descent_on_the_sphere_settles_and_its_link_shows_it_again(visit, panel, model):
@@ -292,6 +293,38 @@ def test_the_error_lies_on_a_second_axis(visit, panel, model):
     now = panel.locator(".etviz-now").bounding_box()
     assert abs(now["x"] - (track["x"] + track["width"] - 9)) < 2  # the slider stays under the axis
     assert now["x"] < box["x"] + box["width"] - 50
+
+
+@pytest.mark.parametrize("measure", ["Masked MSE", "Masked PSNR", "Energy lost", "Step taken", "Along the sphere"])
+def test_a_shorter_descent_follows_a_longer_one(visit, panel, measure):
+    panel.get_by_label("Right axis").select_option(measure)
+    visit.page.get_by_role("button", name="Continue to step 60").click()
+    expect(visit.root).to_have_attribute("data-steps", "60")
+    visit.page.get_by_role("slider", name="Descent step").fill("60")
+    visit.page.get_by_role("button", name="Back to 12 steps").click()
+    expect(visit.root).to_have_attribute("data-steps", "12")
+    assert visit.read("step") == "12"
+    points = re.split("[ML]", panel.locator("path[data-line=second]").get_attribute("d"))[1:]
+    assert len(points) in (12, 13)  # no step led to step 0
+    set_number(visit, STEPS, 6)
+    expect(visit.root).to_have_attribute("data-steps", "6")
+    visit.page.go_back()
+    expect(visit.root).to_have_attribute("data-steps", "12")
+
+
+@pytest.mark.parametrize("tab", ["Explore", "Attention", "Memories", "Landscape", "Compare", "Training", "Guide"])
+def test_every_tab_follows_a_descent_that_becomes_shorter(visit, tab):
+    visit.page.get_by_role("tab", name=tab).click()
+    for name, count in (("Continue to step 60", "60"), ("Back to 12 steps", "12")):
+        visit.page.get_by_role("button", name=name).click()
+        expect(visit.root).to_have_attribute("data-steps", count)
+        visit.page.get_by_role("slider", name="Descent step").fill(count)
+        visit.settle()
+    visit.page.go_back()
+    expect(visit.root).to_have_attribute("data-steps", "60")
+    visit.page.go_forward()
+    expect(visit.root).to_have_attribute("data-steps", "12")
+    assert visit.read("shown") == visit.read("mask")
 
 
 def test_a_setting_that_is_refused_is_one_sentence_and_goes_back(visit, panel):

@@ -49,6 +49,9 @@ def test_its_pictures_are_drawn_from_the_live_state(visit, model):
     assert float(re.search(r"-?\d+\.\d+", told)[0]) == pytest.approx(trace.energy[0, 5].item(), abs=0.06)
     g = model.descent.normalized(trace.tokens[:, -1])[0]
     most = (g @ model.descent.blocks[0].memories.T).relu().square().sum(0).argmax()
+    carried = (g @ model.descent.blocks[0].memories.T).relu().square().sum(0)
+    share = (carried.sort(descending=True).values[:25].sum() / carried.sum()).item()
+    expect(visit.page.locator(".etviz-lesson.is-memories > p")).to_contain_text(f"carry {100 * share:.0f}% of")
     sheet = visit.pixels("Memories, decoded as patches")
     assert torch.equal(sheet[:, :4, :4], to_bytes(analysis.memory_patches(model))[most])
 
@@ -83,8 +86,16 @@ def test_its_masks_and_settings(browser, address):
     expect(visit.root).to_have_attribute("data-tab", "explore")
     assert visit.read("hidden") == str(num_hidden(0.85))
     assert visit.read("step") == "0"
+    drawn = visit.read("mask")
     visit.press("Undo (Ctrl+Z)")
     assert visit.read("mask") == etviz.mask_to_hex(etviz.grid_mask())
+    visit.page.evaluate("Math.random = () => 0.4321")
+    button(visit, "Back to the Guide tab").click()
+    button(visit, "Hide 85% at random").click()
+    expect(visit.root).to_have_attribute("data-tab", "explore")
+    generator = torch.Generator().manual_seed(4321)
+    assert visit.read("mask") == etviz.mask_to_hex(etviz.random_mask(1, generator=generator)) != drawn
+    expect(visit.page.get_by_label("Seed of random masks")).to_have_value("4321")
     assert not visit.complaints
     context.close()
 
@@ -183,6 +194,23 @@ def test_the_score_counts_guesses_and_outlives_a_game(visit):
     expect(button(visit, "Start the game")).to_be_focused()
     button(visit, "Start the game").click()
     expect(visit.page.locator(".etviz-score")).to_have_text("Score: 1 of 2")
+
+
+def test_every_round_has_another_picture_and_another_mask(visit):
+    before, painted = index_on_screen(visit), visit.read("mask")
+    start_game(visit)
+    assert visit.read("mask") == painted  # the first round keeps what the reader painted
+    pictures, masks = [before], [painted]
+    for _ in range(3):
+        pictures.append(visit.questions()[-1]["picture"]["index"])
+        assert pictures[-1] != pictures[-2]
+        button(visit, "Reveal all at once").click()
+        button(visit, "Show the original").click()
+        button(visit, "Next picture").click()
+        expect(visit.page.locator(".etviz-choices button")).to_have_count(4)
+        masks.append(visit.read("mask"))
+        assert visit.read("hidden") == str(num_hidden(0.85))
+    assert len(set(masks)) == 4
 
 
 def test_going_back_in_history_ends_the_game(visit):

@@ -25,6 +25,21 @@ def test_single_steps_by_button_and_by_key(visit):
     assert not visit.answers  # the keys paint nothing
 
 
+def test_keys_work_where_nothing_has_the_focus(visit):
+    visit.page.keyboard.press(",")
+    assert visit.read("step") == "11"
+    visit.page.locator(".etviz-panel.is-explore h2").first.click()  # nothing there takes the focus
+    visit.page.keyboard.press(".")
+    assert visit.read("step") == "12"
+    visit.page.mouse.click(3, 3)
+    visit.page.keyboard.press("0")
+    visit.settle()
+    assert visit.read("hidden") == "0"
+    visit.page.keyboard.press("Control+z")
+    visit.settle()
+    assert visit.read("hidden") == "54"
+
+
 def test_keys_are_characters_where_one_types(visit):
     visit.page.get_by_text("More masks").click()
     field = visit.page.get_by_role("textbox", name="Mask in hexadecimal")

@@ -18,7 +18,7 @@ def read_memory_sheet(service: Backend, question: dict) -> dict:
 
     Returns:
         size: side of a patch, in pixels; count: of all memories; patches: base64 of bytes, the most active memory
-        first.
+        first; share: of the Hopfield energy, 0 to 1, that these memories carry.
     """
     request = service.read_request(question)
     trace = service.trace(request)
@@ -26,8 +26,9 @@ def read_memory_sheet(service: Backend, question: dict) -> dict:
         patches = memory_patches(request.model)
         used = memory_energy(request.model, trace)[-1]
     most = used.argsort()[:MEMORIES]  # energies are negative: the lowest contributes most
+    share = (used[most].sum() / used.sum()).nan_to_num(0).item()  # 0 of 0 where no memory is active
     sheet = [encode_pixels(to_bytes(patches[memory])) for memory in most.tolist()]
-    return {"size": patches.shape[-1], "count": len(patches), "patches": sheet}
+    return {"size": patches.shape[-1], "count": len(patches), "patches": sheet, "share": share}
 
 
 def read_choices(service: Backend, question: dict) -> dict:

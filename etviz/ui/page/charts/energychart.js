@@ -17,7 +17,7 @@ const SECOND = { ...MARGIN, top: 24, right: 70 }; // with an axis on the right
  *   step(step)        where the cursor stands
  *   scale(name)       see `energySeries`
  *   band(reading)     quantiles to draw behind, see readings/energy.py, or null
- *   second(line)      {name, values, tell} on an axis of its own on the right, or null
+ *   second(measure)   {name, at(answer), tell} on an axis of its own on the right, or null; see `MEASURES`
  */
 export function createChart({ onStep }) {
   const still = svg("g"); // what does not change with the step
@@ -25,7 +25,7 @@ export function createChart({ onStep }) {
   const picture = svg("svg", { role: "img", class: "etviz-plot" }, still, moving);
   const tip = createTooltip();
   const node = h("div", { class: "etviz-chart" }, picture, tip.node);
-  const shown = { answer: null, scale: "change", band: null, second: null, step: 0 };
+  const shown = { answer: null, scale: "change", band: null, measure: null, second: null, step: 0 };
   let hover = null;
   let area = null; // see energydrawing.js
 
@@ -81,13 +81,25 @@ export function createChart({ onStep }) {
     shown[name] = value;
     redraw();
   };
+
+  /** What follows from the descent and is not drawn anew with it: no step beyond its end, no line of another one. */
+  function showDescent() {
+    const { answer, measure } = shown;
+    if (!answer) return;
+    const last = answer.energy.length - 1;
+    shown.step = Math.min(shown.step, last);
+    if (hover > last) leave();
+    shown.second = measure && { name: measure.name, values: measure.at(answer), tell: measure.tell };
+    drawAll();
+  }
+
   return {
     node,
-    show: setter("answer", drawAll),
+    show: setter("answer", showDescent),
     step: setter("step", drawCursor),
     scale: setter("scale", drawAll),
     band: setter("band", drawAll),
-    second: setter("second", drawAll),
+    second: setter("measure", showDescent),
   };
 }
 

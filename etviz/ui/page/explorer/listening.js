@@ -4,15 +4,24 @@
  * @import { Page } from "../lib/types.d.ts"
  */
 
-const TYPING = "input[type=number], input[type=text], select"; // where keys mean characters
+const TYPING = "input[type=number], input[type=text], textarea, select, [contenteditable]"; // where keys mean characters
 
 /** @param {Page} page */
 export function listen(page) {
-  page.root.addEventListener("keydown", (event) => {
-    const typing = event.target instanceof Element && event.target.matches(TYPING); // which has an undo of its own
-    if (!page.state.veil && !typing && press(page, event)) event.preventDefault();
-  });
+  const { root, state, host } = page;
+  const act = (event) => {
+    if (!state.veil && isOurs(root, event.target) && press(page, event)) event.preventDefault();
+  };
+  // Alone in its window, the page also gets keys where nothing has the focus: when it has just opened, for instance.
+  (host.alone ? root.ownerDocument : root).addEventListener("keydown", act);
   if (page.parts.uploads) listenForDrops(page);
+}
+
+/** Whether a key is meant for the page: pressed in it or nowhere, and not where it is a character. */
+function isOurs(root, target) {
+  const nowhere = target === root.ownerDocument.body || target === root.ownerDocument.documentElement;
+  if (!(target instanceof Element) || target.matches(TYPING)) return false; // a field has an undo of its own
+  return nowhere || root.contains(target);
 }
 
 /** Act on a key; whether it is one of the page's. @param {Page} page @param {KeyboardEvent} event */

@@ -35,6 +35,7 @@ function smallest(ranks, share) {
 
 export const MAX_SEED = 2 ** 32 - 1;
 export const isSeed = (value) => Number.isInteger(value) && value >= 0 && value <= MAX_SEED;
+export const anySeed = () => Math.floor(Math.random() * 10000); // few digits, for the address
 
 /** Whole numbers of 32 bits: the Mersenne twister (Matsumoto and Nishimura 1998), which PyTorch draws from on a CPU. */
 function createTwister(seed) {

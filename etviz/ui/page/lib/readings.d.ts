@@ -195,6 +195,8 @@ export interface Epochs {
 export interface MemorySheet {
   size: number;
   count: number;
+  /** Of the Hopfield energy, that the memories on the sheet carry together. */
+  share: number;
   patches: Base64[];
 }
 

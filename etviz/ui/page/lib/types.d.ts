@@ -24,6 +24,8 @@ export interface Host {
   views?: string[];
   /** The window whose address holds the state. */
   address?: Window;
+  /** Whether the window shows nothing else, so that keys pressed nowhere in particular are meant for the page. */
+  alone?: boolean;
 }
 
 /** What is known at load; see `Service.start` in etviz/ui/service.py. A replay has a heading and an answer alone. */

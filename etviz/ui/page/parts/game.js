@@ -4,13 +4,29 @@
  * @import { Choices } from "../lib/readings.d.ts"
  */
 
-import { createReader } from "../lib/asker.js";
-import { countHidden, maskFromHex, randomMask } from "../lib/masks.js";
+import { createReader, patiently } from "../lib/asker.js";
+import { anySeed, countHidden, maskFromHex, randomMask } from "../lib/masks.js";
 import { draw, holed, rgb } from "../lib/pixels.js";
 import { h } from "../lib/tools.js";
 
 const ENOUGH = 0.25; // a mask that hides less gives the picture away
 const SHARE = 0.85;
+
+/** Any other picture of the dataset; the one on screen where there is no other. */
+async function anotherPicture(app) {
+  const { picture, model } = app.answer;
+  const dataset = picture.dataset ?? app.start.gallery?.dataset;
+  const gallery = { kind: "gallery", dataset, model, label: null, page: 0 };
+  const { total = 0 } = await patiently(app.host.ask(gallery));
+  const others = Array.from({ length: total }, (_, index) => index).filter((index) => index !== picture.index);
+  return others.length ? { dataset, index: others[Math.floor(Math.random() * others.length)] } : picture;
+}
+
+const INVITATION =
+  "A game for a class: guess what a hidden picture shows, then reveal the descent step by step or all at once, and finally the original. The page keeps score.";
+
+const createInvitation = (start) =>
+  h("article", { class: "etviz-lesson is-game" }, h("h2", {}, "Predict, then reveal"), h("p", {}, INVITATION), start);
 
 /** `onPlaying(whether)` is called when a game begins or ends. The score lasts as long as the page. */
 export function createGame(app, onPlaying) {
@@ -40,21 +56,12 @@ export function createGame(app, onPlaying) {
       h("div", { class: "etviz-tools" }, again, end),
     ),
   );
-  const invitation = h(
-    "article",
-    { class: "etviz-lesson is-game" },
-    h("h2", {}, "Predict, then reveal"),
-    h(
-      "p",
-      {},
-      "A game for a class: guess what a hidden picture shows, then reveal the descent step by step or all at once, and finally the original. The page keeps score.",
-    ),
-    button("Start the game →", () => begin()),
-  );
+  const invitation = createInvitation(button("Start the game →", () => begin()));
   const readChoices = createReader(app, "choices", showChoices);
   let phase = "idle"; // guess, reveal, done
   let known = { choices: [], label: null };
   let guess = null;
+  let dealt = false; // whether this game has had its first mask
 
   function button(label, click) {
     return h("button", { type: "button", click }, label);
@@ -79,13 +86,20 @@ export function createGame(app, onPlaying) {
     enter("guess");
     showChoices({ choices: [], label: null });
     app.setVeil("all");
-    const { count = 1 } = app.start;
-    const picture = count > 1 ? { index: Math.floor(Math.random() * count) } : app.answer.picture;
-    const { mask } = app;
-    const enough = countHidden(mask) >= ENOUGH * mask.length;
-    await app.lead({ tab: "guide", picture, mask: enough ? mask : randomMask(mask.length, SHARE) });
+    const picture = await anotherPicture(app);
+    await app.lead({ tab: "guide", picture, mask: nextMask() });
     if (phase === "guess") readChoices();
     question.focus({ preventScroll: true });
+  }
+
+  /** The mask that the reader painted, in the first round only and if it hides enough; otherwise any random one. */
+  function nextMask() {
+    const { mask } = app;
+    const painted = !dealt && countHidden(mask) >= ENOUGH * mask.length;
+    dealt = true;
+    if (painted) return mask;
+    app.setSeed(anySeed());
+    return randomMask(mask.length, SHARE, app.seed);
   }
 
   function enter(name) {
@@ -162,6 +176,7 @@ export function createGame(app, onPlaying) {
   }
 
   function stop() {
+    dealt = false;
     enter("idle");
     app.setVeil(null);
     invitation.querySelector("button").focus();

@@ -15,10 +15,18 @@ const EXPLAINED = {
 
 /** What a descent has at every step besides its energies: {name, title, at(answer) -> T+1 numbers or null, tell}. */
 export const MEASURES = {
+  lost: {
+    name: "Energy lost",
+    title:
+      "How much energy the step that led here took away; negative where it added some. It falls towards 0 as the descent converges.",
+    at: ({ energy }) =>
+      energy.map((value, i) => (i && value !== null && energy[i - 1] !== null ? energy[i - 1] - value : null)),
+    tell: (value) => format(value ?? NaN, 4),
+  },
   gradient_norm: {
     name: "Slope ‖∂E/∂g‖",
     title:
-      "Length of the energy's gradient: how steep the energy is here. 0 is flat; there is no upper limit and no unit.",
+      "Length of the gradient by the normed tokens g, along which every step goes. Most of it would only stretch tokens, which changes no energy: so it often grows while the energy flattens. See “Along the sphere” for the part that counts.",
     at: (answer) => answer.gradient_norm,
     tell: (value) => format(value ?? NaN, 4),
   },

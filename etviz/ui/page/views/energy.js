@@ -110,7 +110,7 @@ export function createEnergyView(app) {
   const maps = TERMS.map((term) => createEnergyMap(app, term));
   const badge = createBadge();
   const chart = createChart({ onStep: app.setStep });
-  const readout = createReadout(["gradient_norm", "stationarity", "mse", "step_size"]);
+  const readout = createReadout(["lost", "stationarity", "gradient_norm", "mse", "step_size"]);
   const second = createSecondAxis(showSecond);
   const legend = h("span", {
     class: "etviz-band-legend",
@@ -182,7 +182,7 @@ export function createEnergyView(app) {
   function showSecond() {
     const measure = MEASURES[second.key()] ?? null;
     const { answer } = app;
-    chart.second(measure && { name: measure.name, values: measure.at(answer), tell: measure.tell });
+    chart.second(measure);
     remark.textContent = second.key() === "mse" ? verdict(answer) : advice(answer);
   }
 

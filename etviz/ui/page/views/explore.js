@@ -29,7 +29,7 @@ export function createExploreView(app) {
   const badge = createBadge();
   const mean = h("span");
   const chart = createChart({ onStep: app.setStep });
-  const readout = createReadout(["gradient_norm"]);
+  const readout = createReadout(["lost"]);
   const comparison = createComparison();
   const readQuality = createReader(app, "quality", showQuality);
   let measured = { answer: null, quality: null }; // the descent it was asked for, and the reading

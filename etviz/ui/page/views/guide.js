@@ -7,7 +7,7 @@
 
 import { linearScale, linePath } from "../charts/axes.js";
 import { createReader } from "../lib/asker.js";
-import { countHidden, gridMask, halfMask, randomMask, sideOf } from "../lib/masks.js";
+import { anySeed, countHidden, gridMask, halfMask, randomMask, sideOf } from "../lib/masks.js";
 import { draw, drawTiles, holed, rgb } from "../lib/pixels.js";
 import { bytes, clamp, format, h, svg } from "../lib/tools.js";
 import { createGame } from "../parts/game.js";
@@ -30,11 +30,10 @@ export function createGuideView(app) {
   );
   const count = () => app.mask.length;
   const cards = [
-    card("masking", "1. Masking", pictures.masking, "Hide 85% at random", () => ({
-      tab: "explore",
-      mask: randomMask(count(), 0.85),
-      step: 0,
-    })),
+    card("masking", "1. Masking", pictures.masking, "Hide 85% at random", () => {
+      app.setSeed(anySeed());
+      return { tab: "explore", mask: randomMask(count(), 0.85, app.seed), step: 0 };
+    }),
     card("patches", "2. Patches", pictures.patches, "Hide every second patch", () => ({
       tab: "explore",
       mask: gridMask(count()),
@@ -120,11 +119,11 @@ export function createGuideView(app) {
   }
 
   /** @param {MemorySheet} reading */
-  function showMemories({ size, count: all, patches }) {
+  function showMemories({ size, count: all, patches, share }) {
     const side = Math.ceil(Math.sqrt(patches.length));
     const pixels = patches.map((patch) => rgb(bytes(patch)));
     drawTiles(pictures.memories[0], side, size, (tile, i) => pixels[tile]?.(i) ?? null);
-    words.memories.textContent = `A token that matches one of ${all} learned memories has less energy. These ${patches.length}, decoded, carry most of the energy here.`;
+    words.memories.textContent = `A token that matches one of ${all} learned memories has less energy. These ${patches.length}, decoded, carry ${Math.round(100 * share)}% of the Hopfield energy here.`;
   }
 
   return {
