@@ -12,7 +12,7 @@ LOCKED ?=
 INSTALL = $(VENV)/bin/pip install $(if $(LOCKED),-c requirements.lock) -e
 TOOLS := .venv-tools
 
-.PHONY: app test test-all soak notebooks execute results lint screenshots lock audit sbom licences clean
+.PHONY: app test test-all soak notebooks execute results lint screenshots kernel lock audit sbom licences clean
 
 app: $(VENV)/.app
 	$(VENV)/bin/python app.py $(ARGS)
@@ -50,6 +50,15 @@ lint: $(VENV)/.dev node_modules/.stamp
 
 screenshots: $(VENV)/.dev
 	$(VENV)/bin/python -m tests.browser.screenshots $(ARGS)
+
+# The browser's matrix kernel, by clang and lld, and the module that carries it in base64: no host need know WebAssembly.
+ENGINE := etviz/ui/page/engine
+KERNEL_OUT ?= $(ENGINE)
+kernel:
+	clang --target=wasm32 -O2 -msimd128 -ffreestanding -nostdlib -Wall -Wextra -Werror \
+		-Wl,--no-entry,--import-memory,--strip-all,-z,stack-size=4096 -o $(KERNEL_OUT)/kernel.wasm $(ENGINE)/kernel.c
+	(echo '/** kernel.wasm in base64, which `make kernel` writes. */'; echo; \
+		echo "export const KERNEL ="; echo "  \"$$(base64 -w 0 $(KERNEL_OUT)/kernel.wasm)\";") > $(KERNEL_OUT)/kernelbytes.js
 
 $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)
