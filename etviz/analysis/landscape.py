@@ -203,9 +203,18 @@ def _components(states: Tensor) -> tuple[Tensor, Tensor, Tensor, tuple[float, fl
     shares = strengths.square() / strengths.square().sum()
     if not shares[1] > FLAT:
         raise UsageError("These states span no plane: the descent does not move, or moves on a straight line.")
-    path = (flat - mean) @ components[:2].T
+    components, path = _turned(components[:2], (flat - mean) @ components[:2].T)
     shape = states.shape[1:]
-    return mean.unflatten(0, shape), components[:2].unflatten(1, shape), path, (shares[0].item(), shares[1].item())
+    return mean.unflatten(0, shape), components.unflatten(1, shape), path, (shares[0].item(), shares[1].item())
+
+
+def _turned(components: Tensor, path: Tensor) -> tuple[Tensor, Tensor]:
+    """Components (2, D) and coordinates (S, 2), each component's farthest coordinate positive: it may point either way.
+
+    Otherwise the picture of a plane would be the other way around on another machine.
+    """
+    farthest = path.gather(0, path.abs().argmax(dim=0, keepdim=True)).sign()  # (1, 2)
+    return components * farthest.T, path * farthest
 
 
 def _around(coordinates: Tensor, points: int, margin: float) -> Tensor:

@@ -2,7 +2,7 @@
 
 import { bilinear, contour } from "../lib/contours.js";
 import { viridis } from "../lib/pixels.js";
-import { bytes, clamp, format, h, svg } from "../lib/tools.js";
+import { clamp, floats, format, h, svg } from "../lib/tools.js";
 import { createTooltip } from "./tooltip.js";
 
 const LEVELS = 12; // contours
@@ -27,7 +27,7 @@ export function createPlaneChart({ onStep }) {
   let area = null; // [[low, high], [low, high]] of both coordinates
 
   function show(reading) {
-    const grid = new Float32Array(bytes(reading.energy).buffer);
+    const grid = floats(reading.energy);
     const known = [...grid].filter(Number.isFinite);
     plane = { ...reading, grid, low: Math.min(...known), high: Math.max(...known) };
     runs = [];

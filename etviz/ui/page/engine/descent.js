@@ -14,7 +14,11 @@ const MAX_HALVINGS = 40; // below that no step changes a float32 state
 export class EnergyDescent {
   /** @param {EnergyBlock[]} blocks */
   constructor(blocks, { steps, stepSize, normaliseTokens }) {
-    Object.assign(this, { blocks, steps, stepSize, normaliseTokens, beta: blocks[0].beta });
+    this.blocks = blocks;
+    this.steps = steps;
+    this.stepSize = stepSize;
+    this.normaliseTokens = normaliseTokens;
+    this.beta = blocks[0].beta;
   }
 
   get width() {
@@ -95,7 +99,10 @@ const kept = ({ gradient: _, ...state }, block) => ({ ...state, block });
 /** One block's energy as a function of the tokens x, with everything that stays the same during a descent. */
 class EnergyFunction {
   constructor(block, { beta, rule }, normaliseTokens = false, keepAttention = false) {
-    Object.assign(this, { block, beta, keepAttention, onSphere: normaliseTokens || rule === "sphere" });
+    this.block = block;
+    this.beta = beta;
+    this.keepAttention = keepAttention;
+    this.onSphere = normaliseTokens || rule === "sphere";
   }
 
   /** The state x and what the energy is there. */

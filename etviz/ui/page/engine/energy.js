@@ -35,7 +35,8 @@ export const layerNormed = (x, width) => layerNorm(x, width, TINY);
 /** g = gamma * (x - mean) / sqrt(var + eps) + delta for each token, gamma a scalar, delta (D,) (eq. 1). */
 export class EnergyNorm {
   constructor(gamma, delta) {
-    Object.assign(this, { gamma, delta });
+    this.gamma = gamma;
+    this.delta = delta;
   }
 
   /** x (N, D) -> g (N, D). */
@@ -69,12 +70,18 @@ export class EnergyNorm {
 export class EnergyBlock {
   /** @param {Kernel} kernel @param {any} weights query, key (HY, D) and memories (M, D), gamma and delta (D,) */
   constructor(kernel, { query, key, memories, gamma, delta }, { heads, headDim, beta, excludeSelf }) {
-    Object.assign(this, { kernel, memories, heads, headDim, beta, excludeSelf, norm: new EnergyNorm(gamma, delta) });
+    this.kernel = kernel;
+    this.memories = memories;
+    this.heads = heads;
+    this.headDim = headDim;
+    this.beta = beta;
+    this.excludeSelf = excludeSelf;
+    this.norm = new EnergyNorm(gamma, delta);
     const [dim, rows] = [delta.length, (query.length + key.length + memories.length) / delta.length];
     const rooms = [packedSize(dim, rows), packedSize(rows, dim)].map((size) => kernel.room(size));
     kernel.scratch(() => {
       const stacked = kernel.matrix(rows, dim); // a step is one product up, and its transpose down
-      [query, key, memories].reduce((place, part) => (stacked.data.set(part, place), place + part.length), 0);
+      stacked.data.set(joined([query, key, memories]));
       this.up = kernel.packed(transposed(stacked), rooms[0]);
       this.down = kernel.packed(stacked, rooms[1]);
     });
@@ -117,6 +124,16 @@ export class EnergyBlock {
     });
   }
 
+  /** xi . g of every token and memory, (N, M), for a state g (N, D). */
+  overlaps(g) {
+    return this.kernel.scratch(() => {
+      const { data, rows, columns, rowStride } = this.project(g).overlaps;
+      return Float32Array.from({ length: rows * columns }, (_, i) => {
+        return data[Math.floor(i / columns) * rowStride + (i % columns)];
+      });
+    });
+  }
+
   /** Queries and keys of each head (N, Y), and overlaps with the memories (N, M). */
   project(g) {
     const { kernel, up } = this;
@@ -124,7 +141,11 @@ export class EnergyBlock {
     return { queries, keys, overlaps };
   }
 
-  /** The columns of a matrix (N, HY + HY + M) that belong to each head's queries, to its keys, and to the memories. */
+  /**
+   * The columns of a matrix (N, HY + HY + M) that belong to each head's queries, to its keys, and to the memories.
+   *
+   * @param {Matrix} matrix @returns {[Matrix[], Matrix[], Matrix]}
+   */
   parts(matrix) {
     const { heads, headDim } = this;
     const ofHeads = (first) => Array.from({ length: heads }, (_, h) => columnsOf(matrix, first + h * headDim, headDim));
@@ -155,7 +176,7 @@ export class EnergyBlock {
       let squares = 0;
       for (let memory = 0; memory < overlaps.columns; memory++) {
         const overlap = overlaps.data[from + memory];
-        const active = overlap < 0 ? 0 : overlap; // NaN stays
+        const active = Math.max(overlap, 0);
         activation.data[to + memory] = active;
         squares += active * active;
       }
@@ -173,7 +194,11 @@ const addedUp = (lists) => lists[0].map((_, i) => sum(lists.map((list) => list[i
 
 function joined(parts) {
   const whole = new Float32Array(sum(parts.map(({ length }) => length)));
-  parts.reduce((place, part) => (whole.set(part, place), place + part.length), 0);
+  let place = 0;
+  for (const part of parts) {
+    whole.set(part, place);
+    place += part.length;
+  }
   return whole;
 }
 

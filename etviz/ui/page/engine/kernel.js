@@ -7,9 +7,8 @@
  */
 
 import { KERNEL } from "./kernelbytes.js";
-import { plainKernel } from "./plainkernel.js";
+import { PANEL, plainKernel } from "./plainkernel.js";
 
-const PANEL = 16; // columns, as in kernel.c
 const PAGE = 65536; // bytes of WebAssembly's memory
 const STACK = 16384; // bytes at the start of the memory, which are the kernel's own
 
@@ -60,8 +59,10 @@ function wasmKernel(floats) {
 
 /** Room for numbers is handed out one piece after another; `scratch` takes back what was handed out within it. */
 export class Kernel {
+  /** @param {any} functions with their memory, as `plainKernel` gives them */
   constructor({ memory, pack, product, softmax }) {
-    Object.assign(this, { memory, functions: { pack, product, softmax } });
+    this.memory = memory;
+    this.functions = { pack, product, softmax };
     this.used = STACK / 4;
   }
 

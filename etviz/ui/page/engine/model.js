@@ -32,7 +32,7 @@ function roomFor(config, weights) {
   const packed = sizes.reduce((total, size) => total + size, 0) * 2;
   const tokens = 1 + (config.img_size / config.patch_size) ** 2;
   const width = Math.max(config.embed_dim, config.decoder_embed_dim ?? 0);
-  const heads = Math.max(config.num_heads * config.head_dim, (config.decoder_num_heads * config.decoder_head_dim) || 0);
+  const heads = Math.max(config.num_heads * config.head_dim, config.decoder_num_heads * config.decoder_head_dim || 0);
   const memories = Math.max(config.memory_ratio, config.decoder_memory_ratio ?? 0) * width;
   const projected = 2 * heads + memories;
   const state = tokens * (2 * width + 2 * projected) + config.num_heads * tokens * tokens;
@@ -46,7 +46,9 @@ class Linear {
   constructor(kernel, weight, bias) {
     const [out, width] = weight.shape;
     const room = kernel.room(packedSize(width, out));
-    Object.assign(this, { kernel, bias: bias.data, width });
+    this.kernel = kernel;
+    this.bias = bias.data;
+    this.width = width;
     kernel.scratch(() => {
       this.packed = kernel.packed(transposed(kernel.matrixOf(weight.data, out, width)), room);
     });
@@ -61,11 +63,31 @@ class Linear {
   }
 }
 
-/** What the Energy Transformers share: a descent in which hidden patches form, and every state decoded. */
+/**
+ * What the Energy Transformers share: a descent in which hidden patches form, and every state decoded. Subclasses set
+ * `descent` and write `startTokens`.
+ */
 class EnergyModel {
+  /** @type {EnergyDescent} */ descent;
+  /** @type {EnergyDescent | undefined} */ encoder;
+
+  /**
+   * The state before the first step, (1 + N, D).
+   *
+   * @returns {Generator<void, Float32Array>}
+   */
+  // biome-ignore lint/correctness/useYield: a subclass may descend here, and then yields
+  *startTokens(_picture, _mask) {
+    throw new Error("A model starts from tokens.");
+  }
+
   constructor(config, weights, kernel) {
     const { img_size: size, patch_size: patch, in_chans: channels } = config;
-    Object.assign(this, { config, size, patch, kernel, places: patchPlaces(size, patch, channels) });
+    this.config = config;
+    this.size = size;
+    this.patch = patch;
+    this.kernel = kernel;
+    this.places = patchPlaces(size, patch, channels);
     this.patches = (size / patch) ** 2;
     this.tensor = (name) => weights[name].data;
     this.linear = (name) => new Linear(kernel, weights[`${name}.weight`], weights[`${name}.bias`]);
@@ -112,16 +134,19 @@ class EnergyModel {
     return linear.apply(layerNorm(tokens, width, epsilon).map((z, i) => z * gain[i % width] + offset[i % width]));
   }
 
-  /** Patches in normalised units to a picture, clipped to [0, 1]; `places` says where each number goes. */
-  toPicture(patches, places = this.places) {
-    const [mean, std] = [this.tensor("mean"), this.tensor("std")];
-    const area = places.length / mean.length;
-    const picture = new Float32Array(places.length);
-    places.forEach((place, i) => {
-      const channel = Math.floor(place / area);
-      picture[place] = Math.min(Math.max(patches[i] * std[channel] + mean[channel], 0), 1);
-    });
+  /** Patches in normalised units to a picture. */
+  toPicture(patches) {
+    const colours = this.toColours(patches);
+    const picture = new Float32Array(colours.length);
+    for (let i = 0; i < colours.length; i++) picture[this.places[i]] = colours[i];
     return picture;
+  }
+
+  /** Patches in normalised units to patches in [0, 1], clipped there; the channels come last. */
+  toColours(patches) {
+    const [mean, std] = [this.tensor("mean"), this.tensor("std")];
+    const channels = mean.length;
+    return patches.map((value, i) => Math.min(Math.max(value * std[i % channels] + mean[i % channels], 0), 1));
   }
 
   /**

@@ -1,6 +1,6 @@
 /** The functions of kernel.c in plain JavaScript, where a browser has no WebAssembly with SIMD: about ten times slower. */
 
-const PANEL = 16; // columns, as in kernel.c
+export const PANEL = 16; // columns, as in kernel.c
 
 /** The same functions over a memory of its own. Places are in bytes, strides in numbers, as WebAssembly has them. */
 export function plainKernel(floats) {

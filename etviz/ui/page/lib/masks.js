@@ -38,7 +38,7 @@ export const isSeed = (value) => Number.isInteger(value) && value >= 0 && value 
 export const anySeed = () => Math.floor(Math.random() * 10000); // few digits, for the address
 
 /** Whole numbers of 32 bits: the Mersenne twister (Matsumoto and Nishimura 1998), which PyTorch draws from on a CPU. */
-function createTwister(seed) {
+export function createTwister(seed) {
   const state = Uint32Array.of(seed, ...new Uint32Array(623));
   for (let i = 1; i < 624; i++) state[i] = Math.imul(1812433253, state[i - 1] ^ (state[i - 1] >>> 30)) + i;
   let next = 624;
@@ -61,7 +61,7 @@ function createTwister(seed) {
   };
 }
 
-const uniform = (draw) => (draw() & 0xffffff) / 2 ** 24; // the 24 bits that torch.rand takes
+export const uniform = (draw) => (draw() & 0xffffff) / 2 ** 24; // the 24 bits that torch.rand takes
 
 export function randomMask(count, share, seed) {
   const draw = createTwister(seed);

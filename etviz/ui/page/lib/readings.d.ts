@@ -1,6 +1,7 @@
 /**
  * What each kind of question comes back with: the readings of etviz/ui/readings. Types only: nothing here runs.
- * `Base64` stands for bytes, or for float32 numbers where the shape is given, and null for what is not finite.
+ * `Base64` stands for bytes, or for float32 numbers where the shape is given, and null for what is not finite. A host in
+ * the same browser hands over the bytes and numbers themselves.
  */
 
 import type { Numbers } from "./types.d.ts";

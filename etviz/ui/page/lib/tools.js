@@ -18,12 +18,19 @@ function fill(node, attributes, children) {
   return node;
 }
 
+/** Bytes in base64, or as they are: a host in the same browser needs no text. @param {string | Uint8Array<ArrayBuffer>} base64 */
 export function bytes(base64) {
+  if (typeof base64 !== "string") return base64;
   return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }
 
-/** float32, little-endian, as etviz.ui.payload.encode_floats writes them. */
+/**
+ * float32, little-endian, as etviz.ui.payload.encode_floats writes them; or numbers as they are.
+ *
+ * @param {string | Float32Array} base64
+ */
 export function floats(base64) {
+  if (typeof base64 !== "string") return base64;
   return new Float32Array(bytes(base64).buffer);
 }
 

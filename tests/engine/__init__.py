@@ -1,0 +1,1 @@
+"""The engine of the page's own browser, driven from Python: the same questions to both."""
