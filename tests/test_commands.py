@@ -27,6 +27,7 @@ from etviz.options import DataOptions, Positive, alternatives, annotations_of, c
 from etviz.probe import ProbeOptions
 from etviz.restore import RestoreOptions
 from etviz.robustness import RobustnessOptions
+from etviz.site.__main__ import SiteOptions
 from etviz.train import TrainOptions
 from etviz.visualize import VisualizeOptions
 
@@ -93,7 +94,7 @@ LITERAL = [
     *("$x", "${x}", "%(x)s", "???", "'a'", 'a"b', "a\\b", "#a", "a;b", "n\u00e4h", "=", "a=b=c", "!!int z", "&a", "*a"),
 ]
 KINDS = [TrainOptions, EvaluateOptions, CompareOptions, RobustnessOptions, ProbeOptions, VisualizeOptions]
-KINDS += [RestoreOptions, BenchOptions, CostOptions]
+KINDS += [RestoreOptions, BenchOptions, CostOptions, SiteOptions]
 TEXTS = [
     (kind, name)
     for kind in KINDS

@@ -18,7 +18,7 @@ LAYERS = (
     ("pictures", "sources", "data", "metrics", "commands", "checkpoints", "official", "inpainting", "examples"),
     ("analysis",),
     ("training", "evaluation", "plots", "restoration"),
-    ("reports", "ui"),
+    ("reports", "ui", "site"),
 )
 DOORS = (
     *("train", "evaluate", "compare", "robustness", "probe", "visualize", "restore", "bench", "metric_info"),

@@ -17,6 +17,12 @@ def replay_page(answer: dict) -> str:
     return render("replay.html", caption=answer["caption"], **parts)
 
 
+def replay_template() -> str:
+    """`replay_page` with %ANSWER% where the answer belongs, and %CAPTION% for the caption."""
+    parts = {"styles": styles(), "code": bundle(), "answer": '"%ANSWER%"', "heading": in_script(HEADING)}
+    return render("replay.html", caption="%CAPTION%", **parts)
+
+
 def in_script(data: object) -> str:
     """JSON that is safe inside a script element, which "</" would end."""
     return json.dumps(data).replace("<", "\\u003c")

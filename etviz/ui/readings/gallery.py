@@ -1,6 +1,7 @@
 """A page of pictures to choose from, of all classes or of one."""
 
 from etviz.errors import UsageError
+from etviz.examples import Pictures
 from etviz.ui.payload import encode_pixels
 from etviz.ui.protocol import Backend
 from etviz.ui.request import a_dict
@@ -29,13 +30,22 @@ def read_gallery(service: Backend, question: dict) -> dict:
     pages = -(-len(order) // per_page)
     if type(page) is not int or not 0 <= page < pages:
         raise UsageError(f"There is no page {str(page)[:20]} of pictures: choose 0 to {pages - 1}.")
+    return {"dataset": dataset, "label": label, "page": page, **gallery_page(pictures, order, page, per_page)}
+
+
+def gallery_page(pictures: Pictures, order: list[int], page: int, per_page: int) -> dict:
+    """What a page of a gallery shows: `read_gallery`'s answer, but for what was asked.
+
+    Args:
+        pictures: of the gallery.
+        order: the indices of those to choose from.
+        page: from 0.
+        per_page: pictures on a page.
+    """
     chosen = order[page * per_page : (page + 1) * per_page]
     images = pictures.images
     return {
-        "dataset": dataset,
-        "label": label,
-        "page": page,
-        "pages": pages,
+        "pages": -(-len(order) // per_page),
         "per_page": per_page,
         "count": len(order),
         "total": len(images),

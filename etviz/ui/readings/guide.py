@@ -46,6 +46,11 @@ def read_choices(service: Backend, question: dict) -> dict:
         return {"choices": [], "label": None}
     dataset, index = request.picture["dataset"], request.picture["index"]
     labels = service.pictures(dataset, request.model.img_size).labels
+    return {"choices": choices_among(labels, dataset, index), "label": labels[index]}
+
+
+def choices_among(labels: list[str], dataset: str, index: int) -> list[str]:
+    """Up to `CHOICES` names in alphabetical order, the picture's own among them: the same ones each time."""
     others = sorted(set(labels) - {labels[index]})
     chosen = random.Random(f"{dataset} {index}").sample(others, min(CHOICES - 1, len(others)))
-    return {"choices": sorted([*chosen, labels[index]]), "label": labels[index]}
+    return sorted([*chosen, labels[index]])

@@ -1,0 +1,1 @@
+"""The explorer as static files, or as one file: the descent is computed in the visitor's browser."""

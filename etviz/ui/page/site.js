@@ -1,0 +1,49 @@
+/**
+ * The explorer as a site of static files: the engine in a Web Worker is its host. See etviz/site.
+ *
+ * index.html names the parts of this version. The page opens with a descent that was computed ahead, while the worker
+ * fetches the weights.
+ */
+
+import { startEngine } from "./engine/starting.js";
+import { createExplorer } from "./explorer.js";
+import { h } from "./lib/tools.js";
+
+const BROKEN = "This page could not fetch all of its parts. There may be no network, or the site is being renewed: ";
+
+/** A part of the site; throws where it cannot be had. @param {string} path */
+async function fetchPart(path) {
+  const answer = await fetch(path);
+  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+  return answer;
+}
+
+async function openSite() {
+  const root = document.getElementById("etviz");
+  const parts = JSON.parse(document.getElementById("etviz-site").textContent);
+  try {
+    const code = fetchPart(parts.worker).then((answer) => answer.text());
+    const catalogue = await (await fetchPart(parts.catalogue)).json();
+    const base = new URL(".", location.href).href;
+    const engine = startEngine({ catalogue, base, code });
+    createExplorer(root, { start: catalogue.start, ask: engine.ask, readFile: engine.readFile, address: window });
+    await engine.ready; // the first visit fetches nothing twice
+  } catch (problem) {
+    console.warn(problem);
+    const again = h("button", { type: "button", click: () => location.reload() }, "Reload");
+    root.replaceChildren(h("p", { class: "etviz-wait", role: "alert" }, BROKEN, again));
+    return;
+  }
+  keepForOffline(parts.serviceWorker);
+}
+
+/** From now on the page opens without a network, where the browser lets pages store anything. @param {string} path */
+async function keepForOffline(path) {
+  try {
+    await navigator.serviceWorker.register(path);
+  } catch (problem) {
+    console.info("This browser keeps nothing for offline use.", problem);
+  }
+}
+
+openSite();
