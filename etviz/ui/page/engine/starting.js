@@ -21,7 +21,8 @@ export function startEngine({ catalogue, base, code, load }) {
   const engine = Promise.resolve(code).then(async (source) => {
     const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
     const worker = new Worker(url, { type: "module" });
-    return createEngineHost({ catalogue, base, worker, load });
+    const failed = new Promise((_, reject) => worker.addEventListener("error", reject, { once: true }));
+    return Promise.race([createEngineHost({ catalogue, base, worker, load }), failed]);
   });
   const stuck = () => ({ pixels: null, error: STUCK });
   return {
