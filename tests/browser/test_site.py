@@ -170,7 +170,7 @@ def test_a_renewed_site_is_never_mixed_with_the_old_one(context, make_site, tmp_
     with hosting(new, host.server_port) as host:
         assert paints(visit, 3, 12)  # the open page goes on as it was
         assert visit.page.locator(".etviz-model").inner_text().startswith("tiny")
-        visit.page.reload()
+        visit.page.goto(host.address)
         expect(visit.root).to_have_attribute("data-ready", "true")
         assert visit.page.get_by_label("Model", exact=True).input_value() == "other"
         assert paints(visit, 40, 41)

@@ -17,7 +17,7 @@ function openLive() {
     return bytes(files[path]);
   };
   const { ask, readFile } = startEngine({ catalogue, base: "", code, load });
-  createExplorer(document.getElementById("etviz"), { start: catalogue.start, views, ask, readFile });
+  createExplorer(document.getElementById("etviz"), { start: catalogue.start, views, ask, readFile, alone: true });
 }
 
 openLive();

@@ -26,7 +26,13 @@ async function openSite() {
     const catalogue = await (await fetchPart(parts.catalogue)).json();
     const base = new URL(".", location.href).href;
     const engine = startEngine({ catalogue, base, code });
-    createExplorer(root, { start: catalogue.start, ask: engine.ask, readFile: engine.readFile, address: window });
+    createExplorer(root, {
+      start: catalogue.start,
+      ask: engine.ask,
+      readFile: engine.readFile,
+      address: window,
+      alone: true,
+    });
     await engine.ready; // the first visit fetches nothing twice
   } catch (problem) {
     console.warn(problem);
