@@ -120,7 +120,8 @@ class EnergyFunction {
 
   /** Where a step of this size along minus the gradient leads. */
   step({ tokens, gradient }, size) {
-    const x = tokens.map((value, i) => value - size * gradient[i]);
+    const x = new Float32Array(tokens.length);
+    for (let i = 0; i < x.length; i++) x[i] = tokens[i] - size * gradient[i];
     return this.at(this.onSphere ? layerNormed(x, this.block.norm.delta.length) : x);
   }
 }
@@ -146,7 +147,7 @@ const settles = ({ norm }, { stationarity, gradientNorm }, tolerance) =>
 /** Euclidean. */
 export function lengthOf(values) {
   let squares = 0;
-  for (const value of values) squares += value * value;
+  for (let i = 0; i < values.length; i++) squares += values[i] * values[i];
   return Math.sqrt(squares);
 }
 

@@ -13,10 +13,12 @@ const TINY = 1.17549435e-38; // the least normal float32
 
 /** The mean and the variance of one token of a state. */
 export function moments(x, token, width) {
-  let [mean, variance] = [0, 0];
-  for (let i = token * width; i < (token + 1) * width; i++) mean += x[i] / width;
-  for (let i = token * width; i < (token + 1) * width; i++) variance += (x[i] - mean) ** 2 / width;
-  return [mean, variance];
+  const [start, end] = [token * width, (token + 1) * width];
+  let [total, squares] = [0, 0];
+  for (let i = start; i < end; i++) total += x[i];
+  const mean = total / width;
+  for (let i = start; i < end; i++) squares += (x[i] - mean) * (x[i] - mean);
+  return [mean, squares / width];
 }
 
 /** (x - mean) / sqrt(var + epsilon) of each token, into `z`. */
@@ -43,7 +45,9 @@ export class EnergyNorm {
   apply(x, g = new Float32Array(x.length)) {
     const width = this.delta.length;
     layerNorm(x, width, EPSILON, g);
-    for (let i = 0; i < g.length; i++) g[i] = this.gamma * g[i] + this.delta[i % width];
+    for (let token = 0; token < x.length; token += width) {
+      for (let i = 0; i < width; i++) g[token + i] = this.gamma * g[token + i] + this.delta[i];
+    }
     return g;
   }
 
@@ -57,8 +61,8 @@ export class EnergyNorm {
       const byZ = this.gamma * Math.sqrt(variance / (variance + EPSILON));
       let [mean, along] = [0, 0];
       for (let i = token * width; i < (token + 1) * width; i++) {
-        mean += (byZ * gradient[i]) / width;
-        along += (z[i] * byZ * gradient[i]) / width;
+        mean += (byZ / width) * gradient[i];
+        along += (byZ / width) * z[i] * gradient[i];
       }
       for (let i = token * width; i < (token + 1) * width; i++) turning[i] = byZ * gradient[i] - mean - z[i] * along;
     }
@@ -92,7 +96,7 @@ export class EnergyBlock {
     return this.kernel.scratch(() => {
       const { queries, keys, overlaps } = this.project(g);
       const attention = this.eachHead((head) => this.attend(queries[head], keys[head], beta).energy);
-      return sum(attention.map(sum)) + sum(this.remember(overlaps).energy);
+      return sum(attention.map(sum)) + sum(this.remember(overlaps));
     });
   }
 
@@ -114,11 +118,11 @@ export class EnergyBlock {
         kernel.product(transposed(attention), kernel.packed(queries[head]), { out: onKeys[head] });
         return { energy, attention: keepAttention ? attention.data.slice() : null };
       });
-      const hopfield = this.remember(overlaps, onMemories);
+      const hopfieldEnergy = this.remember(overlaps, onMemories);
       return {
         gradient: kernel.product(pulls, this.down, { scale: -1 }).data.slice(),
         attentionEnergy: addedUp(heads.map(({ energy }) => energy)),
-        hopfieldEnergy: hopfield.energy,
+        hopfieldEnergy,
         attention: keepAttention ? joined(heads.map(({ attention }) => attention)) : null,
       };
     });
@@ -168,21 +172,9 @@ export class EnergyBlock {
     return { attention, energy: Array.from(sums, (lse) => -lse / beta) };
   }
 
-  /** E_hop by token, -(1/2) sum_memories relu(xi . g)^2, and relu(xi . g) itself in `activation` where one is given. */
+  /** E_hop by token, -(1/2) sum_memories relu(xi . g)^2; relu(xi . g) itself goes into `activation`. */
   remember(overlaps, activation = overlaps) {
-    const energy = new Array(overlaps.rows).fill(0);
-    for (let token = 0; token < overlaps.rows; token++) {
-      const [from, to] = [token * overlaps.rowStride, token * activation.rowStride];
-      let squares = 0;
-      for (let memory = 0; memory < overlaps.columns; memory++) {
-        const overlap = overlaps.data[from + memory];
-        const active = Math.max(overlap, 0);
-        activation.data[to + memory] = active;
-        squares += active * active;
-      }
-      energy[token] = -0.5 * squares;
-    }
-    return { energy };
+    return Array.from(this.kernel.rectify(overlaps, activation), (squares) => -0.5 * squares);
   }
 }
 

@@ -10,7 +10,7 @@
 #include <wasm_simd128.h>
 
 #define PANEL 16  /* columns */
-#define TILE 5    /* rows whose sums stay in registers */
+#define TILE 2    /* rows, whose sums stay in registers */
 #define DEPTH 256 /* of a panel at once: 16 KB, which stay in the nearest cache */
 
 static inline int least(int a, int b) { return a < b ? a : b; }
@@ -99,6 +99,25 @@ static inline v128_t exponential(v128_t x) {
 static inline float sum_of(v128_t x) {
   return wasm_f32x4_extract_lane(x, 0) + wasm_f32x4_extract_lane(x, 1) + wasm_f32x4_extract_lane(x, 2) +
          wasm_f32x4_extract_lane(x, 3);
+}
+
+/* out = max(x, 0), and the sum of its squares in each row. */
+__attribute__((export_name("rectify"))) void rectify(const float *x, int stride, int rows, int columns, float *out,
+                                                     int out_stride, float *squares) {
+  v128_t zero = wasm_f32x4_const_splat(0);
+  for (int row = 0; row < rows; row++, x += stride, out += out_stride) {
+    v128_t sum = zero;
+    for (int i = 0; i + 4 <= columns; i += 4) {
+      v128_t active = wasm_f32x4_max(wasm_v128_load(x + i), zero); /* keeps NaN */
+      wasm_v128_store(out + i, active);
+      sum = wasm_f32x4_add(sum, wasm_f32x4_mul(active, active));
+    }
+    squares[row] = sum_of(sum);
+    for (int i = columns & ~3; i < columns; i++) {
+      out[i] = x[i] < 0 ? 0 : x[i];
+      squares[row] += out[i] * out[i];
+    }
+  }
 }
 
 static inline float largest_of(v128_t x) {

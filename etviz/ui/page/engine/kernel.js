@@ -60,9 +60,9 @@ function wasmKernel(floats) {
 /** Room for numbers is handed out one piece after another; `scratch` takes back what was handed out within it. */
 export class Kernel {
   /** @param {any} functions with their memory, as `plainKernel` gives them */
-  constructor({ memory, pack, product, softmax }) {
+  constructor({ memory, ...functions }) {
     this.memory = memory;
-    this.functions = { pack, product, softmax };
+    this.functions = functions;
     this.used = STACK / 4;
   }
 
@@ -112,6 +112,14 @@ export class Kernel {
       ...[to, out.rowStride, rows, columns, b.columns],
     );
     return out;
+  }
+
+  /** out = max(x, 0), and the sum of its squares in each row. @param {Matrix} x @param {Matrix} out */
+  rectify(x, out) {
+    const squares = this.room(x.rows);
+    const [from, to] = [x, out].map(({ data }) => data.byteOffset);
+    this.functions.rectify(from, x.rowStride, x.rows, x.columns, to, out.rowStride, squares.byteOffset);
+    return squares;
   }
 
   /** The softmax of each row, in place. Returns the logarithm of each row's sum of exponentials. @param {Matrix} logits */

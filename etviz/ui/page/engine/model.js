@@ -59,7 +59,10 @@ class Linear {
     const product = kernel.scratch(() =>
       kernel.product(kernel.matrixOf(x, x.length / width, width), packed).data.slice(),
     );
-    return product.map((value, i) => value + bias[i % bias.length]);
+    for (let row = 0; row < product.length; row += bias.length) {
+      for (let i = 0; i < bias.length; i++) product[row + i] += bias[i];
+    }
+    return product;
   }
 }
 
@@ -131,7 +134,11 @@ class EnergyModel {
     const { gain, offset, linear } = this.decoder;
     const width = gain.length;
     const epsilon = this.config.decoder_eps ?? DECODER_EPSILON;
-    return linear.apply(layerNorm(tokens, width, epsilon).map((z, i) => z * gain[i % width] + offset[i % width]));
+    const normed = layerNorm(tokens, width, epsilon);
+    for (let token = 0; token < normed.length; token += width) {
+      for (let i = 0; i < width; i++) normed[token + i] = normed[token + i] * gain[i] + offset[i];
+    }
+    return linear.apply(normed);
   }
 
   /** Patches in normalised units to a picture. */
@@ -146,7 +153,11 @@ class EnergyModel {
   toColours(patches) {
     const [mean, std] = [this.tensor("mean"), this.tensor("std")];
     const channels = mean.length;
-    return patches.map((value, i) => Math.min(Math.max(value * std[i % channels] + mean[i % channels], 0), 1));
+    const colours = new Float32Array(patches.length);
+    for (let i = 0; i < patches.length; i += channels) {
+      for (let c = 0; c < channels; c++) colours[i + c] = Math.min(Math.max(patches[i + c] * std[c] + mean[c], 0), 1);
+    }
+    return colours;
   }
 
   /**

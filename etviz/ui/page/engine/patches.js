@@ -28,7 +28,9 @@ export function pictureFromBytes(bytes) {
 export function bytesFromPicture(picture) {
   const area = picture.length / 3;
   const bytes = new Uint8ClampedArray(picture.length);
-  for (let i = 0; i < picture.length; i++) bytes[i] = 255 * picture[Math.floor(i / 3) + (i % 3) * area];
+  for (let pixel = 0; pixel < area; pixel++) {
+    for (let channel = 0; channel < 3; channel++) bytes[3 * pixel + channel] = 255 * picture[channel * area + pixel];
+  }
   return new Uint8Array(bytes.buffer);
 }
 
