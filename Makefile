@@ -1,5 +1,6 @@
 # make app: the explorer. make test: the tests. Both make .venv and install first, if need be.
 # make test-all: the slow tests too. make soak: the long trials of docs/reliability.md.
+# make site: the explorer as static files in site/. make site ARGS=--serve tries it at once.
 # ARGS goes to the command: make test ARGS="-k masks".
 # make results: every figure in the pages that is stale. make results ARGS=--check says which ones are, and why.
 PYTHON ?= python3
@@ -12,10 +13,13 @@ LOCKED ?=
 INSTALL = $(VENV)/bin/pip install $(if $(LOCKED),-c requirements.lock) -e
 TOOLS := .venv-tools
 
-.PHONY: app test test-all soak notebooks execute results lint screenshots kernel lock audit sbom licences clean
+.PHONY: app site test test-all soak notebooks execute results lint screenshots kernel lock audit sbom licences clean
 
 app: $(VENV)/.app
 	$(VENV)/bin/python app.py $(ARGS)
+
+site: $(VENV)/.app
+	$(VENV)/bin/python -m etviz.site $(ARGS)
 
 # A file's tests share a worker, and so its fixtures: the app that is served, the browser, trained models.
 PYTEST = $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile

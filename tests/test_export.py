@@ -1,19 +1,23 @@
 """Files of a descent: a ZIP of its data, a GIF, a page that replays it."""
 
 import base64
+import html
 import io
 import json
+import re
 import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from PIL import Image
 
 import etviz
-from etviz.checkpoints import save_checkpoint
+from etviz.checkpoints import save_checkpoint, save_snapshot
 from etviz.masks import mask_from_image
 from etviz.plots.film import chosen_states
 from etviz.ui.limits import Limits
@@ -36,7 +40,7 @@ def service(tmp_path_factory):
 def exported(service, kind, **changes):
     question = {"kind": "export", "format": kind, "model": "tiny", "picture": {"index": 2}, "mask": MASK, **changes}
     answer = service.ask(question)
-    assert answer["name"] == f"etviz-tiny-{MASK}.{kind}"
+    assert answer["name"] == f"etviz-tiny-{MASK}.{'live.html' if kind == 'live' else kind}"
     return base64.b64decode(answer["data"])
 
 
@@ -160,5 +164,64 @@ def test_descents_go_on_while_a_file_is_drawn_and_the_next_file_waits(service, m
 
 @pytest.mark.parametrize("kind", ["exe", None, ["zip"], 5])
 def test_an_unknown_format_is_one_sentence(service, kind):
-    with pytest.raises(etviz.UsageError, match="zip, gif, html"):
+    with pytest.raises(etviz.UsageError, match="zip, gif, html, live"):
         service.ask({"kind": "export", "format": kind, "model": "tiny", "picture": {"index": 2}, "mask": MASK})
+
+
+def carried(page):
+    """What a page that computes holds: (catalogue, files by their path)."""
+    found = re.search(r'<script type="application/json" id="etviz-live">(.*?)</script>', page, re.DOTALL)
+    data = json.loads(found[1])
+    return data["catalogue"], {path: base64.b64decode(text) for path, text in data["files"].items()}
+
+
+def test_the_live_page_carries_the_model_and_pictures_and_begins_with_the_descent(service):
+    page = exported(service, "live", settings={"steps": 3}).decode()
+    catalogue, files = carried(page)
+    model, gallery = catalogue["models"][0], catalogue["datasets"][0]
+    loaded = etviz.create_model(**model["config"]).eval()
+    loaded.load_state_dict(safetensors.torch.load(files[model["weights"]]))
+    sprite = np.array(Image.open(io.BytesIO(files[gallery["sprite"]])))
+    first = service.pictures("scikit-image", 32).images[2].permute(1, 2, 0).numpy()
+    assert np.array_equal(sprite[:32, :32], first)
+    assert gallery["captions"][0].endswith("cup of coffee")
+    answer = catalogue["start"]["answer"]
+    assert answer["picture"] == {"dataset": gallery["name"], "index": 0}
+    assert (answer["mask"], answer["settings"]["steps"], answer["model"]) == (MASK, 3, model["name"])
+    trace = loaded.trace(torch.from_numpy(first).permute(2, 0, 1)[None] / 255, etviz.mask_from_hex(MASK), steps=3)
+    assert answer["energy"] == pytest.approx(trace.energy[0].tolist(), rel=1e-3)  # half precision
+    assert page.count("</script>") == 3
+
+
+def test_the_live_page_of_an_upload_shows_it(service):
+    pixels = encode_pixels(torch.full((3, 32, 32), 7, dtype=torch.uint8))
+    catalogue, _ = carried(exported(service, "live", picture={"pixels": pixels, "name": "mine"}).decode())
+    assert catalogue["start"]["answer"]["picture"]["pixels"] == pixels
+    assert catalogue["start"]["gallery"]["total"] == len(catalogue["datasets"][0]["captions"]) == 8
+
+
+def test_the_live_page_of_a_snapshot_has_its_weights(service, tmp_path):
+    torch.manual_seed(1)
+    early = etviz.create_model("et", **TINY).eval()
+    place = Path(service.place("tiny"))
+    save_snapshot(early, place, 10, 0.5, 100)
+    file = "step-00000010.safetensors"
+    catalogue, files = carried(exported(service, "live", snapshot=file).decode())
+    model = catalogue["models"][0]
+    assert model["name"] == "tiny step-00000010"
+    weights = safetensors.torch.load(files[model["weights"]])
+    assert weights["embed.weight"].float() == pytest.approx(early.embed.weight.detach(), rel=1e-2, abs=1e-3)
+
+
+def test_a_model_too_large_for_a_page_is_refused(service, monkeypatch):
+    monkeypatch.setattr("etviz.site.live.LARGEST", 100)
+    with pytest.raises(etviz.UsageError, match="too many for one page"):
+        exported(service, "live")
+
+
+def test_nothing_in_a_live_page_may_be_fetched(service):
+    page = exported(service, "live").decode()
+    policy = html.unescape(re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1])
+    assert "default-src 'none'" in policy
+    assert "connect-src 'none'" in policy
+    assert "unsafe-inline" not in policy

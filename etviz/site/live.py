@@ -49,7 +49,7 @@ def live_page(service: Backend, question: dict) -> str:
         policy=policy_of(code, sheet),
         styles=sheet,
         data=in_script({"catalogue": catalogue, "views": VIEWS, "files": files}),
-        engine=bundle("engine/worker.js"),
+        engine=as_classic(bundle("engine/worker.js")),
         code=code,
     )
 

@@ -53,7 +53,7 @@ def make_pages(store: Store, catalogue: dict, url: str | None, source: str | Non
     """
     parts = {
         "catalogue": store.add_json("catalogue.json", catalogue),
-        "worker": store.add("worker.js", bundle("engine/worker.js").encode()),
+        "worker": store.add("worker.js", as_classic(bundle("engine/worker.js")).encode()),
         "serviceWorker": SERVICE_WORKER,
     }
     page = store.add("page.js", as_classic(bundle("site.js")).encode())
@@ -93,7 +93,10 @@ def parts_of(parts: dict[str, str]) -> list[str]:
 
 
 def as_classic(module: str) -> str:
-    """A joined module as a script of the old kind, which browsers take from hosts that call it plain text as well."""
+    """A joined module as a script of the old kind.
+
+    Browsers take it from hosts that call it plain text too, and run a worker of it for a page opened as a file.
+    """
     lines = [line.removeprefix("export ") for line in module.splitlines()]
     return "\n".join(['"use strict";', "(() => {", *lines, "})();", ""])
 

@@ -9,6 +9,8 @@ import torch
 from PIL import Image
 from playwright.sync_api import expect
 
+from tests.browser.conftest import Visit
+
 
 def saved(visit, name):
     if not visit.page.locator(".etviz-share[open]").count():
@@ -68,4 +70,31 @@ def test_a_saved_page_replays_offline(visit, browser, tmp_path, width):
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
     assert complaints == []
+    context.close()
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_saved_page_computes_offline(visit, browser, tmp_path, width):
+    visit.stroke(3, 4)
+    visit.settle()
+    saved(visit, "Page that computes").save_as(tmp_path / "live.html")
+    context = browser.new_context(viewport={"width": width, "height": 844}, offline=True, reduced_motion="reduce")
+    live = Visit(context, f"file://{tmp_path}/live.html")
+    assert live.read("mask") == visit.read("mask")
+    for each in (live, visit):
+        each.stroke(20, 30, 40)
+        each.settle()
+    assert live.read("mask") == visit.read("mask")
+    ours, theirs = (each.pixels("Reconstruction").int() for each in (live, visit))
+    assert (ours - theirs).abs().max() <= 2  # half precision, and rounding
+    if width == 1440:
+        tabs = live.page.get_by_role("tab")
+        for tab in tabs.all():
+            tab.click()
+            live.settle()
+            expect(live.page.get_by_role("alert")).to_be_hidden()
+        assert tabs.count() == 7  # a file carries no trainings
+    assert live.sideways() <= 0
+    assert [url for url in live.requests if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert live.complaints == []
     context.close()

@@ -1,4 +1,4 @@
-"""A descent as a file to keep: a ZIP of its data, a GIF, or a page that replays it without a server."""
+"""A descent as a file to keep: a ZIP of its data, a GIF, or a page that replays it or goes on with it offline."""
 
 import base64
 import io
@@ -33,7 +33,8 @@ def read_export(service: Backend, question: dict) -> dict:
     """A descent as a file.
 
     Args:
-        question: as `Backend.read_request` takes it, and format: "zip", "gif" or "html".
+        question: as `Backend.read_request` takes it, and format: "zip", "gif", "html" for a page that replays it, or
+            "live" for a page in which one can go on painting.
 
     Returns:
         {name, type, data}: the name of the file, its media type, and base64 of its bytes.
@@ -41,11 +42,10 @@ def read_export(service: Backend, question: dict) -> dict:
     Raises:
         UsageError: the format is another one, or as `Backend.read_request`.
     """
-    makers = {"zip": (make_zip, "application/zip"), "gif": (make_gif, "image/gif"), "html": (make_page, "text/html")}
     kind = question.get("format")
-    if not isinstance(kind, str) or kind not in makers:
-        raise UsageError(f"A descent is saved as {', '.join(makers)}, not as {str(kind)[:20]!r}.")
-    make, media_type = makers[kind]
+    if not isinstance(kind, str) or kind not in MAKERS:
+        raise UsageError(f"A descent is saved as {', '.join(MAKERS)}, not as {str(kind)[:20]!r}.")
+    make, media_type, suffix = MAKERS[kind]
     request = service.read_request(question)
     if not DRAWING.acquire(timeout=service.limits.export_patience):
         raise UsageError("Others are saving their descents: try again in a moment.")
@@ -53,7 +53,11 @@ def read_export(service: Backend, question: dict) -> dict:
         data = base64.b64encode(make(service, request, question)).decode()
     finally:
         DRAWING.release()
-    return {"name": f"etviz-{request.model_name}-{mask_to_hex(request.mask)}.{kind}", "type": media_type, "data": data}
+    return {
+        "name": f"etviz-{request.model_name}-{mask_to_hex(request.mask)}.{suffix}",
+        "type": media_type,
+        "data": data,
+    }
 
 
 def make_gif(service: Backend, request: Request, question: dict) -> bytes:
@@ -64,6 +68,13 @@ def make_gif(service: Backend, request: Request, question: dict) -> bytes:
 def make_page(service: Backend, request: Request, question: dict) -> bytes:
     """`replay_page` of the descent."""
     return replay_page(read_descent(service, question)).encode()
+
+
+def make_live(service: Backend, request: Request, question: dict) -> bytes:
+    """`live_page` of the descent."""
+    from etviz.site.live import live_page  # which uses other readings
+
+    return live_page(service, question).encode()
 
 
 def make_zip(service: Backend, request: Request, question: dict) -> bytes:
@@ -126,3 +137,11 @@ def npz_bytes(arrays: dict[str, np.ndarray]) -> bytes:
     file = io.BytesIO()
     np.savez_compressed(file, allow_pickle=False, **arrays)
     return file.getvalue()
+
+
+MAKERS = {  # format -> what makes the file, its media type, and how its name ends
+    "zip": (make_zip, "application/zip", "zip"),
+    "gif": (make_gif, "image/gif", "gif"),
+    "html": (make_page, "text/html", "html"),
+    "live": (make_live, "text/html", "live.html"),
+}

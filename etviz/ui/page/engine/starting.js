@@ -1,6 +1,6 @@
 /**
  * Starts the engine: a worker made of code that the page already holds, so that neither the media type by which a host
- * serves it nor the lack of any host matters.
+ * serves it matters, nor whether there is a host at all.
  *
  * @import { Host } from "../lib/types.d.ts"
  */
@@ -20,7 +20,7 @@ const STUCK = "The part of this page that computes did not start: reload the pag
 export function startEngine({ catalogue, base, code, load }) {
   const engine = Promise.resolve(code).then(async (source) => {
     const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-    const worker = new Worker(url, { type: "module" });
+    const worker = new Worker(url); // not a module: browsers refuse those to a page that was opened as a file
     const failed = new Promise((_, reject) => worker.addEventListener("error", reject, { once: true }));
     return Promise.race([createEngineHost({ catalogue, base, worker, load }), failed]);
   });

@@ -6,6 +6,10 @@ import { bytes, h } from "../lib/tools.js";
 /** @type {Record<string, [string, string]>} */
 const SAVED_AS = {
   html: ["Page that replays it (HTML)", "One file that replays the descent in any browser, offline"],
+  live: [
+    "Page that computes (HTML)",
+    "One file with the model in it, in which one can go on painting in any browser, offline",
+  ],
   gif: ["Film (GIF)", "Every state in turn"],
   zip: ["Everything (ZIP)", "Settings, mask, arrays (.npz), pictures, film strip and GIF"],
 };
