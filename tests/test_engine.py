@@ -1,10 +1,12 @@
 """The page's own engine computes what Python computes: the same questions to both, and its parts one by one."""
 
 import base64
+import io
 import json
 import os
 import shutil
 import subprocess
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +26,7 @@ pytest.importorskip("skimage", reason="the app's extra is not installed")
 from PIL import Image, ImageOps
 
 from etviz.inpainting import biharmonic_fill
+from etviz.plots.film import complete_frames
 from etviz.ui.bundle import bundle
 from etviz.ui.limits import LIMITS
 from etviz.ui.readings.quality import measure_fill
@@ -276,3 +279,64 @@ def test_the_kernel_is_built_from_its_source(tmp_path):
             assert (rebuilt / name).read_bytes() == (ENGINE / name).read_bytes(), f"{name} is stale: make kernel"
     assert_same_products(rebuilt)
     assert (ENGINE / "kernel.wasm").stat().st_size < 8192
+
+
+def exported(site: Path, format: str, **more) -> bytes:
+    answer = ask(site, [QUESTION | {"kind": "export", "format": format} | more])[0]
+    assert answer["name"] == f"etviz-tiny-{QUESTION['mask']}.{format}"
+    return base64.b64decode(answer["data"])
+
+
+def test_a_zip_holds_what_the_app_saves(service, site):
+    archives = [
+        exported(site, "zip"),
+        base64.b64decode(service.ask(QUESTION | {"kind": "export", "format": "zip"})["data"]),
+    ]
+    theirs, ours = (zipfile.ZipFile(io.BytesIO(archive)) for archive in archives)
+    assert theirs.testzip() is None
+    assert theirs.namelist() == ours.namelist()
+    for name in ("mask.png", "original.png", "masked.png", "reconstruction.png"):
+        pictures = (np.asarray(Image.open(io.BytesIO(archive.read(name)))).astype(int) for archive in (theirs, ours))
+        np.testing.assert_allclose(*pictures, atol=1)
+    assert theirs.read("mask.txt") == ours.read("mask.txt")
+    arrays, expected = (np.load(io.BytesIO(archive.read("arrays.npz"))) for archive in (theirs, ours))
+    assert sorted(arrays) == sorted(expected)
+    for name in expected:
+        np.testing.assert_allclose(arrays[name], expected[name], rtol=1e-3, atol=1e-4, err_msg=name)
+    config, ours_config = (json.loads(archive.read("config.json")) for archive in (theirs, ours))
+    assert {name: config[name] for name in ("mask", "settings", "picture")} == {
+        name: ours_config[name] for name in ("mask", "settings", "picture")
+    }
+
+
+def test_a_gif_is_the_apps_film(service, site):
+    question = QUESTION | {"kind": "export", "format": "gif"}
+    theirs, ours = (
+        Image.open(io.BytesIO(film))
+        for film in (exported(site, "gif"), base64.b64decode(service.ask(question)["data"]))
+    )
+    assert (theirs.size, theirs.n_frames, theirs.info["loop"]) == (ours.size, ours.n_frames, 0)
+    request = service.read_request(question)
+    truth = complete_frames(service.trace(request), request.image[None])[0].permute(0, 2, 3, 1).numpy() * 255
+    for frame in range(theirs.n_frames):
+        errors = []
+        for film in (theirs, ours):
+            film.seek(frame)
+            pixels = np.asarray(film.convert("RGB"))[::8, ::8][34:66, 1:33].astype(float)  # the picture in the middle
+            errors.append(np.abs(pixels - truth[frame]).mean())
+        assert theirs.info["duration"] == ours.info["duration"]
+        assert errors[0] < 1.2 * errors[1] + 1  # of 255: as good a palette
+
+
+def test_a_saved_page_carries_the_descent(site):
+    (site / "replay.html").write_text('<title>%CAPTION%</title><script>"%ANSWER%"</script>')
+    catalogue = json.loads((site / "catalogue.json").read_text())
+    (site / "catalogue.json").write_text(json.dumps(catalogue | {"replay": "replay.html"}))
+    page = exported(site, "html").decode()
+    answer = json.loads(page.split("<script>")[1].removesuffix("</script>"))
+    assert answer["caption"] in page.split("</title>")[0]
+    assert len(base64.b64decode(answer["frames"])) == 5 * 3 * 32 * 32
+
+
+def test_a_format_that_there_is_not_is_refused(site):
+    assert "not as 'pdf'" in ask(site, [QUESTION | {"kind": "export", "format": "pdf"}])[0]["error"]

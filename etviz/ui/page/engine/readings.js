@@ -4,6 +4,7 @@ import { readAttention } from "./readings/attention.js";
 import { readCompare } from "./readings/compare.js";
 import { readDescent } from "./readings/descent.js";
 import { readEnergyBand, readTokenEnergies } from "./readings/energies.js";
+import { readExport } from "./readings/export.js";
 import { readGallery } from "./readings/gallery.js";
 import { readChoices, readMemorySheet } from "./readings/guide.js";
 import { readGradientLines } from "./readings/lines.js";
@@ -15,6 +16,7 @@ import { readEpochs, readRuns, readTraining } from "./readings/training.js";
 
 export const READINGS = {
   trace: readDescent,
+  export: readExport,
   gallery: readGallery,
   quality: readQuality,
   attention: readAttention,

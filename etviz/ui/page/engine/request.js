@@ -4,7 +4,7 @@ import { isMaskHex, maskFromHex } from "../lib/masks.js";
 import { RULES } from "./descent.js";
 import { anObject, quoted, UsageError } from "./errors.js";
 
-const [LEAST, MOST] = [1e-6, 1e6]; // of a step size and of beta
+const ALLOWED = [1e-6, 1e6]; // of a step size and of beta
 
 /** Settings from outside, each of which may be missing or null; null stands for the model's own value. */
 export function readSettings(given, limits) {
@@ -25,7 +25,7 @@ export function readSettings(given, limits) {
 function checkPositive(value, name) {
   if (value === null) return;
   if (!Number.isFinite(value)) throw new UsageError(`${name} must be a number, not ${String(value).slice(0, 20)}.`);
-  if (value < LEAST || value > MOST) {
+  if (value < ALLOWED[0] || value > ALLOWED[1]) {
     throw new UsageError(`${name} must lie between 0.000001 and 1,000,000, not ${String(value).slice(0, 20)}.`);
   }
 }
