@@ -7,7 +7,7 @@
 import { countHidden, maskToHex } from "../lib/masks.js";
 import { draw, rgb } from "../lib/pixels.js";
 import { clamp, format, h } from "../lib/tools.js";
-import { lastStep, shareable, takeAnswer } from "./state.js";
+import { lastStep, pixelAt, shareable, takeAnswer } from "./state.js";
 
 /** @param {Page} page */
 export function createDrawing(page) {
@@ -37,6 +37,7 @@ export function createDrawing(page) {
     state.step = clamp(step, 0, last);
     root.dataset.step = String(state.step);
     page.parts.transport.step(state.step, last);
+    page.parts.preview.show(state, pixelAt(state, state.step, true));
     view().step(state.step);
     page.address.replace(shareable(state));
   }

@@ -7,6 +7,7 @@
 import { h } from "../lib/tools.js";
 import { createPainter } from "../parts/painter.js";
 import { createModelMenu, createPicker } from "../parts/picker.js";
+import { createPreview } from "../parts/preview.js";
 import { createSettingsChip } from "../parts/settings.js";
 import { createShare } from "../parts/share.js";
 import { createTabs } from "../parts/tabs.js";
@@ -25,6 +26,7 @@ export function createParts(page) {
   const address = host.address ? () => host.address.location.href : null;
   return {
     painter,
+    preview: createPreview(),
     uploads,
     tools: createToolbar({
       mask: () => state.mask,
@@ -94,7 +96,7 @@ function createTop({ start, live, parts }) {
 
 /** The painter with its tools. @param {Page} page */
 function createLeft({ start, live, parts }) {
-  const { painter, tools } = parts;
+  const { painter, tools, preview } = parts;
   const counter = h("span", { class: "etviz-count" });
   const caption = h("p", { class: "etviz-caption" });
   const hints = [start.note, live ? HINT : null].filter(Boolean);
@@ -104,6 +106,7 @@ function createLeft({ start, live, parts }) {
     h("div", { class: "etviz-head" }, h("h2", {}, live ? "Paint to hide" : "The mask"), counter),
     painter.node,
     live ? tools.bar : null,
+    preview.node,
     h("div", { class: "etviz-notes" }, caption, ...hints.map((text) => h("p", { class: "etviz-hint" }, text))),
     live ? tools.more : null,
   );

@@ -110,7 +110,7 @@ export function createEnergyView(app) {
   const maps = TERMS.map((term) => createEnergyMap(app, term));
   const badge = createBadge();
   const chart = createChart({ onStep: app.setStep });
-  const readout = createReadout(["lost", "stationarity", "gradient_norm", "mse", "step_size"]);
+  const readout = createReadout(["lost", "stationarity", "mse", "step_size"]);
   const second = createSecondAxis(showSecond);
   const legend = h("span", {
     class: "etviz-band-legend",
@@ -183,7 +183,7 @@ export function createEnergyView(app) {
     const measure = MEASURES[second.key()] ?? null;
     const { answer } = app;
     chart.second(measure);
-    remark.textContent = second.key() === "mse" ? verdict(answer) : advice(answer);
+    remark.textContent = remarkOn(second.key(), answer);
   }
 
   return {
@@ -224,6 +224,13 @@ function createSecondAxis(onChange) {
     ...options,
   );
   return { node: h("label", { class: "etviz-second" }, "Right axis", menu), key: () => menu.value };
+}
+
+/** What to say beside the chart, by what lies on the right axis. */
+function remarkOn(key, answer) {
+  if (key === "mse") return verdict(answer);
+  if (key === "gradient_norm") return MEASURES.gradient_norm.title;
+  return advice(answer);
 }
 
 /** What to do about a descent that was to settle and did not. */

@@ -123,7 +123,7 @@ export function createGuideView(app) {
     const side = Math.ceil(Math.sqrt(patches.length));
     const pixels = patches.map((patch) => rgb(bytes(patch)));
     drawTiles(pictures.memories[0], side, size, (tile, i) => pixels[tile]?.(i) ?? null);
-    words.memories.textContent = `A token that matches one of ${all} learned memories has less energy. These ${patches.length}, decoded, carry ${Math.round(100 * share)}% of the Hopfield energy here.`;
+    words.memories.textContent = `A token that matches one of ${all} learned memories has less energy. These ${patches.length} carry ${Math.round(100 * share)}% of the Hopfield energy here.`;
   }
 
   return {
