@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +14,9 @@ import pytest
 import torch
 
 import etviz
-from etviz.checkpoints import save_checkpoint, save_snapshot
-from tests.conftest import TINY, TINY_ASYM
 from tests.engine.agreement import disagreements
 from tests.engine.node import ask, node, run_script
+from tests.engine.python import python_answers, serving
 from tests.engine.questions import KINDS, Asker
 
 pytest.importorskip("skimage", reason="the app's extra is not installed")
@@ -28,8 +26,6 @@ from PIL import Image, ImageOps
 from etviz.inpainting import biharmonic_fill
 from etviz.plots.film import complete_frames
 from etviz.ui.bundle import bundle
-from etviz.ui.limits import LIMITS
-from etviz.ui.readings.quality import measure_fill
 from etviz.ui.service import Service
 from tests.engine.site import write_site
 
@@ -38,30 +34,11 @@ ENGINE = ROOT / "etviz/ui/page/engine"
 CLANG = 14  # the version of the compiler that made kernel.wasm
 FEW, MANY = 2, 50  # questions of each kind
 LONG = ("quality", "gradient_lines", "energy_plane", "energy_band", "perturbations")  # one of each will do
-MODELS = {  # every option that the engine reads has a value of its own somewhere
-    "tiny": dict(name="et", **TINY),
-    "deep": dict(name="et", **TINY | dict(depth=2, exclude_self=True, normalise_tokens=True)),
-    "coarse": dict(name="et_asym", **TINY_ASYM, patch_size=8, exclude_self=True),
-}
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
-    """Three untrained models, one of them with a snapshot, a shipped one, and scikit-image's pictures."""
-    home = tmp_path_factory.mktemp("models")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ETVIZ_DATA", str(home))
-        patch.setenv("ETVIZ_RUNS", str(home / "runs"))
-        limits = replace(LIMITS, band_seconds=600.0)  # or the pictures in a band would depend on the machine
-        service = Service("et-small-cifar10", limits=limits)
-        service.checkpoints = {"et-small-cifar10": "et-small-cifar10"}
-        for seed, (name, options) in enumerate(MODELS.items()):
-            torch.manual_seed(seed)
-            model = etviz.create_model(**options).eval()
-            save_checkpoint(model, home / name, {"model": model.name})
-            service.checkpoints[name] = str(home / name)
-        save_snapshot(model, home / "coarse", 10, 0.5, 640)
-        service.others = {}
+    with serving(tmp_path_factory.mktemp("models")) as service:
         yield service
 
 
@@ -70,20 +47,6 @@ def site(service, tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     write_site(service, folder)
     return folder
-
-
-def python_answers(service: Service, questions: list[dict]) -> list[dict]:
-    return [without_opencv(service, question, service.politely(service.ask, question)) for question in questions]
-
-
-def without_opencv(service: Service, question: dict, answer: dict) -> dict:
-    """The best fill of four is one of OpenCV's; the page has the biharmonic one."""
-    if "best_fill" not in answer:
-        return answer
-    request = service.read_request(question)
-    picture, mask = request.image[None], request.mask
-    measures = measure_fill(picture, biharmonic_fill(picture, mask), mask)
-    return answer | {"best_fill": {"name": "biharmonic", **measures}}
 
 
 def assert_agreement(service: Service, site: Path, questions: list[dict]) -> None:

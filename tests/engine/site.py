@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from etviz.checkpoints import WEIGHTS, find_checkpoint, list_snapshots, snapshot_metadata
 from etviz.models import model_config
@@ -15,10 +16,13 @@ from etviz.ui.service import Service
 COLUMNS = 8  # of a sprite
 
 
-def write_site(service: Service, folder: Path) -> None:
-    """Write the catalogue of a service's models and pictures, and the files that it names."""
+def write_site(service: Service, folder: Path, sprites: str = "raw") -> None:
+    """Write the catalogue of a service's models and pictures, and the files that it names.
+
+    ``sprites`` is their format: "png", or "raw" as tests/engine/answer.js reads it.
+    """
     models = [_model(service, name, folder) for name in service.checkpoints]
-    datasets = [_dataset(service, name, folder) for name in service.galleries]
+    datasets = [_dataset(service, name, folder, sprites) for name in service.galleries]
     catalogue = {"models": models, "datasets": datasets, "limits": dataclasses.asdict(service.limits)}
     (folder / "catalogue.json").write_text(json.dumps(catalogue))
 
@@ -48,7 +52,7 @@ def _model(service: Service, name: str, folder: Path) -> dict:
     }
 
 
-def _dataset(service: Service, name: str, folder: Path) -> dict:
+def _dataset(service: Service, name: str, folder: Path, sprites: str) -> dict:
     first = service.model(service.first)
     pictures = service.pictures(name, first.img_size)
     count, size = len(pictures.images), first.img_size
@@ -56,7 +60,10 @@ def _dataset(service: Service, name: str, folder: Path) -> dict:
     for index, image in enumerate(pictures.images.numpy()):
         top, left = index // COLUMNS * size, index % COLUMNS * size
         sprite[top : top + size, left : left + size, :3] = image.transpose(1, 2, 0)
-    (folder / f"{name}.raw").write_bytes(struct.pack("<I", COLUMNS * size) + sprite.tobytes())
+    if sprites == "png":
+        Image.fromarray(sprite[..., :3]).save(folder / f"{name}.png")
+    else:
+        (folder / f"{name}.raw").write_bytes(struct.pack("<I", COLUMNS * size) + sprite.tobytes())
     ask = {"model": service.first, "mask": "0" * (first.num_patches // 4)}
     choices = [
         READINGS["choices"](service, ask | {"picture": {"dataset": name, "index": i}})["choices"] for i in range(count)
@@ -69,7 +76,7 @@ def _dataset(service: Service, name: str, folder: Path) -> dict:
         "labels": [pictures.classes.index(label) for label in pictures.labels],
         "indices": list(range(count)),
         "captions": [pictures.caption(i) for i in range(count)],
-        "sprite": f"{name}.raw",
+        "sprite": f"{name}.{sprites}",
         "columns": COLUMNS,
         "choices": choices,
     }
