@@ -118,7 +118,7 @@ def test_a_site_names_only_files_that_it_has(home):
     found = catalogue_of(site)
     named = {path for model in found["models"] for path in (model["weights"], model["training"])}
     named |= {snapshot["weights"] for model in found["models"] for snapshot in model["snapshots"]}
-    named |= {gallery["sprite"] for gallery in found["datasets"]} | {found["replay"], *site.first}
+    named |= {gallery["sprite"] for gallery in found["datasets"]} | {found["replay"], found["live"], *site.first}
     index = site.files["index.html"].decode()
     named |= set(re.findall(r"(?<=[\"'])assets/[\w./-]+", index))
     app = next(path for path in site.files if path.startswith("assets/app-"))

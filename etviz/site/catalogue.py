@@ -4,6 +4,7 @@ import dataclasses
 
 from etviz.checkpoints import SNAPSHOTS, find_checkpoint
 from etviz.site.describe import HEADING, describe_model, describe_pictures
+from etviz.site.live import live_template
 from etviz.site.service import SiteService
 from etviz.site.store import Store
 from etviz.ui.readings import READINGS
@@ -23,6 +24,7 @@ def catalogue(service: SiteService, store: Store) -> dict:
         "models": models,
         "datasets": datasets,
         "replay": store.add("replay.html", replay_template().encode()),
+        "live": store.add("live.html", live_template().encode()),
         "start": {"heading": HEADING, **service.start()},
     }
 

@@ -18,6 +18,7 @@ from etviz.ui.request import Request
 from etviz.version import __version__
 
 TITLE = "etviz: a descent to go on with"
+PLACE = "%DATA%"  # where a site's page puts what the file carries
 PICTURES = 24  # in the file
 NOTHING_FETCHED = {"connect-src": "'none'", "worker-src": "blob:", "manifest-src": "'none'"}
 LARGEST = 8_000_000  # numbers in a model: 16 MB in half precision, and a third more in a page
@@ -42,13 +43,18 @@ def live_page(service: Backend, question: dict) -> str:
         "start": start(service, question, request, pictures)
     }
     files = {path: base64.b64encode(data).decode() for path, data in store.files.items()}
+    return live_template(in_script({"catalogue": catalogue, "views": VIEWS, "files": files}))
+
+
+def live_template(data: str = PLACE) -> str:
+    """The page around what it carries, which is {catalogue, views, files: base64 by path} as JSON."""
     code, sheet = as_classic(bundle("live.js")), styles() + site_styles()
     return render(
         "live.html",
         title=TITLE,
         policy=policy_of(code, sheet),
         styles=sheet,
-        data=in_script({"catalogue": catalogue, "views": VIEWS, "files": files}),
+        data=data,
         engine=as_classic(bundle("engine/worker.js")),
         code=code,
     )

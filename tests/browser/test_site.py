@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import torch
 from playwright.sync_api import expect
 
 from etviz.checkpoints import save_checkpoint, save_snapshot, write_history
@@ -15,6 +16,7 @@ from etviz.site.build import build, write
 from etviz.site.service import SiteService
 from tests.browser.app import CHROMIUM, FLAGS
 from tests.browser.conftest import Visit, history_row
+from tests.browser.test_share import saved
 from tests.sites import hosting
 
 KEPT = """async () => {
@@ -210,3 +212,22 @@ def test_the_page_needs_no_scrolling_sideways(browser, host, width):
     assert visit.sideways() <= 0
     assert not visit.poor_contrast()
     context.close()
+
+
+def test_a_saved_page_goes_on_without_the_site(context, browser, site, tmp_path):
+    with hosting(site) as host:
+        visit = Visit(context, f"{host.address}?image=3")
+        assert paints(visit, 3, 12)
+        saved(visit, "Page that computes").save_as(tmp_path / "live.html")
+    other = browser.new_context(offline=True, reduced_motion="reduce")
+    live = Visit(other, f"file://{tmp_path}/live.html")
+    assert live.read("mask") == visit.read("mask")
+    assert torch.equal(live.pixels("Original"), visit.pixels("Original"))
+    assert torch.equal(live.pixels("Reconstruction"), visit.pixels("Reconstruction"))
+    for each in (live, visit):
+        each.stroke(40, 41)
+        each.settle()
+    assert torch.equal(live.pixels("Original"), visit.pixels("Original"))  # now from the file's own sprite
+    assert torch.equal(live.pixels("Reconstruction"), visit.pixels("Reconstruction"))
+    assert not live.complaints
+    other.close()

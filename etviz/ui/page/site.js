@@ -5,17 +5,29 @@
  * fetches the weights.
  */
 
+import { createLiveFile } from "./engine/livefile.js";
 import { startEngine } from "./engine/starting.js";
 import { createExplorer } from "./explorer.js";
 import { h } from "./lib/tools.js";
 
 const BROKEN = "This page could not fetch all of its parts. There may be no network, or the site is being renewed: ";
 
+const UNSAVED = "The file could not be made: a part of it could not be fetched. Is there a network?";
+
 /** A part of the site; throws where it cannot be had. @param {string} path */
 async function fetchPart(path) {
   const answer = await fetch(path);
   if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
   return answer;
+}
+
+/** The engine as the page's host; a file that carries it is made here, since the worker has no part of the page. */
+function createHost(catalogue, { ask, readFile }) {
+  const fetchBytes = async (path) => new Uint8Array(await (await fetchPart(path)).arrayBuffer());
+  const makeLiveFile = createLiveFile({ catalogue, ask, fetchBytes });
+  const save = (question) => makeLiveFile(question).catch(() => ({ error: UNSAVED }));
+  const answer = (question) => (question.kind === "export" && question.format === "live" ? save : ask)(question);
+  return { start: catalogue.start, ask: answer, readFile, address: window, alone: true };
 }
 
 async function openSite() {
@@ -26,13 +38,7 @@ async function openSite() {
     const catalogue = await (await fetchPart(parts.catalogue)).json();
     const base = new URL(".", location.href).href;
     const engine = startEngine({ catalogue, base, code });
-    createExplorer(root, {
-      start: catalogue.start,
-      ask: engine.ask,
-      readFile: engine.readFile,
-      address: window,
-      alone: true,
-    });
+    createExplorer(root, createHost(catalogue, engine));
     await engine.ready; // the first visit fetches nothing twice
   } catch (problem) {
     console.warn(problem);

@@ -15,7 +15,7 @@ const STUCK = "The part of this page that computes did not start: reload the pag
  * @param {{
  *   catalogue: any, base: string, code: Promise<string> | string, load?: (path: string) => Promise<Uint8Array>,
  * }} given
- * @returns {Pick<Host, "ask" | "readFile"> & {ready: Promise<void>}}
+ * @returns {Required<Pick<Host, "ask" | "readFile">> & {ready: Promise<void>}}
  */
 export function startEngine({ catalogue, base, code, load }) {
   const engine = Promise.resolve(code).then(async (source) => {
