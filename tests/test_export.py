@@ -40,7 +40,8 @@ def service(tmp_path_factory):
 def exported(service, kind, **changes):
     question = {"kind": "export", "format": kind, "model": "tiny", "picture": {"index": 2}, "mask": MASK, **changes}
     answer = service.ask(question)
-    assert answer["name"] == f"etviz-tiny-{MASK}.{'live.html' if kind == 'live' else kind}"
+    picture = question["picture"].get("name", f"scikit-image-{question['picture'].get('index')}").removesuffix(".png")
+    assert answer["name"] == f"etviz-tiny-{picture}-{MASK}.{'live.html' if kind == 'live' else kind}"
     return base64.b64decode(answer["data"])
 
 

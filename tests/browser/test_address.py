@@ -57,6 +57,25 @@ def test_back_and_forward(visit):
         assert visit.read("mask") == parameters(visit)["mask"] == mask
 
 
+def test_a_burst_of_strokes_is_one_entry_of_the_history(visit):
+    resting(visit)
+    first, before = visit.read("mask"), visit.page.evaluate("history.length")
+    visit.page.clock.install(time=0)
+    visit.page.clock.pause_at(1_000)  # however slow the machine is, the strokes follow each other at once
+    for patch in range(6):
+        visit.stroke(patch, patch + 8)
+        visit.settle()
+    assert visit.page.evaluate("history.length") == before + 1
+    assert parameters(visit)["mask"] == visit.read("mask") != first
+    visit.page.clock.run_for(3_000)
+    visit.stroke(60)
+    visit.settle()
+    assert visit.page.evaluate("history.length") == before + 2
+    visit.page.go_back()
+    visit.page.go_back()
+    expect(visit.root).to_have_attribute("data-shown", first)
+
+
 def test_going_back_to_an_upload(visit, tmp_path):
     from PIL import Image
 

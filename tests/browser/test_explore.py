@@ -363,8 +363,16 @@ def test_a_server_that_is_gone_is_one_sentence(visit):
     visit.stroke(0)
     expect(visit.page.get_by_role("alert")).to_contain_text("does not answer")
     assert visit.read("shown") == shown
+    assert visit.read("stale") == "true"  # what is on screen is dimmed: it belongs to another mask
     visit.page.unroute("**/component_server/")
-    visit.stroke(0, 1)
+    visit.settle()  # by itself
+    assert visit.read("stale") == "false"
+    expect(visit.page.get_by_role("alert")).to_be_hidden()
+    visit.page.route("**/component_server/", lambda route: route.fulfill(status=500, body="no"))
+    visit.stroke(8)
+    expect(visit.page.get_by_role("button", name="Try again")).to_be_visible()
+    visit.page.unroute("**/component_server/")
+    visit.page.get_by_role("button", name="Try again").click()
     visit.settle()
     visit.complaints.clear()  # the failure that was staged
 

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import threading
 import zipfile
 
@@ -54,10 +55,16 @@ def read_export(service: Backend, question: dict) -> dict:
     finally:
         DRAWING.release()
     return {
-        "name": f"etviz-{request.model_name}-{mask_to_hex(request.mask)}.{suffix}",
+        "name": f"etviz-{request.model_name}-{name_of(request.picture)}-{mask_to_hex(request.mask)}.{suffix}",
         "type": media_type,
         "data": data,
     }
+
+
+def name_of(picture: dict) -> str:
+    """A picture's name for that of a file: of a dataset and a number, or of an upload without its suffix."""
+    name = picture["name"].rsplit(".", 1)[0] if "pixels" in picture else f"{picture['dataset']}-{picture['index']}"
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[-40:] or "picture"
 
 
 def make_gif(service: Backend, request: Request, question: dict) -> bytes:

@@ -20,18 +20,19 @@ export function createActing(page) {
   /** @param {boolean} viaKeyboard */
   function endStroke(viaKeyboard) {
     clearTimeout(keyTimer);
-    if (viaKeyboard) keyTimer = setTimeout(commit, KEY_PAUSE_MS);
-    else commit();
+    const end = () => commit({ stroke: true });
+    if (viaKeyboard) keyTimer = setTimeout(end, KEY_PAUSE_MS);
+    else end();
   }
 
-  function commit() {
+  function commit(what = {}) {
     const hex = maskToHex(state.mask);
-    if (history.commit(hex)) descend(hex);
+    if (history.commit(hex)) descend(hex, what);
   }
 
-  function descend(hex) {
+  function descend(hex, what = {}) {
     host.onMask?.(hex);
-    asking.change({});
+    asking.change({}, what);
   }
 
   /**

@@ -5,12 +5,16 @@
  */
 
 import { createAsker, patiently } from "../lib/asker.js";
+import { maskToHex } from "../lib/masks.js";
 import { lastStep, shareable, wantedQuestion } from "./state.js";
+
+const RETRY_MS = 3000;
 
 /** @param {Page} page */
 export function createAsking(page) {
   const { state, host, start } = page;
   const askForDescent = createAsker(host.ask, tellBusy);
+  let retry = null; // a timer, while nobody answers
 
   /** @param {boolean} busy */
   function tellBusy(busy) {
@@ -23,13 +27,24 @@ export function createAsking(page) {
    *
    * @param {Partial<Wanted>} part
    */
-  async function change(part, { remember = true } = {}) {
+  async function change(part, { remember = true, stroke = false } = {}) {
+    clearTimeout(retry);
     Object.assign(state.wanted, part);
     state.seq += 1;
     const answer = await askForDescent(wantedQuestion(state, start));
     if (answer === null) return; // a newer question is under way
-    if (answer.error) refuse(answer.error);
-    else accept(answer, remember);
+    if (answer.silent) wait(answer.error);
+    else if (answer.error) refuse(answer.error);
+    else accept(answer, remember, stroke);
+  }
+
+  /** Nobody answers: ask for the same again, by a button and by itself, until somebody does. */
+  function wait(sentence) {
+    const again = () => change({}, { remember: false });
+    if (!state.answer) page.drawing.show(start.answer);
+    page.drawing.say(sentence, { name: "Try again", act: again });
+    markStale();
+    retry = setTimeout(again, RETRY_MS);
   }
 
   /** What is on screen stays, and what is painted is kept for the next question. @param {string} sentence */
@@ -40,15 +55,22 @@ export function createAsking(page) {
     page.parts.models?.show(model);
     page.parts.picker.show(picture);
     page.drawing.say(sentence);
+    markStale();
   }
 
-  /** @param {Answer} answer @param {boolean} remember */
-  function accept(answer, remember) {
+  /** Whether what is on screen belongs to another mask than the painted one; it is dimmed then. */
+  function markStale() {
+    page.root.dataset.stale = String(maskToHex(state.mask) !== state.answer.mask);
+  }
+
+  /** @param {Answer} answer @param {boolean} remember @param {boolean} stroke */
+  function accept(answer, remember, stroke) {
     page.drawing.say("");
+    page.root.dataset.stale = "false";
     state.wanted.picture = answer.picture; // a link may have left its dataset out
     page.drawing.show(answer);
     host.onAnswer?.(answer);
-    if (remember) page.address.push(shareable(state));
+    if (remember) page.address.push(shareable(state), { stroke });
     page.drawing.announce();
   }
 

@@ -72,22 +72,28 @@ export function createDrawing(page) {
    * @param {Veil} veil
    */
   function setVeil(veil) {
-    const { picker, models, tabs, transport } = page.parts;
+    const { picker, models, tabs, transport, share } = page.parts;
     transport.stop();
     state.veil = veil;
     root.dataset.veil = veil ?? "";
     if (picker.node) picker.node.style.visibility = veil === null ? "" : "hidden"; // its place stays
-    for (const part of [page.layout.left, tabs.list, models?.node]) if (part) part.inert = veil !== null;
+    for (const part of [page.layout.left, tabs.list, models?.node, share?.node]) if (part) part.inert = veil !== null;
     transport.node.inert = veil === "all";
     if (state.answer) show(state.answer);
   }
 
-  /** Say a sentence above the page; an empty one takes the last away. @param {string} sentence */
-  function say(sentence) {
+  /**
+   * Say a sentence above the page, with a button for what can be done; an empty one takes the last away.
+   *
+   * @param {string} sentence @param {{name: string, act: () => void} | null} remedy
+   */
+  function say(sentence, remedy = null) {
     const { notice } = page.layout;
     notice.hidden = !sentence;
     const attributes = { type: "button", class: "etviz-icon", "aria-label": "Dismiss", click: () => say("") };
-    notice.replaceChildren(...(sentence ? [sentence, h("button", attributes, "×")] : []));
+    const button = remedy && h("button", { type: "button", click: remedy.act }, remedy.name);
+    const parts = [h("span", {}, sentence), button, h("button", attributes, "×")].filter(Boolean);
+    notice.replaceChildren(...(sentence ? parts : []));
   }
 
   /** Tell a screen reader what has just been rebuilt. */

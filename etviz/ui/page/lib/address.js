@@ -5,7 +5,8 @@
  */
 
 const NUMBERS = ["steps", "step_size", "beta"];
-const LINKED = ["columns", "run", "epoch"]; // what views keep there, as text
+const LINKED = ["columns", "run", "epoch", "head", "memory", "noise", "noise_seed", "axis", "scale"]; // views keep them, as text
+const BURST_MS = 1500; // masks that follow each other sooner are one entry of the history
 
 /** The state as a query string; what is null is left out. @param {Shareable} state */
 export function toQuery({ picture, model, snapshot, mask, settings, seed, step, tab, patch, linked = {} }) {
@@ -50,8 +51,9 @@ export function fromQuery(query, known = null) {
  * @param {Window | null} page @param {(state: Travelled) => void} onTravel
  */
 export function createAddress(page, onTravel) {
-  if (!page) return { read: () => ({}), push() {}, replace() {} };
+  if (!page) return { read: () => ({}), push(_state, _what) {}, replace(_state) {} };
   let timer = null;
+  let lastStroke = -Infinity; // when the newest entry was made, if it is that of a mask
   const write = (method, state) => {
     clearTimeout(timer);
     // An uploaded picture is too large for an address: it stays in this browser's history.
@@ -71,7 +73,12 @@ export function createAddress(page, onTravel) {
   });
   return {
     read,
-    push: (state) => write("pushState", state),
+    /** @param {Shareable} state @param {{stroke?: boolean}} [what] whether it follows a stroke of the painter */
+    push(state, { stroke = false } = {}) {
+      const now = performance.now();
+      write(stroke && now - lastStroke < BURST_MS ? "replaceState" : "pushState", state);
+      lastStroke = stroke ? now : -Infinity;
+    },
     /** Browsers allow about a hundred changes a minute, so scrubbing is written once it rests. */
     replace(state) {
       clearTimeout(timer);

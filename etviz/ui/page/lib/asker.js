@@ -5,7 +5,10 @@
  */
 
 const PATIENCE_MS = 20000; // for an answer
-const SILENCE = { error: "The app (or the notebook's kernel) does not answer. It may be busy, or no longer running." };
+const SILENCE = {
+  error: "The app (or the notebook's kernel) does not answer. It may be busy, or no longer running.",
+  silent: true, // rather than a refusal
+};
 
 /**
  * The promise's answer, or an error where none comes in time.

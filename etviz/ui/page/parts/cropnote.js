@@ -38,7 +38,8 @@ export function createCropNote() {
       square.style.width = percent(side, width);
       square.style.height = percent(side, height);
       const used = width === height ? "All of it" : `The ${side}×${side} square in the middle`;
-      words.textContent = `Your picture has ${width}×${height} pixels. ${used} was shrunk to ${size}×${size}.`;
+      const change = side === size ? "used as it is, in" : side > size ? "shrunk to" : "enlarged to";
+      words.textContent = `Your picture has ${width}×${height} pixels. ${used} was ${change} ${size}×${size}.`;
       node.hidden = false;
     },
   };

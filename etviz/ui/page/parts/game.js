@@ -156,6 +156,7 @@ export function createGame(app, onPlaying) {
     if (known.label === null) askTheClass();
     else if (guess === null) verdict.textContent = `It is: ${known.label}. Nobody guessed, so the score stays.`;
     else judge(guess === known.label, `It is: ${known.label}. `);
+    again.focus({ preventScroll: true }); // the button that was pressed is gone
   }
 
   function judge(right, start = "") {

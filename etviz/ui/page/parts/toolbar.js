@@ -136,8 +136,9 @@ function createSeedField({ onSeed, onProblem }) {
   });
   field.addEventListener("change", () => {
     const value = Number(field.value);
-    if (field.value !== "" && isSeed(value)) onSeed(value);
-    else onProblem(`A seed is a whole number from 0 to ${MAX_SEED}.`);
+    const good = field.value !== "" && isSeed(value);
+    if (good) onSeed(value);
+    onProblem(good ? "" : `A seed is a whole number from 0 to ${MAX_SEED}.`);
   });
   return field;
 }

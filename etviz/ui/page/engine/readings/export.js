@@ -26,7 +26,15 @@ export async function readExport(service, question) {
   const [make, type] = MAKERS[format];
   const request = await service.readRequest(question);
   const data = await make(service, request, question);
-  return { name: `etviz-${request.modelName}-${maskToHex(request.mask)}.${format}`, type, data };
+  const name = `etviz-${request.modelName}-${nameOf(request.asked)}-${maskToHex(request.mask)}.${format}`;
+  return { name, type, data };
+}
+
+/** A picture's name for that of a file: of a dataset and a number, or of an upload without its suffix. */
+function nameOf(picture) {
+  const name = "pixels" in picture ? picture.name.replace(/\.[^.]*$/, "") : `${picture.dataset}-${picture.index}`;
+  const plain = name.replace(/[^A-Za-z0-9_-]+/g, "-").replace(/^-+|-+$/g, "");
+  return plain.slice(-40) || "picture";
 }
 
 /** The site's replay page with the answer in it. */
