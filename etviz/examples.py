@@ -11,9 +11,10 @@ from torch import Tensor
 
 from etviz.data import Dataset, is_local, load_dataset
 from etviz.errors import UsageError
-from etviz.pictures import picture_to_tensor
+from etviz.pictures import picture_to_tensor, resize
 
 DOWNLOADABLE = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "cifar100_coarse": "CIFAR-100"}
+CIFAR_SIDE = 32  # pixels; all test images at 224 would take 1.5 GB
 CARRIED_GALLERY = "scikit-image"
 CARRIED = {  # part of the scikit-image package, so that they need no download
     "astronaut": "astronaut",
@@ -37,11 +38,22 @@ class Pictures:
     images: Tensor  # (n, 3, S, S) uint8
     labels: list[str]  # n words; an empty one where there is no label
     source: str  # what the captions call a picture
+    enlarged: int | None = None  # the side in pixels to which `at` enlarges them; S where None
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.images)
+
+    def at(self, indices: list[int]) -> Tensor:
+        """Some pictures, (k, 3, S, S) uint8. Small ones are enlarged when they are asked for, not all in memory."""
+        chosen = self.images[indices]
+        return chosen if self.enlarged is None else resize(chosen, self.enlarged)
 
     def caption(self, index: int) -> str:
         """The caption of one picture."""
-        label = self.labels[index]
-        return f"{self.source} {index:,}: {label}" if label else f"{self.source} {index:,}"
+        label, side = self.labels[index], self.images.shape[-1]
+        name = f"{self.source} {index:,}: {label}" if label else f"{self.source} {index:,}"
+        return name if self.enlarged is None else f"{name}, enlarged from {side}x{side}"
 
     @cached_property
     def classes(self) -> list[str]:
@@ -154,10 +166,11 @@ def load_pictures(dataset: str, root: str | None, size: int) -> Pictures:
     """
     if dataset == CARRIED_GALLERY:
         return carried_pictures(size)
-    found = load_dataset(dataset, root, img_size=size, download=False)
+    stored = min(size, CIFAR_SIDE) if dataset in DOWNLOADABLE else size
+    found = load_dataset(dataset, root, img_size=stored, download=False)
     labels = [found.class_names[label].replace("_", " ") for label in found.test_labels.tolist()]
     source = f"{DOWNLOADABLE.get(dataset, found.name)} test image"
-    return Pictures(images=found.test_images, labels=labels, source=source)
+    return Pictures(found.test_images, labels, source, enlarged=size if stored < size else None)
 
 
 def carried_pictures(size: int) -> Pictures:

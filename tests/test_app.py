@@ -199,6 +199,7 @@ def test_the_page_starts_with_a_descent_and_says_where_its_pictures_are_from(ser
         "name": "tiny",
         "facts": "35,313 parameters · trained on cifar10 · test masked PSNR 10.50 dB",
         "patches": 64,
+        "size": 32,
     }
 
 
@@ -214,7 +215,8 @@ def test_the_page_starts_with_a_descent_and_says_where_its_pictures_are_from(ser
         ({"picture": {"index": "1"}}, "no picture"),
         ({"picture": {}}, "no picture"),
         ({"picture": None}, "reload"),
-        ({"picture": {"pixels": "AAAA"}}, "32x32"),
+        ({"picture": {"pixels": "AAAA"}}, "did not arrive"),
+        ({"picture": {"pixels": "A" * 4 * 32 * 31}}, "did not arrive"),
         ({"picture": {"pixels": "not base64!"}}, "did not arrive"),
         ({"picture": {"pixels": 5}}, "did not arrive"),
         ({"picture": {"dataset": "../etc", "index": 0}}, "no pictures of"),

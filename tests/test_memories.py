@@ -114,3 +114,26 @@ def test_another_models_trace_is_refused(tiny_model, images, mask):
     if asymmetric.encoder is not None:
         with pytest.raises(UsageError, match="trace of an encoder"):
             analysis.memory_energy(tiny_model, asymmetric.encoder)
+
+
+# ---- orders ------------------------------------------------------------------------------------------------------
+
+
+def test_use_over_a_dataset_is_what_each_descent_ends_with(tiny_model, images, mask):
+    found = list(analysis.memory_use(tiny_model, images, mask[:1], steps=2))
+    assert len(found) == len(images)
+    for index, image in enumerate(images):
+        trace = tiny_model.trace(image[None], mask[:1], steps=2)
+        torch.testing.assert_close(found[index], analysis.memory_energy(tiny_model, trace)[-1])
+    as_bytes = (images * 255).round().to(torch.uint8)
+    again = next(analysis.memory_use(tiny_model, as_bytes, mask, steps=2))
+    assert torch.equal(again, next(analysis.memory_use(tiny_model, as_bytes.float() / 255, mask, steps=2)))
+
+
+def test_frequency_orders_patterns_from_plain_to_fine():
+    row = torch.arange(8)
+    plain, slow = torch.full((8, 8), 0.3), (0.5 + 0.5 * torch.cos(2 * torch.pi * row / 8)).expand(8, 8)
+    stripes, chess = (row % 2).float().expand(8, 8), ((row[:, None] + row) % 2).float()
+    patches = torch.stack([plain, slow, stripes, chess])[:, None].expand(-1, 3, -1, -1)
+    expected = torch.tensor([0.0, 1 / 8, 0.5, 0.5**0.5])
+    torch.testing.assert_close(analysis.memory_frequency(patches), expected, atol=1e-5, rtol=0)

@@ -17,7 +17,9 @@ from etviz.analysis.memories import (
     memory_energy,
     memory_energy_by_token,
     memory_energy_of_token,
+    memory_frequency,
     memory_patches,
+    memory_use,
     top_memories,
 )
 from etviz.analysis.perturbations import Perturbations, perturbed_descents, undisturbed_descent
@@ -52,7 +54,9 @@ __all__ = [
     "memory_energy",
     "memory_energy_by_token",
     "memory_energy_of_token",
+    "memory_frequency",
     "memory_patches",
+    "memory_use",
     "perturbed_descents",
     "principal_plane",
     "psnr_by_class",

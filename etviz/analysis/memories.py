@@ -4,11 +4,14 @@ E_hop = -(1/2) * sum_tokens sum_memories relu(xi . g)^2 is also a sum over memor
 of it. Shapes: T+1 states, N tokens (CLS first), M memories, D token width, P patch side.
 """
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from etviz.analysis.inputs import check_number, check_place, check_trace
+from etviz.data import to_float
 from etviz.errors import UsageError
 from etviz.models import MaskedImageModel, Trace, as_energy_model
 from etviz.models.energy import EnergyBlock
@@ -113,6 +116,50 @@ def top_memories(
         raise UsageError(f"count must lie between 1 and {energy.shape[1]}, the number of memories, not {count}.")
     values, indices = energy.topk(count, dim=1, largest=False)
     return indices, values
+
+
+@torch.no_grad()
+def memory_use(model: MaskedImageModel, images: Tensor, mask: Tensor, block: int = -1, **descent) -> Iterator[Tensor]:
+    """How much Hopfield energy each memory carries at the end of the descents of many images, image by image.
+
+    Args:
+        model: with an energy.
+        images: (B, C, H, W) uint8, or float in [0, 1].
+        mask: (1, N) for all images, or (B, N); bool, True = hidden.
+        block: the last one, or -1: the block whose memories the last state is evaluated by.
+        descent: steps and so on, as `EnergyModel.trace` takes them.
+
+    Yields:
+        (M,) for each image, 0 or negative. Their mean orders memories by use over a dataset.
+
+    Raises:
+        UsageError: the model has no energy or no such block, or the images do not fit it.
+    """
+    model = as_energy_model(model)
+    check_number("block", block, len(model.descent.blocks), least=-len(model.descent.blocks))
+    chosen = model.descent.blocks[block]
+    for index, image in enumerate(images):
+        hidden = mask[index % len(mask)][None]
+        pixels = image if image.is_floating_point() else to_float(image)
+        trace = model.trace(pixels[None], hidden, keep_attention=False, **descent)
+        yield _one_state(chosen, trace.tokens[0, -1], slice(None)).sum(TOKENS)
+
+
+def memory_frequency(patches: Tensor) -> Tensor:
+    """How fine the pattern of each memory is: the mean spatial frequency of its brightness, weighted by power.
+
+    Args:
+        patches: (M, C, P, P) as `memory_patches` gives them.
+
+    Returns:
+        (M,) in cycles per pixel, from 0 for a patch of one colour to about 0.7 for a chessboard of pixels.
+    """
+    grey = patches.float().mean(dim=1)
+    power = torch.fft.fft2(grey - grey.mean(dim=(1, 2), keepdim=True)).abs().square()
+    axis = torch.fft.fftfreq(patches.shape[-1], device=patches.device)
+    frequency = (axis[:, None].square() + axis.square()).sqrt()
+    total = power.sum(dim=(1, 2))
+    return torch.where(total > 1e-9, (power * frequency).sum(dim=(1, 2)) / total.clamp(min=1e-9), 0.0)
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ from etviz.models.mixedae import MixedAE
 from etviz.models.simmim import SimMIM
 from etviz.models.size import SizeLimit
 from etviz.models.tokenizer import Tokenizer
-from etviz.models.trace import TokenTrace, Trace
+from etviz.models.trace import TokenTrace, Trace, joined_traces
 from etviz.options import constructor_options, defaults, suggestion
 
 MODELS = {
@@ -48,6 +48,7 @@ __all__ = [
     "as_energy_model",
     "complete",
     "create_model",
+    "joined_traces",
     "model_options",
     "suggestion",
 ]

@@ -1,8 +1,9 @@
 """The record of one descent, decoded: what every plot, analysis and reading of an Energy Transformer starts from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from etviz.models.descent import DescentSettings, Record
@@ -65,3 +66,19 @@ def token_fields(record: Record, settings: DescentSettings, mask: Tensor, patch_
     """The fields of a `TokenTrace` from its record; the energy is the sum of its parts by construction."""
     energy = record.attention_energy.sum(-1) + record.hopfield_energy.sum(-1)
     return dict(energy=energy, settings=settings, mask=mask, patch_index=patch_index, **vars(record))
+
+
+STATES = ("energy", "attention_energy", "hopfield_energy", "tokens", "gradient_norm", "stationarity", "frames")
+
+
+def joined_traces(begun: Trace, rest: Trace) -> Trace:
+    """One descent of a single block from its first steps and those that went on from their last state.
+
+    Both without attention. The same numbers, to the bit, as those of the whole descent at once: a step depends on the
+    state that it starts from, and on nothing before.
+    """
+    parts = {name: torch.cat([getattr(begun, name)[:, :-1], getattr(rest, name)], dim=1) for name in STATES}
+    sizes = torch.cat([begun.step_sizes, rest.step_sizes], dim=1)
+    settings = replace(rest.settings, steps=begun.settings.steps + rest.settings.steps)
+    block = torch.cat([begun.block[:-1], rest.block])
+    return replace(rest, **parts, step_sizes=sizes, settings=settings, block=block, encoder=begun.encoder)

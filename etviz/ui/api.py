@@ -16,7 +16,7 @@ from etviz.inpainting import mean_fill
 from etviz.metrics import image_metrics, masked_mse, psnr_of_mse
 from etviz.models import Trace, complete
 from etviz.ui.limits import Limits
-from etviz.ui.payload import decoded_frames, encode_pixels, payload
+from etviz.ui.payload import decoded_frames, payload, raw_pixels
 from etviz.ui.readings.export import png_bytes
 from etviz.ui.request import Request
 from etviz.ui.service import Service
@@ -185,7 +185,7 @@ def add_endpoints(service: Service) -> None:
 
 def pixels_of(image: object, size: int, limits: Limits) -> str:
     """A picture file in base64 as the pixels of a question. Raises `UsageError` where it cannot be read."""
-    return encode_pixels(read_upload(decode_upload(image, limits), size, limits))
+    return raw_pixels(read_upload(decode_upload(image, limits), size, limits))
 
 
 def _png(image: Tensor) -> str:

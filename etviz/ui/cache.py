@@ -46,6 +46,10 @@ class Cache(Generic[Result]):
         finally:
             self._turn.release()
 
+    def find(self, key: Hashable) -> Result | None:
+        """The result under ``key``, or None where there is none yet."""
+        return self._find(key)
+
     def drop(self, key: Hashable) -> None:
         """Forget the result under ``key``, if there is one."""
         with self._table:

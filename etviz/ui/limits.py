@@ -12,6 +12,8 @@ class Limits:
     settling_steps: int = 200  # where the descent runs until it settles
     settled: float = 1e-4  # the share of the gradient that may be left along the sphere once a descent has settled
 
+    first_steps: int = 2  # of a large model, shown before the rest of a descent is computed
+
     # One reading.
     columns: int = 4  # compared side by side
     thumbnails: int = 12  # on a page of the gallery

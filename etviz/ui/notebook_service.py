@@ -29,7 +29,8 @@ class NotebookService(Service):
 
     def menu_entry(self, name: str) -> dict:
         count = sum(parameter.numel() for parameter in self._model.parameters())
-        return {"name": name, "facts": f"{count:,} parameters", "patches": self._model.num_patches}
+        size = {"size": self._model.img_size}
+        return {"name": name, "facts": f"{count:,} parameters", "patches": self._model.num_patches, **size}
 
     def model(self, name: object, snapshot: object = None) -> MaskedImageModel:
         if name != self.first or snapshot is not None:

@@ -67,6 +67,10 @@ class Backend(Protocol):
         """The descent that a request asks for."""
         ...
 
+    def first_steps(self, request: Request) -> Trace | None:
+        """The first steps of a request's descent, or None where there is nothing to be gained by them."""
+        ...
+
     def in_turns(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
         """The same pieces; other questions are answered between two of them."""
         ...

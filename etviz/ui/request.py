@@ -3,13 +3,13 @@
 import hashlib
 import math
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from etviz.errors import UsageError
 from etviz.masks import mask_to_hex
-from etviz.models import EnergyModel, MaskedImageModel, Trace, as_energy_model
+from etviz.models import EnergyModel, MaskedImageModel, Trace, as_energy_model, joined_traces
 from etviz.models.descent import RULES, DescentSettings
 from etviz.ui.limits import LIMITS, Limits
 
@@ -127,10 +127,23 @@ class Request:
             steps=steps, step_size=asked.step_size, beta=asked.beta, rule=asked.rule, tolerance=tolerance
         )
 
-    def compute_trace(self, keep_attention: bool = False) -> Trace:
-        """Descend. Raises `UsageError` where the model has no energy."""
-        model, settings = self.energy_model, vars(self.descent)
-        return model.trace(self.image[None], self.mask, keep_attention=keep_attention, **settings)
+    def compute_trace(self, keep_attention: bool = False, begun: Trace | None = None) -> Trace:
+        """Descend, from the end of ``begun`` where that is given. Raises `UsageError` where the model has no energy."""
+        model, settings = self.energy_model, self.descent
+        if begun is None or keep_attention:
+            return model.trace(self.image[None], self.mask, keep_attention=keep_attention, **vars(settings))
+        rest = vars(replace(settings, steps=settings.steps - begun.settings.steps))
+        start = begun.tokens[:, -1]
+        return joined_traces(begun, model.trace(self.image[None], self.mask, keep_attention=False, start=start, **rest))
+
+    def begin_trace(self) -> Trace | None:
+        """The first steps of `compute_trace`; None where it has no more than that, or cannot be cut in two."""
+        model, settings = self.energy_model, self.descent
+        few = self.limits.first_steps
+        if settings.steps <= few or settings.tolerance is not None or len(model.descent.blocks) > 1:
+            return None
+        few_steps = vars(replace(settings, steps=few))
+        return model.trace(self.image[None], self.mask, keep_attention=False, **few_steps)
 
     def key(self) -> Hashable:
         """What tells two requests apart.

@@ -25,9 +25,10 @@ from etviz.errors import UsageError
 from etviz.examples import Pictures, galleries, galleries_without, load_pictures, title
 from etviz.masks import mask_from_hex, mask_to_hex, random_mask
 from etviz.models import MODELS, MaskedImageModel, Trace, model_config
+from etviz.pictures import resize
 from etviz.ui.cache import Cache
 from etviz.ui.limits import LIMITS, Limits
-from etviz.ui.payload import decode_pixels, encode_pixels
+from etviz.ui.payload import decode_pixels, raw_pixels
 from etviz.ui.protocol import Piece
 from etviz.ui.readings import READINGS
 from etviz.ui.request import FAILED, NOT_UNDERSTOOD, Request, Settings, a_dict
@@ -69,6 +70,7 @@ class Service:
         self._models: Cache[Loaded] = Cache(limits.models, self.lock)
         self._galleries: Cache[Pictures] = Cache(limits.galleries, self.lock)
         self._traces: Cache[Trace] = Cache(limits.traces, self.lock)
+        self._begun: Cache[Trace] = Cache(limits.traces, self.lock)
         self._places = threading.BoundedSemaphore(limits.waiting)
         self.first = next(name for name, place in self.checkpoints.items() if place == checkpoint)
         self.galleries, self.note = self.find_galleries(dataset)
@@ -96,7 +98,7 @@ class Service:
     def menu_entry(self, name: str) -> dict:
         """What the menu says of a model, which is not loaded for that."""
         place = self.checkpoints[name]
-        return {"name": name, "facts": facts(place), "patches": count_patches(place)}
+        return {"name": name, "facts": facts(place), **grid_of(place)}
 
     # ---- what is shared ------------------------------------------------------------------------------------------
 
@@ -174,7 +176,19 @@ class Service:
 
     def trace(self, request: Request, keep_attention: bool = False) -> Trace:
         """The descent of a request. The last few are kept, so that a closer look takes no second descent."""
-        return self._traces.get((request.key(), keep_attention), lambda: request.compute_trace(keep_attention))
+        key = request.key()
+        return self._traces.get(
+            (key, keep_attention), lambda: request.compute_trace(keep_attention, self._begun.find(key))
+        )
+
+    def first_steps(self, request: Request) -> Trace | None:
+        """The first steps of `trace`, which goes on from them; None where there is nothing to be gained by that."""
+        key = request.key()
+        if self._traces.find((key, False)) is not None:
+            return None
+        with self.lock:
+            begun = self._begun.find(key) or request.begin_trace()
+            return None if begun is None else self._begun.get(key, lambda: begun)
 
     def in_turns(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
         """The same pieces. Each one is computed under the lock, which is free for others between two pieces."""
@@ -229,7 +243,7 @@ class Service:
         question = a_dict(question)
         size = self.model(question.get("model")).img_size
         data = decode_upload(question.get("data"), self.limits)
-        return {"pixels": encode_pixels(read_upload(data, size, self.limits))}
+        return {"pixels": raw_pixels(read_upload(data, size, self.limits))}
 
     def politely(self, act: Callable[..., dict], *arguments: object) -> dict:
         """Run ``act``. Where it cannot answer, or too many people are waiting, return {error: a sentence}.
@@ -253,12 +267,23 @@ class Service:
         if "pixels" in picture:
             name = str(picture.get("name", "picture"))[:80]
             again = {"pixels": picture["pixels"], "name": name}
-            return decode_pixels(picture["pixels"], size), again, f"Your {name}, cropped and shrunk to {size}x{size}"
+            pixels, caption = own_picture(picture["pixels"], name, size)
+            return pixels, again, caption
         dataset, index = picture.get("dataset", self.galleries[0]), picture.get("index")
         pictures = self.pictures(dataset, size)
-        if type(index) is not int or not 0 <= index < len(pictures.images):
-            raise UsageError(f"There is no picture {str(index)[:20]}: choose 0 to {len(pictures.images) - 1}.")
-        return pictures.images[index], {"dataset": dataset, "index": index}, pictures.caption(index)
+        if type(index) is not int or not 0 <= index < len(pictures):
+            raise UsageError(f"There is no picture {str(index)[:20]}: choose 0 to {len(pictures) - 1}.")
+        return pictures.at([index])[0], {"dataset": dataset, "index": index}, pictures.caption(index)
+
+
+def own_picture(text: str, name: str, size: int) -> tuple[Tensor, str]:
+    """An upload (3, size, size) uint8 and its caption. It may come in the size of another model."""
+    pixels = decode_pixels(text)
+    side = pixels.shape[-1]
+    if side == size:
+        return pixels, f"Your {name}, cropped and resized to {size}x{size}"
+    resized = resize(pixels[None], size)[0]
+    return resized, f"Your {name}, {'enlarged' if side < size else 'shrunk'} from {side}x{side} to {size}x{size}"
 
 
 def explorable(checkpoint: str) -> dict[str, str]:
@@ -310,11 +335,15 @@ def _time_written(checkpoint: str, snapshot: str | None) -> int:
     return weights.stat().st_mtime_ns if weights.is_file() else 0
 
 
-def count_patches(checkpoint: str) -> int:
-    """The number of patches into which a checkpoint's model cuts a picture. Does not load the model."""
+def grid_of(checkpoint: str) -> dict[str, int]:
+    """Into how many patches a checkpoint's model cuts a picture, and of what size in pixels. Does not load the model.
+
+    Returns:
+        {patches, size}.
+    """
     config = dict(load_config(checkpoint)["model"])
     sizes = model_config(config.pop("name"), **config)
-    return (sizes["img_size"] // sizes["patch_size"]) ** 2
+    return {"patches": (sizes["img_size"] // sizes["patch_size"]) ** 2, "size": sizes["img_size"]}
 
 
 def facts(checkpoint: str) -> str:

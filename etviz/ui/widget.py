@@ -105,7 +105,7 @@ class Explorer(anywidget.AnyWidget):
 
     @traitlets.validate("image_index")
     def _check_index(self, proposal: dict) -> int:
-        check_number("image_index", proposal["value"], len(self.service.pictures(SOURCE, self.model.img_size).images))
+        check_number("image_index", proposal["value"], len(self.service.pictures(SOURCE, self.model.img_size)))
         return proposal["value"]
 
     @traitlets.validate("settings")
@@ -143,7 +143,7 @@ class Explorer(anywidget.AnyWidget):
         return start
 
     def __repr__(self) -> str:
-        hidden, count = int(self.mask.sum()), len(self.service.pictures(SOURCE, self.model.img_size).images)
+        hidden, count = int(self.mask.sum()), len(self.service.pictures(SOURCE, self.model.img_size))
         return f"Explorer: image {self.image_index} of {count}, {hidden} of {self.model.num_patches} patches hidden"
 
     def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:

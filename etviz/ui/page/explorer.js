@@ -21,6 +21,7 @@ import { createLayout, createParts } from "./explorer/layout.js";
 import { listen } from "./explorer/listening.js";
 import { createState, pixelAt, questionOf } from "./explorer/state.js";
 import { createAddress } from "./lib/address.js";
+import { unpackSheets } from "./lib/sheets.js";
 import { createAttentionView } from "./views/attention.js";
 import { createCompareView } from "./views/compare.js";
 import { createEnergyView } from "./views/energy.js";
@@ -44,16 +45,31 @@ const REPLAYED = [createExploreView]; // those that ask for nothing more than th
 
 /** @param {HTMLElement} root @param {Host} host */
 export function createExplorer(root, host) {
-  const page = createPage(root, host);
+  const page = createPage(root, unpacking(host));
   const { state, acting } = page;
   root.replaceChildren(page.layout.node);
   root.classList.add("etviz");
   listen(page);
   page.parts.painter.show(state.mask);
-  begin(page);
+  settleIn(page);
   const { travelTo, openTab, setMask, setStep } = acting;
   return { change: page.asking.change, setMask, setStep, openTab, travelTo };
 }
+
+/** Begin, once large pictures of the first answer are unpacked; small ones need no waiting. @param {Page} page */
+function settleIn(page) {
+  const unpacked = unpackSheets(page.start.answer);
+  if (unpacked instanceof Promise) {
+    unpacked.then((answer) => {
+      page.start.answer = answer;
+      begin(page);
+    });
+  } else begin(page);
+}
+
+/** A host whose answers hold large pictures as bytes. @param {Host} host @returns {Host} */
+const unpacking = (host) =>
+  host.ask ? { ...host, ask: async (question) => unpackSheets(await host.ask(question)) } : host;
 
 /** The page's modules know each other through the page, which grows from what needs nothing to what needs all. */
 function createPage(root, host) {

@@ -28,21 +28,24 @@ def read_compare(service: Backend, question: dict) -> dict:
     columns, most = question.get("columns"), service.limits.columns
     if not isinstance(columns, list) or not 1 <= len(columns) <= most:
         raise UsageError(f"One to {most} columns can be compared: reload the page.")
-    return {"columns": [_column_or_sentence(service, question.get("picture"), column) for column in columns]}
+    share = 1 / len(columns)
+    return {"columns": [_column_or_sentence(service, question.get("picture"), column, share) for column in columns]}
 
 
-def _column_or_sentence(service: Backend, picture: object, column: object) -> dict:
+def _column_or_sentence(service: Backend, picture: object, column: object, share: float) -> dict:
     try:
-        return read_column(service, service.read_request({**a_dict(column), "picture": picture}, energy=False))
+        return read_column(service, service.read_request({**a_dict(column), "picture": picture}, energy=False), share)
     except UsageError as error:
         return {"error": str(error)}
 
 
-def read_column(service: Backend, request: Request) -> dict:
+def read_column(service: Backend, request: Request, share: float = 1.0) -> dict:
     """One column. T steps; T = 0 for a model without an energy, which reconstructs a picture at once.
 
+    ``share`` is the share that its pictures may take of the answer.
+
     Returns:
-        size, mask, image, frames, mse, psnr: as in `etviz.ui.payload.payload`, at the model's own size and grid.
+        size, mask, image, frames, exact, mse, psnr: as in `etviz.ui.payload.payload`, at the model's own size and grid.
         ssim: of the completed image, T + 1 numbers, null where undefined.
         energy: T + 1 numbers, and rises: the steps that raised it; null without an energy.
         milliseconds: that this machine took to compute the pictures and energies of all steps.
@@ -53,7 +56,7 @@ def read_column(service: Backend, request: Request) -> dict:
         milliseconds = 1000 * (time.perf_counter() - start)
     images, masks = request.image.expand_as(frames), request.mask.expand(len(frames), -1)
     return {
-        **pictures_payload(frames, request.image, request.mask),
+        **pictures_payload(frames, request.image, request.mask, share),
         "ssim": finite(ssim(images, complete(images, frames, masks)).tolist()),
         "energy": finite(trace.energy[0].tolist()) if trace else None,
         "rises": rises_of(trace) if trace else None,

@@ -75,7 +75,7 @@ def _descent(service: Backend, request: Request) -> DescentSettings:
 
 def _band(service: Backend, request: Request, dataset: str, descent: DescentSettings) -> dict:
     pictures = service.pictures(dataset, request.model.img_size)
-    images = pictures.images[pictures.arranged()[: service.limits.band_pictures]]
+    images = pictures.at(pictures.arranged()[: service.limits.band_pictures])
     energies = torch.cat(list(_energies(service, request, images, descent)), dim=1)  # (3, n, T+1)
     return {
         "count": energies.shape[1],

@@ -1,8 +1,11 @@
 """A page of pictures to choose from, of all classes or of one."""
 
+from torch import Tensor
+
 from etviz.errors import UsageError
 from etviz.examples import Pictures
-from etviz.ui.payload import encode_pixels
+from etviz.pictures import resize
+from etviz.ui.payload import RAW_SIDE, raw_pixels
 from etviz.ui.protocol import Backend
 from etviz.ui.request import a_dict
 
@@ -16,7 +19,8 @@ def read_gallery(service: Backend, question: dict) -> dict:
 
     Returns:
         dataset, label, page; pages: how many pages there are; per_page: pictures on a page; count: pictures of this
-        class; total: all pictures; classes: their names; thumbs: [{index, caption, image: base64 of bytes}].
+        class; total: all pictures; classes: their names; thumbs: [{index, caption, image: base64 of bytes}], at most
+        `RAW_SIDE` pixels wide.
 
     Raises:
         UsageError: there is no such dataset, class or page.
@@ -43,12 +47,20 @@ def gallery_page(pictures: Pictures, order: list[int], page: int, per_page: int)
         per_page: pictures on a page.
     """
     chosen = order[page * per_page : (page + 1) * per_page]
-    images = pictures.images
+    images = shrunk(pictures.at(chosen))
     return {
         "pages": -(-len(order) // per_page),
         "per_page": per_page,
         "count": len(order),
-        "total": len(images),
+        "total": len(pictures),
         "classes": pictures.classes,
-        "thumbs": [{"index": i, "caption": pictures.caption(i), "image": encode_pixels(images[i])} for i in chosen],
+        "thumbs": [
+            {"index": index, "caption": pictures.caption(index), "image": raw_pixels(image)}
+            for index, image in zip(chosen, images, strict=True)
+        ],
     }
+
+
+def shrunk(images: Tensor) -> Tensor:
+    """Pictures (n, 3, S, S) uint8 as thumbnails."""
+    return resize(images, RAW_SIDE) if images.shape[-1] > RAW_SIDE else images

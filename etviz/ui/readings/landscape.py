@@ -26,6 +26,7 @@ REACH = 4.0  # length of a line, in step sizes
 FINE, COARSE = 41, 21  # points on a line: every eighth of a step size, or every fourth
 FEW_STATES = 21  # up to this many states, the lines are fine
 PLANE_POINTS = 25  # along either side
+LARGE, LARGE_POINTS = 100, 13  # a model of more patches than this has so many points on a line, and along a side
 RUNS = 3  # from disturbed starts
 
 
@@ -48,6 +49,7 @@ def read_gradient_lines(service: Backend, question: dict) -> dict:
 
 def _lines(request: Request, trace: Trace, every: int) -> Iterator[dict]:
     points = FINE if len(trace) <= FEW_STATES else COARSE
+    points = LARGE_POINTS if request.model.num_patches > LARGE else points
     moved = [*trace.step_sizes[0].bool().tolist(), False]
     for step in range(0, len(trace), every):
         line = energy_along_gradient(request.model, trace, step=step, reach=REACH, points=points)
@@ -142,8 +144,8 @@ def _other_picture(service: Backend, request: Request) -> tuple[Tensor, str]:
     """The control: the next picture of the gallery (1, 3, S, S), and its caption."""
     dataset = request.picture.get("dataset", service.galleries[0])
     pictures = service.pictures(dataset, request.model.img_size)
-    index = (request.picture.get("index", -1) + 1) % len(pictures.images)
-    return to_float(pictures.images[index])[None], pictures.caption(index)
+    index = (request.picture.get("index", -1) + 1) % len(pictures)
+    return to_float(pictures.at([index])), pictures.caption(index)
 
 
 def _control(control: Control, caption: str) -> dict:
@@ -190,7 +192,8 @@ def _path(result: Perturbations, plane: PrincipalPlane) -> list[list[float]]:
 
 
 def _plane(request: Request, trace: Trace) -> PrincipalPlane:
-    return principal_plane(request.model, trace, points=PLANE_POINTS)
+    points = LARGE_POINTS if request.model.num_patches > LARGE else PLANE_POINTS
+    return principal_plane(request.model, trace, points=points)
 
 
 def _noise(value: object, most: float) -> float:

@@ -52,7 +52,7 @@ def read_epochs(service: Backend, question: dict) -> dict:
     return {
         "size": image.shape[-1],
         "image": encode_pixels(to_bytes(image)),
-        "epochs": [epoch | _rebuild(service, request) for epoch, request in requests],
+        "epochs": [epoch | _rebuild(service, request, 1 / len(requests)) for epoch, request in requests],
     }
 
 
@@ -76,9 +76,9 @@ def _request(service: Backend, question: dict, snapshot: str | None) -> Request 
     )
 
 
-def _rebuild(service: Backend, request: Request) -> dict:
-    """The pictures of one epoch's descent, and how good each one is."""
+def _rebuild(service: Backend, request: Request, share: float) -> dict:
+    """The pictures of one epoch's descent, and how good each one is; ``share`` is theirs of the answer."""
     with service.lock:
         frames, _ = descend(request)
-    shown = pictures_payload(frames, request.image, request.mask)
+    shown = pictures_payload(frames, request.image, request.mask, share)
     return {name: shown[name] for name in ("frames", "mse", "psnr")}

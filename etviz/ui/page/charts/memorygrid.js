@@ -3,8 +3,8 @@
 import { clamp, h } from "../lib/tools.js";
 import { createTooltip } from "./tooltip.js";
 
-const PICTURE_GAP = 3; // between pictures, in CSS pixels like all sizes here
-const PICTURE_SIDES = [16, 12, 8]; // the largest whose grid is low enough
+const [GAP, NARROW_GAP] = [3, 1]; // between pictures, and between shrunken ones, in CSS pixels like all sizes here
+const PICTURE_SIDES = [16, 12, 8]; // about; the largest whose grid is low enough
 const FAINT_ALPHA = 60; // opacity, of 255, of a memory that carries nothing
 
 /**
@@ -26,16 +26,18 @@ export function createMemoryGrid({ onPick, tell }) {
   const node = h("div", { class: "etviz-memory-grid" }, canvas, outline, tip.node);
   let now = { order: [], pictures: null, energy: [], side: 4 };
   let chosen = null;
-  let layout = { columns: 1, scale: 1, cell: 1 };
+  let layout = { columns: 1, side: 1, gap: GAP, cell: 1 };
+  let tiles = { pictures: null, side: 0, full: new Uint32Array(0), faint: new Uint32Array(0) };
   let hovered = null; // a rank
   let room = 0; // the width available; kept, because asking for it forces a layout
 
   /** How large the pictures are, and how many fit in a row. */
   function arrange() {
     const sizes = PICTURE_SIDES.map((wanted) => {
-      const scale = Math.max(1, Math.round(wanted / now.side));
-      const cell = scale * now.side + PICTURE_GAP;
-      return { scale, cell, columns: Math.max(1, Math.floor((room + PICTURE_GAP) / cell)) };
+      const side = sideNear(now.side, wanted);
+      const gap = side < now.side ? NARROW_GAP : GAP;
+      const cell = side + gap;
+      return { side, gap, cell, columns: Math.max(1, Math.floor((room + gap) / cell)) };
     });
     const height = ({ columns, cell }) => Math.ceil(now.order.length / columns) * cell;
     layout = sizes.find((size) => height(size) <= (room < 420 ? 1.2 : 0.5) * room) ?? sizes[sizes.length - 1];
@@ -44,26 +46,25 @@ export function createMemoryGrid({ onPick, tell }) {
   function drawAll() {
     if (!now.order.length || room < 40) return;
     arrange();
-    const { columns, cell } = layout;
-    const [width, height] = [columns * cell - PICTURE_GAP, Math.ceil(now.order.length / columns) * cell - PICTURE_GAP];
+    const { columns, cell, gap, side } = layout;
+    const [width, height] = [columns * cell - gap, Math.ceil(now.order.length / columns) * cell - gap];
+    if (tiles.pictures !== now.pictures || tiles.side !== side) tiles = makeTiles(now.pictures, now.side, side);
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     const image = new ImageData(width, height);
     const data = new Uint32Array(image.data.buffer);
     now.order.forEach((memory, rank) =>
-      drawOne(data, width, memory, Math.floor(rank / columns) * cell, (rank % columns) * cell),
+      drawOne(data, width, memory, Math.floor(rank / columns) * cell * width + (rank % columns) * cell),
     );
     canvas.getContext("2d").putImageData(image, 0, 0);
     mark();
   }
 
-  function drawOne(data, width, memory, top, left) {
-    const { side, pictures, energy } = now;
-    const alpha = (energy[memory] < 0 ? 255 : FAINT_ALPHA) << 24;
-    for (let i = 0; i < side * side; i++) {
-      const from = 3 * (memory * side * side + i);
-      const colour = alpha | (pictures[from + 2] << 16) | (pictures[from + 1] << 8) | pictures[from]; // lowest byte first
-      const corner = (top + Math.floor(i / side) * layout.scale) * width + left + (i % side) * layout.scale;
-      for (let y = 0; y < layout.scale; y++) data.fill(colour, corner + y * width, corner + y * width + layout.scale);
+  /** Rows are copied whole, since scrubbing draws thousands of pictures. */
+  function drawOne(data, width, memory, corner) {
+    const { side } = tiles;
+    const pictures = now.energy[memory] < 0 ? tiles.full : tiles.faint;
+    for (let y = 0, from = memory * side * side; y < side; y++, from += side) {
+      data.set(pictures.subarray(from, from + side), corner + y * width);
     }
   }
 
@@ -80,7 +81,7 @@ export function createMemoryGrid({ onPick, tell }) {
       left: `${(rank % columns) * cell}px`,
       top: `${Math.floor(rank / columns) * cell}px`,
     });
-    outline.style.width = outline.style.height = `${cell - PICTURE_GAP}px`;
+    outline.style.width = outline.style.height = `${layout.side}px`;
   }
 
   function rankAt(event) {
@@ -142,4 +143,34 @@ export function createMemoryGrid({ onPick, tell }) {
       mark();
     },
   };
+}
+
+/** A whole multiple of `side` near `wanted`, or a whole part of it. */
+function sideNear(side, wanted) {
+  if (wanted >= side) return side * Math.max(1, Math.round(wanted / side));
+  const part = Math.round(side / wanted);
+  return side % part ? side : side / part;
+}
+
+/** RGB bytes of pictures, `from` pixels wide, as colours of a canvas and `to` pixels wide: opaque and faint. */
+function makeTiles(pictures, from, to) {
+  const count = pictures.length / (3 * from * from);
+  const [full, faint] = [0, 1].map(() => new Uint32Array(count * to * to));
+  const box = Math.max(1, from / to); // so many pixels along either side become one
+  for (let i = 0; i < full.length; i++) {
+    const [memory, place] = [Math.floor(i / (to * to)), i % (to * to)];
+    const [row, column] = [Math.floor(place / to), place % to].map((at) => Math.floor((at * from) / to));
+    const sums = [0, 0, 0];
+    for (let y = 0; y < box; y++) {
+      for (let x = 0; x < box; x++) {
+        const pixel = 3 * ((memory * from + row + y) * from + column + x);
+        for (let channel = 0; channel < 3; channel++) sums[channel] += pictures[pixel + channel];
+      }
+    }
+    const [red, green, blue] = sums.map((sum) => Math.round(sum / (box * box)));
+    const colour = (blue << 16) | (green << 8) | red; // lowest byte first
+    full[i] = (255 << 24) | colour;
+    faint[i] = (FAINT_ALPHA << 24) | colour;
+  }
+  return { pictures, side: to, full, faint };
 }

@@ -65,6 +65,13 @@ export function createActing(page) {
     asking.change({ picture });
   }
 
+  /** @param {string} model */
+  async function chooseModel(model) {
+    const { picture } = state.wanted;
+    const resized = (await page.parts.uploads?.again(picture, model)) ?? picture;
+    await asking.change({ model, picture: resized, snapshot: null, settings: OWN });
+  }
+
   /** @param {number} step */
   function setStep(step) {
     page.parts.transport.stop();
@@ -136,5 +143,19 @@ export function createActing(page) {
     if (state.patch !== null) drawing.showPatch(); // no view could, before there was a descent
   }
 
-  return { endStroke, setMask, undo, redo, pick, setStep, setSeed, choosePatch, link, openTab, lead, travelTo };
+  return {
+    endStroke,
+    setMask,
+    undo,
+    redo,
+    pick,
+    chooseModel,
+    setStep,
+    setSeed,
+    choosePatch,
+    link,
+    openTab,
+    lead,
+    travelTo,
+  };
 }

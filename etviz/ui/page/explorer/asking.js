@@ -6,7 +6,7 @@
 
 import { createAsker, patiently } from "../lib/asker.js";
 import { maskToHex } from "../lib/masks.js";
-import { lastStep, shareable, wantedQuestion } from "./state.js";
+import { isLarge, lastStep, shareable, wantedQuestion } from "./state.js";
 
 const RETRY_MS = 3000;
 
@@ -15,6 +15,8 @@ export function createAsking(page) {
   const { state, host, start } = page;
   const askForDescent = createAsker(host.ask, tellBusy);
   let retry = null; // a timer, while nobody answers
+  const askForFirstSteps = createAsker(host.ask);
+  let shown = 0; // number of the newest question that was answered
 
   /** @param {boolean} busy */
   function tellBusy(busy) {
@@ -31,8 +33,11 @@ export function createAsking(page) {
     clearTimeout(retry);
     Object.assign(state.wanted, part);
     state.seq += 1;
-    const answer = await askForDescent(wantedQuestion(state, start));
+    const question = wantedQuestion(state, start);
+    if (isLarge(start, question.model)) preview(question);
+    const answer = await askForDescent(question);
     if (answer === null) return; // a newer question is under way
+    shown = Math.max(shown, question.seq);
     if (answer.silent) wait(answer.error);
     else if (answer.error) refuse(answer.error);
     else accept(answer, remember, stroke);
@@ -45,6 +50,12 @@ export function createAsking(page) {
     page.drawing.say(sentence, { name: "Try again", act: again });
     markStale();
     retry = setTimeout(again, RETRY_MS);
+  }
+
+  /** A large model takes most of a second, so its first steps are shown before the rest is there. */
+  async function preview(question) {
+    const first = await askForFirstSteps({ ...question, kind: "first_steps" });
+    if (first?.frame && question.seq === state.seq && shown < question.seq) page.drawing.preview(first);
   }
 
   /** What is on screen stays, and what is painted is kept for the next question. @param {string} sentence */

@@ -1,7 +1,7 @@
 /**
  * Drawing: brings the page in line with its state.
  *
- * @import { Answer, Mask, Page, Veil } from "../lib/types.d.ts"
+ * @import { Answer, FirstSteps, Mask, Page, Veil } from "../lib/types.d.ts"
  */
 
 import { countHidden, maskToHex } from "../lib/masks.js";
@@ -50,6 +50,12 @@ export function createDrawing(page) {
     showMask(state.mask);
     showStep(state.step);
     Object.assign(root.dataset, { steps: lastStep(state), shown: answer.mask, seq: answer.seq, ready: "true" });
+  }
+
+  /** Show the first steps of a descent, while the rest is on its way. @param {FirstSteps} first */
+  function preview(first) {
+    view().preview?.(first);
+    root.dataset.preview = String(first.seq);
   }
 
   /** What is around the views. @param {Answer} answer */
@@ -127,5 +133,5 @@ export function createDrawing(page) {
     view().choose?.(state.patch);
   }
 
-  return { showMask, putMask, showStep, show, setVeil, say, announce, showTab, showPatch };
+  return { showMask, putMask, showStep, show, preview, setVeil, say, announce, showTab, showPatch };
 }

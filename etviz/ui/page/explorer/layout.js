@@ -51,7 +51,7 @@ export function createParts(page) {
       ask: host.ask,
       extra: uploads?.controls,
     }),
-    models: createModelMenu(start, (model) => asking.change({ model, snapshot: null, settings: OWN })),
+    models: createModelMenu(start, acting.chooseModel),
     chip: createSettingsChip({ onReset: () => asking.change({ settings: OWN }) }),
     tabs: createTabs(page.views, acting.openTab),
     share: live ? createShare(page.app, address) : null,
@@ -62,7 +62,7 @@ export function createParts(page) {
 function createUploadsOf({ start, host, state, asking, acting, drawing }) {
   return createUploads({
     limit: start.limits.file,
-    readFile: (file) => host.readFile(file, state.wanted.model),
+    readFile: (file, model = state.wanted.model) => host.readFile(file, model),
     onPicture: acting.pick,
     onBusy: asking.tellBusy,
     onProblem: drawing.say,

@@ -4,6 +4,7 @@
  * @import { Answer, Question, Shareable, Start, State } from "../lib/types.d.ts"
  */
 
+import { LARGE } from "../lib/asker.js";
 import { countPatches, maskFromHex, maskToHex, resizedMask, sideOf } from "../lib/masks.js";
 import { blanked, completed, patchTable, rgb, splitFrames } from "../lib/pixels.js";
 import { bytes } from "../lib/tools.js";
@@ -22,6 +23,7 @@ export function createState(start) {
     answer: null,
     original: new Uint8Array(0),
     frames: [],
+    completed: [],
     patches: new Uint16Array(0),
     step: 0,
     patch: null,
@@ -55,6 +57,7 @@ export function takeAnswer(state, answer) {
   state.original = bytes(answer.image);
   state.patches = patchTable(answer.size, sideOf(answer.mask));
   veilPixels(state, maskFromHex(answer.mask));
+  state.completed = [];
   state.step = atEnd ? lastStep(state) : Math.min(state.step, lastStep(state));
   return regridded;
 }
@@ -72,9 +75,14 @@ function veilPixels(state, mask) {
  * @param {State} state @param {number} step @param {boolean} keep whether visible pixels stay as given
  */
 export function pixelAt(state, step, keep) {
-  const predicted = rgb(state.frames[step]);
-  if (!keep) return predicted;
-  return completed(predicted, rgb(state.original), maskFromHex(state.answer.mask), state.patches);
+  if (!keep) return rgb(state.frames[step]);
+  state.completed[step] ??= completed(
+    rgb(state.frames[step]),
+    rgb(state.original),
+    maskFromHex(state.answer.mask),
+    state.patches,
+  );
+  return state.completed[step];
 }
 
 /** The question whose answer is on screen, for readings of the same descent. @param {Answer} answer */
@@ -90,6 +98,9 @@ export function questionOf({ picture, model, snapshot, mask, settings }) {
  */
 export const patchesOf = (start, model, otherwise) =>
   start.models?.find(({ name }) => name === model)?.patches ?? otherwise;
+
+/** Whether a model takes large pictures. @param {Start} start @param {string} model */
+export const isLarge = (start, model) => (start.models?.find(({ name }) => name === model)?.size ?? 0) >= LARGE;
 
 /** The question for the descent that is wanted. @param {State} state @param {Start} start @returns {Question} */
 export function wantedQuestion(state, start) {

@@ -5,6 +5,7 @@
  */
 
 const PATIENCE_MS = 20000; // for an answer
+export const LARGE = 128; // pixels a side, from which on a descent takes most of a second, and some readings a minute
 const SILENCE = {
   error: "The app (or the notebook's kernel) does not answer. It may be busy, or no longer running.",
   silent: true, // rather than a refusal
@@ -29,11 +30,13 @@ export function patiently(promise, patience = PATIENCE_MS) {
 
 /**
  * A function that asks one question at a time; while one is under way, only the newest of the others waits. It resolves
- * to the answer, or to null where a newer question has been asked since. `onBusy(whether)` is called at start and end.
+ * to the answer, or to null where a newer question has been asked since. `onBusy(whether)` is called at start and end;
+ * `patience()` gives the milliseconds to wait.
  *
  * @param {(question: Question) => Promise<any>} ask @param {(busy: boolean) => void} onBusy
+ * @param {() => number} patience
  */
-export function createAsker(ask, onBusy = (_busy) => {}) {
+export function createAsker(ask, onBusy = (_busy) => {}, patience = () => PATIENCE_MS) {
   let waiting = null; // {question, resolve}
   let asking = false;
 
@@ -43,7 +46,7 @@ export function createAsker(ask, onBusy = (_busy) => {}) {
     while (waiting) {
       const { question, resolve } = waiting;
       waiting = null;
-      const answer = await patiently(ask(question));
+      const answer = await patiently(ask(question), patience());
       resolve(waiting ? null : answer);
     }
     asking = false;
@@ -66,7 +69,8 @@ export function createAsker(ask, onBusy = (_busy) => {}) {
  * @param {App} app @param {string} kind @param {(reading: any) => void} show
  */
 export function createReader(app, kind, show) {
-  const ask = createAsker((question) => app.host.ask(question));
+  const patience = () => (app.answer.size >= LARGE ? 9 : 1) * PATIENCE_MS;
+  const ask = createAsker((question) => app.host.ask(question), undefined, patience);
   let last = { answer: null, extra: "" };
   return async (extra = {}) => {
     const { answer } = app;

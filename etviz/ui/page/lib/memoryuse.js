@@ -10,8 +10,11 @@ export const energyWords = (value) => (value ? format(value, 4) : "0");
 export const shareWords = (part, whole) => (whole ? `${(100 * (part / whole)).toFixed(1)}%` : "–");
 export const sumOf = (values) => values.reduce((sum, value) => sum + value, 0);
 
+/** Memories by a number of each, the lowest first. */
+export const byValue = (values) => Array.from(values.keys()).sort((a, b) => values[a] - values[b] || a - b);
+
 /** Memories, the one with the lowest energy first. */
-export const byUse = (energy) => Array.from(energy.keys()).sort((a, b) => energy[a] - energy[b] || a - b);
+export const byUse = byValue;
 
 /**
  * A reading with its numbers and pictures unpacked.
@@ -20,6 +23,7 @@ export const byUse = (energy) => Array.from(energy.keys()).sort((a, b) => energy
  *   energyOver(step)         its mean over the states of the same block, and so of the same memories
  *   picturesAt(step)         RGB bytes of all memories
  *   pixelAt(step, memory)    one memory as `draw` takes it
+ *   frequencyAt(step)        the spatial frequency of every memory's patch, in cycles per pixel
  *
  * @param {Memories} reading
  */
@@ -41,5 +45,7 @@ export function unpackMemories(reading) {
     const from = 3 * (memory * pixels + i);
     return picturesAt(step).subarray(from, from + 3);
   };
-  return { ...reading, energyAt, energyOver, picturesAt, pixelAt };
+  const frequencies = floats(reading.frequency ?? "");
+  const frequencyAt = (step) => frequencies.subarray(blocks[step] * count, (blocks[step] + 1) * count);
+  return { ...reading, frequencyAt, energyAt, energyOver, picturesAt, pixelAt };
 }

@@ -8,6 +8,9 @@ import type { Numbers } from "./types.d.ts";
 
 export type Base64 = string;
 
+/** Pictures, as the page unpacks them. */
+export type Pictures = Base64 | Uint8Array;
+
 /** Energies of each token, (T+1, 1+N): CLS first, then the patches row by row. */
 export interface TokenEnergies {
   attention: Base64;
@@ -44,12 +47,22 @@ export interface Memories {
   count: number;
   patch_size: number;
   /** Bytes by block, memory, row, column and channel. */
-  patches: Base64;
+  patches: Pictures;
   /** The block of each state. */
   blocks: number[];
   /** (T+1, M), 0 or negative. */
   energy: Base64;
   decoder: boolean;
+  /** (blocks, M), in cycles per pixel. */
+  frequency?: Base64;
+}
+
+export interface MemoryUse {
+  /** Of pictures; 0 where the server was busy with other people's. */
+  count: number;
+  source: string;
+  /** (M,), 0 or negative: the mean over the pictures. */
+  energy: Base64;
 }
 
 export interface MemoriesOfPatch {

@@ -18,10 +18,13 @@ function fill(node, attributes, children) {
   return node;
 }
 
-/** Bytes in base64, or as they are: a host in the same browser needs no text. @param {string | Uint8Array<ArrayBuffer>} base64 */
-export function bytes(base64) {
-  if (typeof base64 !== "string") return base64;
-  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+/** Base64 as bytes; bytes stay as they are. @param {string | Uint8Array} given @returns {Uint8Array<ArrayBuffer>} */
+export function bytes(given) {
+  if (typeof given !== "string") return /** @type {Uint8Array<ArrayBuffer>} */ (given);
+  const characters = atob(given);
+  const found = new Uint8Array(characters.length);
+  for (let i = 0; i < found.length; i++) found[i] = characters.charCodeAt(i); // a callback would take ten times as long
+  return found;
 }
 
 /**

@@ -32,7 +32,7 @@ export interface Host {
 export interface Start {
   answer: Answer;
   heading?: { title: string; text: string };
-  models?: { name: string; facts: string; patches: number }[];
+  models?: { name: string; facts: string; patches: number; size?: number }[];
   datasets?: { name: string; title: string }[];
   gallery?: Gallery;
   uploads?: boolean;
@@ -118,10 +118,12 @@ export interface Answer {
   /** Pixels a side. */
   size: number;
   mask: string;
-  /** Base64 of size x size x 3 bytes. */
-  image: string;
+  /** size x size x 3 bytes, in base64 or from a sheet. */
+  image: string | Uint8Array;
   /** The same for each of the T + 1 states, one after another. */
-  frames: string;
+  frames: string | Uint8Array;
+  /** Whether the frames are as computed; lossy compression may have changed large ones. */
+  exact?: boolean;
   energy: Numbers;
   attention_energy: Numbers;
   hopfield_energy: Numbers;
@@ -135,6 +137,29 @@ export interface Answer {
   step_sizes: number[];
   /** The step at which the descent settled, if it did. */
   settled: number | null;
+}
+
+/** The first steps of a descent whose answer is on its way. */
+export interface FirstSteps {
+  seq: number;
+  size: number;
+  mask: string;
+  image: string | Uint8Array;
+  /** The last of these steps. */
+  frame: string | Uint8Array;
+  step: number;
+}
+
+/** Large pictures in one WebP file; see `encode_sheet` in etviz/ui/payload.py. */
+export interface Sheet {
+  /** Base64. */
+  webp: string;
+  /** Pixels a side, of each picture. */
+  size: number;
+  count: number;
+  /** Pictures in a row of the sheet. */
+  columns: number;
+  lossless: boolean;
 }
 
 export type Numbers = (number | null)[];
@@ -152,7 +177,10 @@ export interface Reading {
 export type Mask = Uint8Array;
 
 /** A pixel's colour by its number, row by row; null leaves a hole. */
-export type Pixel = (i: number) => ArrayLike<number> | null;
+export type Pixel = ((i: number) => ArrayLike<number> | null) & {
+  /** All pixels as bytes, where there are no holes. */
+  pixels?: Uint8Array;
+};
 
 /** What is kept from the reader in the guessing game. */
 export type Veil = "all" | "original" | null;
@@ -175,6 +203,8 @@ export interface State {
   answer: Answer | null;
   original: Uint8Array;
   frames: Uint8Array[];
+  /** The frames with the visible pixels as given, as far as they were looked at. */
+  completed: Pixel[];
   patches: Uint16Array;
   step: number;
   /** The patch that views look at. */
@@ -242,6 +272,7 @@ export interface View {
   show(answer: Answer): void;
   step(step: number): void;
   paint?(mask: Mask): void;
+  preview?(first: FirstSteps): void;
   choose?(patch: number | null): void;
 }
 

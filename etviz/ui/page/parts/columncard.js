@@ -2,7 +2,7 @@
 
 import { epochOptions } from "../lib/catalogue.js";
 import { column, LETTERS, MARKS } from "../lib/columns.js";
-import { colourDistance, draw, viridis } from "../lib/pixels.js";
+import { differencePicture, draw } from "../lib/pixels.js";
 import { format, h } from "../lib/tools.js";
 import { RULES_EXPLAINED, ruleOptions } from "./settings.js";
 
@@ -124,13 +124,9 @@ export function createColumnCard(index, { onChange, onRemove }) {
       other.caption.textContent = "the original";
     },
     difference(size, a, b, name) {
-      let total = 0;
-      draw(other.canvas, size, (i) => {
-        const apart = colourDistance(a(i), b(i));
-        total += apart;
-        return viridis(apart / DIFFERENCE_CEILING);
-      });
-      other.caption.textContent = `to ${name}: ${(total / size ** 2).toFixed(3)}`;
+      const apart = differencePicture(a, b, DIFFERENCE_CEILING);
+      draw(other.canvas, size, apart.picture);
+      other.caption.textContent = `to ${name}: ${apart.mean.toFixed(3)}`;
       other.caption.title = "Mean absolute difference over all pixels and channels, of values in 0..1";
     },
     noDifference(text) {

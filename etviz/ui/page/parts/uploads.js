@@ -1,4 +1,8 @@
-/** The reader's own pictures: from a file, dropped on the page, or from the camera. */
+/**
+ * The reader's own pictures: from a file, dropped on the page, or from the camera.
+ *
+ * @import { Picture } from "../lib/types.d.ts"
+ */
 
 import { h } from "../lib/tools.js";
 import { createCamera } from "./camera.js";
@@ -8,7 +12,7 @@ const UNSENT = "The picture did not reach the server. Is the app still running?"
 
 /**
  * `controls` to choose with, and a `note` that shows how the picture was cropped. `limit` is {bytes, side};
- * `readFile(file)` gives {pixels} or {error}; `onPicture(picture)` takes a picture, `onProblem(sentence)` says what is
+ * `readFile(file, model)` gives {pixels} or {error}, for the model wanted where none is named; `onPicture(picture)` takes a picture, `onProblem(sentence)` says what is
  * wrong with it.
  */
 export function createUploads({ limit, readFile, onPicture, onBusy, onProblem }) {
@@ -30,12 +34,30 @@ export function createUploads({ limit, readFile, onPicture, onBusy, onProblem })
   // The camera's dialog has shown the crop.
   const camera = createCamera({ onFile: (shot) => take(shot, { shown: false }), onProblem });
 
+  let last = { file: null, pixels: "" };
+
+  async function read(chosen, model) {
+    onBusy(true);
+    const answer = await readFile(chosen, model).catch(() => ({ error: UNSENT }));
+    onBusy(false);
+    if (!answer.error) last = { file: chosen, pixels: answer.pixels };
+    return answer;
+  }
+
+  /**
+   * The picture in the size of another model. Its file is read again where it is still known; otherwise the server
+   * resizes what there is. @param {Picture} picture @param {string} model
+   */
+  async function again(picture, model) {
+    if (!picture.pixels || picture.pixels !== last.pixels) return picture;
+    const answer = await read(last.file, model);
+    return answer.error ? picture : { ...picture, pixels: answer.pixels };
+  }
+
   async function take(chosen, { shown = true } = {}) {
     if (chosen.size > limit.bytes)
       return onProblem(`${chosen.name} is larger than ${megabytes} MB: choose a smaller picture.`);
-    onBusy(true);
-    const answer = await readFile(chosen).catch(() => ({ error: UNSENT }));
-    onBusy(false);
+    const answer = await read(chosen);
     if (answer.error) return onProblem(answer.error);
     onPicture({ pixels: answer.pixels, name: chosen.name });
     if (shown) await note.show(chosen, Math.sqrt(answer.pixels.length / 4)); // base64 of three bytes a pixel
@@ -43,6 +65,7 @@ export function createUploads({ limit, readFile, onPicture, onBusy, onProblem })
 
   return {
     take,
+    again,
     note,
     controls: [button, file, ...(camera ? [camera.button, camera.dialog] : [])],
   };

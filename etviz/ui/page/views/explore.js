@@ -2,19 +2,22 @@
  * The first view: original, masked input, reconstruction and error side by side, the metrics, and the energy.
  *
  * @import { Quality } from "../lib/readings.d.ts"
- * @import { App, View } from "../lib/types.d.ts"
+ * @import { App, FirstSteps, View } from "../lib/types.d.ts"
  */
 
 import { createColourBar } from "../charts/colourbar.js";
 import { createChart } from "../charts/energychart.js";
 import { createReader } from "../lib/asker.js";
-import { colourDistance, draw, holed, rgb, viridis } from "../lib/pixels.js";
-import { clamp, h } from "../lib/tools.js";
+import { maskFromHex, sideOf } from "../lib/masks.js";
+import { colourDistance, completed, differencePicture, draw, holed, patchTable, rgb } from "../lib/pixels.js";
+import { bytes, clamp, h } from "../lib/tools.js";
 import { createComparison } from "../parts/comparison.js";
 import { createBadge, createReadout, createScaleSwitch } from "../parts/readout.js";
 
 const ERROR_CEILING = 0.5; // absolute error drawn in the brightest colour
 const REST_MS = 120; // without a new descent, before the question for the quality
+const LOSSY =
+  "So many large pictures were compressed on their way: a colour may be off by a few of 255, and the error drawn with it. MSE, PSNR and SSIM are those of the pictures as computed.";
 const UNKNOWN = { mse: null, psnr: null, ssim: null };
 
 /** @param {App} app @returns {View} */
@@ -28,6 +31,7 @@ export function createExploreView(app) {
   const keep = h("input", { type: "checkbox", checked: true, change: () => showFrame() });
   const badge = createBadge();
   const mean = h("span");
+  const lossy = h("p", { class: "etviz-hint", hidden: true }, LOSSY);
   const chart = createChart({ onStep: app.setStep });
   const readout = createReadout(["lost"]);
   const comparison = createComparison();
@@ -44,6 +48,7 @@ export function createExploreView(app) {
       h("label", { class: "etviz-check" }, keep, "Keep the visible pixels as given"),
       createColourBar("0", `≥ ${ERROR_CEILING}`, "Absolute error, mean of the three channels", mean),
     ),
+    lossy,
     h(
       "div",
       { class: "etviz-numbers" },
@@ -123,14 +128,10 @@ export function createExploreView(app) {
   function showFrame() {
     const { size } = app.answer;
     const [shown, given] = [app.pixel(app.step, { keep: keep.checked }), rgb(app.original)];
-    let total = 0;
+    const error = differencePicture(shown, given, ERROR_CEILING);
     draw(tiles.reconstruction.canvas, size, shown);
-    draw(tiles.error.canvas, size, (i) => {
-      const error = colourDistance(shown(i), given(i));
-      total += error;
-      return viridis(error / ERROR_CEILING);
-    });
-    mean.textContent = `Mean error ${(total / size ** 2).toFixed(3)}`;
+    draw(tiles.error.canvas, size, error.picture);
+    mean.textContent = `Mean error ${error.mean.toFixed(3)}`;
   }
 
   function showMask(mask) {
@@ -145,6 +146,7 @@ export function createExploreView(app) {
     show(answer) {
       draw(tiles.original.canvas, answer.size, rgb(app.original));
       badge.show(answer);
+      lossy.hidden = answer.exact !== false;
       chart.show(answer);
       measure(answer);
       showMask(app.mask);
@@ -158,5 +160,15 @@ export function createExploreView(app) {
       showFrame();
     },
     paint: showMask,
+    /** @param {FirstSteps} first */
+    preview({ size, mask, image, frame, step }) {
+      if (app.veil) return;
+      const [hidden, given, patches] = [maskFromHex(mask), rgb(bytes(image)), patchTable(size, sideOf(mask))];
+      const predicted = rgb(bytes(frame));
+      draw(tiles.original.canvas, size, given);
+      draw(tiles.masked.canvas, size, holed(given, hidden, patches));
+      draw(tiles.reconstruction.canvas, size, keep.checked ? completed(predicted, given, hidden, patches) : predicted);
+      tiles.reconstruction.value.textContent = `step ${step}, going on…`;
+    },
   };
 }

@@ -1,7 +1,7 @@
 /**
- * Memories: all of them by use, their share of the energy, those that act on one patch, and where one fires.
+ * Memories: all of them by use or spatial frequency, their share of the energy, those that act on one patch, and where one fires.
  *
- * @import { Memories, MemoriesOfPatch, MemoryPlaces } from "../lib/readings.d.ts"
+ * @import { Memories, MemoriesOfPatch, MemoryPlaces, MemoryUse } from "../lib/readings.d.ts"
  * @import { App, View } from "../lib/types.d.ts"
  */
 
@@ -11,13 +11,20 @@ import { patchName } from "../charts/patchmap.js";
 import { createTokenMap, patchInView } from "../charts/tokenmap.js";
 import { createReader } from "../lib/asker.js";
 import { sideOf } from "../lib/masks.js";
-import { byUse, energyWords, shareWords, sumOf, unpackMemories } from "../lib/memoryuse.js";
+import { byUse, byValue, energyWords, shareWords, sumOf, unpackMemories } from "../lib/memoryuse.js";
 import { draw } from "../lib/pixels.js";
 import { floats, h } from "../lib/tools.js";
 import { createCarried } from "../parts/carried.js";
 import { createSwitch } from "../parts/switch.js";
 import { createTopMemories } from "../parts/topmemories.js";
 
+const SORTS = {
+  picture: "by use in this picture",
+  gallery: "by use over other pictures",
+  frequency: "by spatial frequency",
+};
+const SORT_TITLE =
+  "By the energy that each memory carries here; by the mean of what it carries for other pictures under this mask; or from patches of one colour to fine patterns";
 const USES = { step: { text: "At this step" }, descent: { text: "Over the descent" } };
 const ENERGY_SCALE = "Energy that this memory gives to a token (no unit). The colours are the same at all steps";
 const MEMORY_PICTURE =
@@ -27,6 +34,7 @@ const MEMORY_PICTURE =
 export function createMemoriesView(app) {
   const readAll = createReader(app, "memories", acceptAll);
   const readPatch = createReader(app, "memories_of_patch", acceptPatch);
+  const readUse = createReader(app, "memory_use", acceptUse);
   const readPlaces = createReader(app, "memory_places", acceptPlaces);
   const grid = createMemoryGrid({ onPick: chooseMemory, tell: tellMemory });
   const carried = createCarried({ onNumber: () => step(app.step) });
@@ -43,13 +51,20 @@ export function createMemoriesView(app) {
   const portrait = h("canvas", { class: "etviz-portrait", title: MEMORY_PICTURE });
   let by = "step";
   const uses = createSwitch({ label: "Use", options: USES, chosen: by, onChoose: chooseBy });
+  let sort = "picture";
+  const options = Object.entries(SORTS).map(([value, text]) => h("option", { value }, text));
+  const sorts = h(
+    "select",
+    { "aria-label": "Sort memories", title: SORT_TITLE, change: () => chooseSort(sorts.value) },
+    ...options,
+  );
   const node = h(
     "div",
     { class: "etviz-memories" },
     h(
       "div",
       { class: "etviz-aside" },
-      h("div", { class: "etviz-head" }, count, uses),
+      h("div", { class: "etviz-head" }, h("div", { class: "etviz-sorted" }, count, sorts), uses),
       grid.node,
       h("h2", {}, "How much of the Hopfield energy they carry"),
       ...carried.nodes,
@@ -69,6 +84,7 @@ export function createMemoriesView(app) {
   let all = null;
   let ofPatch = null;
   let places = null;
+  let use = null; // over other pictures
   let memory = null; // the chosen one
 
   // -- asking
@@ -80,6 +96,7 @@ export function createMemoriesView(app) {
     readAll();
     readPatch({ patch });
     askForPlaces();
+    if (sort === "gallery") readUse();
   }
 
   function askForPlaces() {
@@ -92,6 +109,7 @@ export function createMemoriesView(app) {
     all = { ...unpackMemories(reading), answer: app.answer };
     memory ??= byUse(all.energyOver(all.blocks.length - 1))[0];
     node.classList.remove("is-waiting");
+    sorts.hidden = !reading.frequency; // a host in the browser knows one order
     whichPart.hidden = !reading.decoder;
     whichPart.textContent = "These are the memories of the decoder, in whose descent hidden patches form.";
     askForPlaces();
@@ -101,6 +119,12 @@ export function createMemoriesView(app) {
   /** @param {MemoriesOfPatch} reading */
   function acceptPatch(reading) {
     ofPatch = { ...reading, energy: floats(reading.energy), answer: app.answer };
+    step(app.step);
+  }
+
+  /** @param {MemoryUse} reading */
+  function acceptUse(reading) {
+    use = { ...reading, energy: floats(reading.energy), answer: app.answer };
     step(app.step);
   }
 
@@ -126,6 +150,25 @@ export function createMemoriesView(app) {
     step(app.step);
   }
 
+  function chooseSort(next) {
+    sort = next;
+    if (sort === "gallery") readUse();
+    step(app.step);
+  }
+
+  /** The numbers to sort by, the lowest first. @param {ArrayLike<number>} energy */
+  function sortedBy(energy, at) {
+    if (sort === "frequency") return all.frequencyAt(at);
+    return sort === "gallery" && use?.answer === app.answer && use.count ? use.energy : energy;
+  }
+
+  /** What the heading says of the order. */
+  function orderWords() {
+    if (sort !== "gallery") return "";
+    if (use?.answer !== app.answer) return ", measuring…";
+    return use.count ? `, ${use.count} pictures` : ", busy: try again";
+  }
+
   // -- drawing
 
   const energyByUse = (at) => (by === "step" ? all.energyAt(at) : all.energyOver(at));
@@ -133,15 +176,17 @@ export function createMemoriesView(app) {
   function tellMemory(which, rank) {
     const energy = energyByUse(app.step);
     const share = shareWords(energy[which], sumOf(energy));
-    return `Memory ${which}, number ${rank + 1} by use: energy ${energyWords(energy[which])}, ${share} of the picture's`;
+    const order = sort === "picture" ? "by use" : SORTS[sort];
+    const fine = sort === "frequency" ? `${all.frequencyAt(app.step)[which].toFixed(3)} cycles per pixel, ` : "";
+    return `Memory ${which}, number ${rank + 1} ${order}: ${fine}energy ${energyWords(energy[which])}, ${share} of the picture's`;
   }
 
   function step(at) {
     if (all?.answer !== app.answer) return; // the last reading stays on screen until the next one is here
     const energy = energyByUse(at);
-    count.textContent = `All ${all.count} memories by use`;
+    count.textContent = `All ${all.count} memories${sort === "picture" ? " by use" : orderWords()}`;
     grid.select(memory);
-    grid.show(byUse(energy), all.picturesAt(at), energy);
+    grid.show(byValue(sortedBy(energy, at)), all.picturesAt(at), energy);
     if (places?.answer === app.answer) drawPlaces(at);
     if (ofPatch?.answer !== app.answer) return;
     const token = ofPatch.energy.subarray(at * all.count, (at + 1) * all.count);
