@@ -30,6 +30,13 @@ const ENERGY_SCALE = "Energy that this memory gives to a token (no unit). The co
 const MEMORY_PICTURE =
   "A memory is a direction in the space of tokens. It is drawn as the patch that the decoder makes of the token it pulls towards, which is stronger than in any picture";
 
+/** A menu of orders; `onChoose(name)` when the reader chooses one. */
+function createSorts(onChoose) {
+  const options = Object.entries(SORTS).map(([value, text]) => h("option", { value }, text));
+  const change = (event) => onChoose(event.target.value);
+  return h("select", { "aria-label": "Sort memories", title: SORT_TITLE, change }, ...options);
+}
+
 /** @param {App} app @returns {View} */
 export function createMemoriesView(app) {
   const readAll = createReader(app, "memories", acceptAll);
@@ -52,12 +59,7 @@ export function createMemoriesView(app) {
   let by = "step";
   const uses = createSwitch({ label: "Use", options: USES, chosen: by, onChoose: chooseBy });
   let sort = "picture";
-  const options = Object.entries(SORTS).map(([value, text]) => h("option", { value }, text));
-  const sorts = h(
-    "select",
-    { "aria-label": "Sort memories", title: SORT_TITLE, change: () => chooseSort(sorts.value) },
-    ...options,
-  );
+  const sorts = createSorts(chooseSort);
   const node = h(
     "div",
     { class: "etviz-memories" },
