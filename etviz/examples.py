@@ -1,5 +1,6 @@
 """Example pictures: the test split of a dataset, or scikit-image's own pictures where there is no dataset."""
 
+import importlib.util
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -171,6 +172,11 @@ def load_pictures(dataset: str, root: str | None, size: int) -> Pictures:
     labels = [found.class_names[label].replace("_", " ") for label in found.test_labels.tolist()]
     source = f"{DOWNLOADABLE.get(dataset, found.name)} test image"
     return Pictures(found.test_images, labels, source, enlarged=size if stored < size else None)
+
+
+def has_carried_pictures() -> bool:
+    """Whether scikit-image is installed."""
+    return importlib.util.find_spec("skimage") is not None
 
 
 def carried_pictures(size: int) -> Pictures:

@@ -3,6 +3,7 @@
 from etviz.errors import UsageError
 from etviz.examples import Pictures
 from etviz.models import MaskedImageModel
+from etviz.official import Source
 from etviz.ui.service import Service
 
 
@@ -23,6 +24,12 @@ class NotebookService(Service):
 
     def find_others(self) -> dict[str, str]:
         return {}
+
+    def find_offers(self) -> dict[str, Source]:
+        return {}
+
+    def offer_large_pictures(self) -> None:
+        """Nothing: a notebook shows its own pictures."""
 
     def find_galleries(self, dataset: str) -> tuple[list[str], str]:
         return [dataset], ""

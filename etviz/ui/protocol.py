@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from etviz.examples import Pictures
 from etviz.models import MaskedImageModel, Trace
 from etviz.ui.cache import Cache
+from etviz.ui.downloads import Downloads
 from etviz.ui.limits import Limits
 from etviz.ui.request import Request
 
@@ -45,6 +46,15 @@ class Backend(Protocol):
     @property
     def bands(self) -> Cache[dict]:
         """The energy bands computed last."""
+        ...
+
+    @property
+    def downloads(self) -> Downloads:
+        """The published models that can be fetched."""
+        ...
+
+    def menu_entry(self, name: str) -> dict:
+        """What the menu says of a model."""
         ...
 
     def place(self, name: object) -> str:

@@ -22,11 +22,22 @@ from etviz.checkpoints import (
 )
 from etviz.data import to_float
 from etviz.errors import UsageError
-from etviz.examples import Pictures, galleries, galleries_without, load_pictures, title
+from etviz.examples import (
+    CARRIED_GALLERY,
+    CIFAR_SIDE,
+    Pictures,
+    galleries,
+    galleries_without,
+    has_carried_pictures,
+    load_pictures,
+    title,
+)
 from etviz.masks import mask_from_hex, mask_to_hex, random_mask
 from etviz.models import MODELS, MaskedImageModel, Trace, model_config
+from etviz.official import SOURCES, Source
 from etviz.pictures import resize
 from etviz.ui.cache import Cache
+from etviz.ui.downloads import Downloads
 from etviz.ui.limits import LIMITS, Limits
 from etviz.ui.payload import decode_pixels, raw_pixels
 from etviz.ui.protocol import Piece
@@ -74,12 +85,14 @@ class Service:
         self._places = threading.BoundedSemaphore(limits.waiting)
         self.first = next(name for name, place in self.checkpoints.items() if place == checkpoint)
         self.galleries, self.note = self.find_galleries(dataset)
+        self.downloads = Downloads(self.find_offers(), self.add_model)
         size = self.model(self.first).img_size
         try:
             self.pictures(self.galleries[0], size)
         except UsageError as error:
             self.galleries, self.note = galleries_without(dataset, self.root, error)
             self.pictures(self.galleries[0], size)
+        self.offer_large_pictures()
 
     # ---- where models and pictures come from -----------------------------------------------------------------------
 
@@ -94,6 +107,21 @@ class Service:
     def find_galleries(self, dataset: str) -> tuple[list[str], str]:
         """The names of the galleries, the first one to begin with, and a note where it is not the one asked for."""
         return galleries(dataset, self.root)
+
+    def find_offers(self) -> dict[str, Source]:
+        """The published models that can be fetched where they are missing, by name."""
+        return {"imagenet": SOURCES["imagenet"]}
+
+    def add_model(self, name: str) -> None:
+        """Put a checkpoint that has just been written into the menu, with pictures of its size."""
+        self.checkpoints = {**self.checkpoints, name: name}
+        self.offer_large_pictures()
+
+    def offer_large_pictures(self) -> None:
+        """Add scikit-image's photographs to the galleries where a model takes pictures larger than those of CIFAR."""
+        large = any(self.menu_entry(name)["size"] > CIFAR_SIDE for name in self.checkpoints)
+        if large and CARRIED_GALLERY not in self.galleries and has_carried_pictures():
+            self.galleries = [*self.galleries, CARRIED_GALLERY]
 
     def menu_entry(self, name: str) -> dict:
         """What the menu says of a model, which is not loaded for that."""
@@ -217,6 +245,7 @@ class Service:
             "note": self.note,
             "limits": self.limits.for_page(),
             "uploads": True,
+            "offers": self.downloads.offers(),
             "answer": READINGS["trace"](self, question),
         }
 

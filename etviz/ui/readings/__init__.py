@@ -6,6 +6,7 @@ from etviz.ui.protocol import Backend
 from etviz.ui.readings.attention import read_attention
 from etviz.ui.readings.compare import read_compare
 from etviz.ui.readings.descent import read_descent, read_first_steps
+from etviz.ui.readings.download import read_download
 from etviz.ui.readings.energy import read_energy_band, read_token_energies
 from etviz.ui.readings.export import read_export
 from etviz.ui.readings.gallery import read_gallery
@@ -19,6 +20,7 @@ READINGS: dict[str, Callable[[Backend, dict], dict]] = {
     "trace": read_descent,
     "first_steps": read_first_steps,
     "export": read_export,
+    "download": read_download,
     "gallery": read_gallery,
     "quality": read_quality,
     "attention": read_attention,

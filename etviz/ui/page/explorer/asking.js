@@ -95,9 +95,9 @@ export function createAsking(page) {
   }
 
   /** Add a model that was not in the menu at the start, such as a run in training. */
-  function offer({ name, patches }) {
+  function offer({ name, patches, size = 0, facts = "" }) {
     if (start.models && !start.models.some((entry) => entry.name === name)) {
-      start.models.push({ name, patches, facts: "" });
+      start.models.push({ name, patches, size, facts });
     }
   }
 

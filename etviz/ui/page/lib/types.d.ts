@@ -36,6 +36,8 @@ export interface Start {
   datasets?: { name: string; title: string }[];
   gallery?: Gallery;
   uploads?: boolean;
+  /** Published models that are missing and can be fetched. */
+  offers?: { source: string; checkpoint: string; title: string; megabytes: number }[];
   limits?: Limits;
   note?: string;
   count?: number;
@@ -253,7 +255,7 @@ export interface App extends State {
   link(name: string, text: string | null, options?: { passing?: boolean }): void;
   change(part: Partial<Wanted>, options?: { remember?: boolean }): Promise<void>;
   lead(where: { tab: string; mask?: Mask; step?: number | null } & Partial<Wanted>): Promise<void>;
-  offer(run: { name: string; patches: number }): void;
+  offer(run: { name: string; patches: number; size?: number; facts?: string }): void;
   openTab(name: string): void;
   choosePatch(patch: number): void;
   setStep(step: number): void;

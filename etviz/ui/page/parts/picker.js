@@ -112,6 +112,12 @@ export function createPicker(start, { onPicture, onProblem, ask, extra = [] }) {
 
   if (page) showPage();
   return {
+    /** Add galleries that are new. @param {{name: string, title: string}[]} found */
+    offer(found) {
+      const known = new Set([...datasets.options].map((entry) => entry.value));
+      datasets.append(...found.filter(({ name }) => !known.has(name)).map(({ name, title }) => option(name, title)));
+      datasets.hidden = datasets.options.length < 2;
+    },
     node: page ? node : h("div", { class: "etviz-choose" }, ...extra),
     show(picture) {
       shown = picture;
@@ -123,7 +129,8 @@ export function createPicker(start, { onPicture, onProblem, ask, extra = [] }) {
   };
 }
 
-export function createModelMenu(start, onModel) {
+/** `offers` are buttons to fetch further models. */
+export function createModelMenu(start, onModel, offers = []) {
   const models = start.models ?? [];
   if (!models.length) return null;
   const facts = h("span", { class: "etviz-facts" });
@@ -135,7 +142,7 @@ export function createModelMenu(start, onModel) {
   menu.addEventListener("change", () => onModel(menu.value));
   const name = models.length > 1 ? menu : h("b", {}, models[0].name);
   return {
-    node: h("div", { class: "etviz-model" }, name, facts),
+    node: h("div", { class: "etviz-model" }, name, facts, ...offers),
     show(model, snapshot = null) {
       if (![...menu.options].some((option) => option.value === model)) {
         menu.append(h("option", { value: model }, model)); // a run, which was not in the menu at the start
