@@ -3,7 +3,7 @@
 import { patiently } from "../lib/asker.js";
 import { h } from "../lib/tools.js";
 
-const LOOK_MS = 400; // between two looks at how far it is
+const GLANCE_MS = 400; // between two looks at how far it is
 const MEGABYTE = 1e6;
 
 /**
@@ -25,7 +25,7 @@ export function createOffer({ source, title, megabytes }, { ask, onModel, onProb
     while (status.state === "running") {
       const percent = Math.floor((100 * status.done) / status.total);
       button.textContent = `Fetching… ${percent}% of ${Math.ceil(status.total / MEGABYTE)} MB`;
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      await new Promise((resolve) => setTimeout(resolve, GLANCE_MS));
       status = await look(false);
     }
     button.disabled = false;
