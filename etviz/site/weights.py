@@ -10,7 +10,7 @@ from etviz.models import MaskedImageModel
 
 SMALL = 1024  # numbers; what has no more of them costs nothing in single precision: norms, biases, the mean colour
 CLOSE = 1e-2  # dB of masked PSNR that half precision may cost
-CHECKED = 200  # pictures
+CHECKED = 200  # pictures of 32x32 pixels, or fewer larger ones
 
 
 def carried_weights(model: MaskedImageModel, images: Tensor) -> bytes:
@@ -20,8 +20,9 @@ def carried_weights(model: MaskedImageModel, images: Tensor) -> bytes:
         model: on the CPU.
         images: (n, 3, S, S) uint8 to judge it by; the first `CHECKED` count.
     """
+    count = max(1, CHECKED * 32**2 // model.img_size**2)
     single, half = model.state_dict(), halved(model.state_dict())
-    return save(half if loss_of_quality(model, half, images[:CHECKED]) <= CLOSE else single)
+    return save(half if loss_of_quality(model, half, images[:count]) <= CLOSE else single)
 
 
 def halved(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

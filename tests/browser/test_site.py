@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import torch
+from PIL import Image
 from playwright.sync_api import expect
 
 from etviz.checkpoints import save_checkpoint, save_snapshot, write_history
@@ -17,6 +19,7 @@ from etviz.site.service import SiteService
 from tests.browser.app import CHROMIUM, FLAGS
 from tests.browser.conftest import Visit, history_row
 from tests.browser.test_share import saved
+from tests.browser.test_uploads import PICTURE
 from tests.sites import hosting
 
 KEPT = """async () => {
@@ -203,6 +206,47 @@ def test_a_browser_that_stores_nothing(forgetful, host):
     kept = visit.page.evaluate("caches.keys().then((names) => names.length, (problem) => problem.name)")
     assert kept == "SecurityError"  # it is as forgetful as this test believes
     assert not visit.complaints
+
+
+def test_a_browser_without_webassembly(context, site, tmp_path):
+    """A policy that forbids it stands for such a browser."""
+    shutil.copytree(site, tmp_path / "site")
+    index = tmp_path / "site" / "index.html"
+    index.write_text(index.read_text().replace(" &#39;wasm-unsafe-eval&#39;", ""))
+    assert "wasm" not in index.read_text()
+    with hosting(tmp_path / "site") as host:
+        visit = Visit(context, host.address)
+        assert paints(visit, 3, 12)
+
+
+def test_an_upload_stays_in_the_browser(context, host, tmp_path):
+    colours = torch.randint(0, 256, (32, 32, 3), dtype=torch.uint8)
+    Image.fromarray(colours.numpy()).save(tmp_path / "mine.png")
+    visit = Visit(context, host.address)
+    before = len(host.asked)
+    visit.page.locator(PICTURE).set_input_files(tmp_path / "mine.png")
+    expect(visit.page.get_by_text("Your mine.png, cropped and shrunk to 32x32")).to_be_visible()
+    visit.settle()
+    assert torch.equal(visit.pixels("Original"), colours.permute(2, 0, 1))
+    assert not [path for path in host.asked[before:] if path and not path.startswith(("assets/", "sw.js"))]
+    visit.page.reload()  # as when a phone drops the page: the picture is in the tab's history
+    expect(visit.page.get_by_text("Your mine.png, cropped and shrunk to 32x32")).to_be_visible()
+
+
+def test_a_part_that_is_gone_is_said_and_the_page_goes_on(context, make_site):
+    with hosting(make_site("tiny", "other")) as host:
+        visit = Visit(context, host.address)
+        assert paints(visit, 3, 12)
+    visit.page.get_by_label("Model", exact=True).select_option("other")
+    expect(visit.page.get_by_role("alert")).to_contain_text("could not fetch a part of itself")
+    assert visit.page.get_by_label("Model", exact=True).input_value() == "tiny"
+    assert paints(visit, 40, 41)
+
+
+def test_a_page_opened_as_a_file_says_what_to_do(context, site):
+    page = context.new_page()
+    page.goto(f"file://{site}/index.html")
+    expect(page.get_by_role("alert")).to_contain_text("python -m http.server")
 
 
 @pytest.mark.parametrize("width", [1440, 390])

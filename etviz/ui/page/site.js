@@ -12,6 +12,9 @@ import { h } from "./lib/tools.js";
 
 const BROKEN = "This page could not fetch all of its parts. There may be no network, or the site is being renewed: ";
 
+const OPENED_AS_FILE =
+  "This page was opened as a file, and browsers let no such page read the files beside it. In its folder, run " +
+  "python -m http.server, then open the address that it prints. ";
 const UNSAVED = "The file could not be made: a part of it could not be fetched. Is there a network?";
 
 /** A part of the site; throws where it cannot be had. @param {string} path */
@@ -35,6 +38,7 @@ async function openSite() {
   const parts = JSON.parse(document.getElementById("etviz-site").textContent);
   try {
     const code = fetchPart(parts.worker).then((answer) => answer.text());
+    code.catch(() => {}); // startEngine says so
     const catalogue = await (await fetchPart(parts.catalogue)).json();
     const base = new URL(".", location.href).href;
     const engine = startEngine({ catalogue, base, code });
@@ -43,7 +47,9 @@ async function openSite() {
   } catch (problem) {
     console.warn(problem);
     const again = h("button", { type: "button", click: () => location.reload() }, "Reload");
-    root.replaceChildren(h("p", { class: "etviz-wait", role: "alert" }, BROKEN, again));
+    root.replaceChildren(
+      h("p", { class: "etviz-wait", role: "alert" }, location.protocol === "file:" ? OPENED_AS_FILE : BROKEN, again),
+    );
     return;
   }
   keepForOffline(parts.serviceWorker);

@@ -33,10 +33,10 @@ export function transposed({ data, rows, columns, rowStride, columnStride }) {
 /** How many numbers a packed matrix takes. */
 export const packedSize = (rows, columns) => rows * PANEL * Math.ceil(columns / PANEL);
 
-/** Whether WebAssembly and its SIMD instructions run here. */
+/** Whether WebAssembly and its SIMD instructions run here: a browser may lack them, and a policy may forbid them. */
 export function hasSimd() {
   try {
-    return WebAssembly.validate(decoded(KERNEL));
+    return Boolean(new WebAssembly.Module(decoded(KERNEL)));
   } catch {
     return false;
   }
