@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -208,10 +207,9 @@ def test_a_browser_that_stores_nothing(forgetful, host):
     assert not visit.complaints
 
 
-def test_a_browser_without_webassembly(context, site, tmp_path):
+def test_a_browser_without_webassembly(context, make_site, tmp_path):
     """A policy that forbids it stands for such a browser."""
-    shutil.copytree(site, tmp_path / "site")
-    index = tmp_path / "site" / "index.html"
+    index = make_site("tiny", out=tmp_path / "site") / "index.html"
     index.write_text(index.read_text().replace(" &#39;wasm-unsafe-eval&#39;", ""))
     assert "wasm" not in index.read_text()
     with hosting(tmp_path / "site") as host:
