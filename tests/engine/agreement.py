@@ -10,6 +10,7 @@ import numpy as np
 PICTURES = ("image", "frame", "frames", "patches")  # bytes, in base64
 NUMBERS = ("attention", "hopfield", "as_query", "as_key", "entropy", "energy")  # float32, where they are in base64
 ELSEWHERE = ("milliseconds",)  # no two runs agree
+STILL = 1e-6  # a share of the energy; a smaller change is no more than float32's own
 UNSTEADY = {  # beyond a relative difference, for what is itself a small difference of large numbers
     "barrier": 2e-4,  # a share of the energy that a descent loses
     "ssim": 1e-4,  # of at most 1: where a picture is flat, float32 leaves some of it to chance
@@ -28,8 +29,9 @@ def _apart(place: str, ours: object, theirs: object, relative: float) -> Iterato
     if isinstance(ours, dict) and isinstance(theirs, dict):
         if ours.keys() != theirs.keys():
             yield f"{place}: {sorted(ours)}, and {sorted(theirs)}"
-        for key in ours.keys() & theirs.keys():
+        for key in ours.keys() & theirs.keys() - {"rises"}:
             yield from _apart(f"{place}.{key}", ours[key], theirs[key], relative)
+        yield from _rises(place, ours, theirs)
     elif _is_numbers(ours) and _is_numbers(theirs):
         yield from _numbers(place, _array(ours), _array(theirs), relative)
     elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
@@ -41,6 +43,15 @@ def _apart(place: str, ours: object, theirs: object, relative: float) -> Iterato
         yield from _pictures(place, _bytes(ours), _bytes(theirs))
     else:
         yield f"{place}: {ours!r}, and {theirs!r}"
+
+
+def _rises(place: str, ours: dict, theirs: dict) -> Iterator[str]:
+    """The steps that raised the energy: where it stands still, float32 leaves to chance whether it rises or falls."""
+    steps = set(ours.get("rises") or ()) ^ set(theirs.get("rises") or ())
+    energy = _array(ours.get("energy") or [])
+    clear = [step for step in steps if abs(energy[step] - energy[step - 1]) > STILL * np.nanmax(np.abs(energy))]
+    if clear:
+        yield f"{place}.rises: the hosts disagree about steps {sorted(clear)}"
 
 
 def _name(place: str) -> str:
