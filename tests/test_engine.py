@@ -246,7 +246,7 @@ def test_the_kernel_is_built_from_its_source(tmp_path):
 
 def exported(site: Path, format: str, **more) -> bytes:
     answer = ask(site, [QUESTION | {"kind": "export", "format": format} | more])[0]
-    assert answer["name"] == f"etviz-tiny-{QUESTION['mask']}.{format}"
+    assert answer["name"] == f"etviz-tiny-scikit-image-0-{QUESTION['mask']}.{format}"
     return base64.b64decode(answer["data"])
 
 
@@ -299,6 +299,16 @@ def test_a_saved_page_carries_the_descent(site):
     answer = json.loads(page.split("<script>")[1].removesuffix("</script>"))
     assert answer["caption"] in page.split("</title>")[0]
     assert len(base64.b64decode(answer["frames"])) == 5 * 3 * 32 * 32
+
+
+def test_files_are_named_as_in_the_app(service, site):
+    names = ["my cat.jpg", "../../etc/passwd", "é.png", "a.b.webp", "--", "x" * 90]
+    pixels = base64.b64encode(bytes(32 * 32 * 3)).decode()
+    questions = [
+        QUESTION | {"kind": "export", "format": "gif", "picture": {"pixels": pixels, "name": n}} for n in names
+    ]
+    named = [answer["name"] for answer in ask(site, questions)]
+    assert named == [answer["name"] for answer in python_answers(service, questions)]
 
 
 def test_a_format_that_there_is_not_is_refused(site):
