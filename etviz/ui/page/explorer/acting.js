@@ -5,6 +5,7 @@
  */
 
 import { isMaskHex, isSeed, maskFromHex, maskToHex } from "../lib/masks.js";
+import { fetchOffer } from "../parts/offer.js";
 import { OWN, patchesOf, shareable } from "./state.js";
 
 const KEY_PAUSE_MS = 120; // after a key press, in case another follows
@@ -70,6 +71,21 @@ export function createActing(page) {
     const { picture } = state.wanted;
     const resized = (await page.parts.uploads?.again(picture, model)) ?? picture;
     await asking.change({ model, picture: resized, snapshot: null, settings: OWN });
+  }
+
+  /** Fetch a published model that the menu offers, then change to it. @param {string} source */
+  async function getModel(source) {
+    const { models, picker } = page.parts;
+    drawing.say("");
+    models.tell("Fetching…");
+    const { model, datasets, error } = await fetchOffer(host.ask, source, models.tell);
+    models.tell("");
+    models.show(state.wanted.model);
+    if (error) return drawing.say(error);
+    asking.offer(model);
+    picker.offer(datasets);
+    models.arrived(source, model.name);
+    await chooseModel(model.name);
   }
 
   /** @param {number} step */
@@ -150,6 +166,7 @@ export function createActing(page) {
     redo,
     pick,
     chooseModel,
+    getModel,
     setStep,
     setSeed,
     choosePatch,

@@ -5,7 +5,6 @@
  */
 
 import { h } from "../lib/tools.js";
-import { createOffer } from "../parts/offer.js";
 import { createPainter } from "../parts/painter.js";
 import { createModelMenu, createPicker } from "../parts/picker.js";
 import { createPreview } from "../parts/preview.js";
@@ -52,22 +51,11 @@ export function createParts(page) {
       ask: host.ask,
       extra: uploads?.controls,
     }),
-    models: createModelMenu(start, acting.chooseModel, createOffers(page)),
+    models: createModelMenu(start, acting.chooseModel, acting.getModel),
     chip: createSettingsChip({ onReset: () => asking.change({ settings: OWN }) }),
     tabs: createTabs(page.views, acting.openTab),
     share: live ? createShare(page.app, address) : null,
   };
-}
-
-/** @param {Page} page */
-function createOffers(page) {
-  const { start, host, asking, acting, drawing } = page;
-  const onModel = (entry, datasets) => {
-    asking.offer(entry);
-    page.parts.picker.offer(datasets);
-    acting.chooseModel(entry.name);
-  };
-  return (start.offers ?? []).map((offer) => createOffer(offer, { ask: host.ask, onModel, onProblem: drawing.say }));
 }
 
 /** @param {Page} page */

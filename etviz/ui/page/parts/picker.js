@@ -3,6 +3,7 @@
 import { createAsker } from "../lib/asker.js";
 import { draw, rgb } from "../lib/pixels.js";
 import { bytes, clamp, h } from "../lib/tools.js";
+import { offerText } from "./offer.js";
 
 const ALL = ""; // the class menu's first entry
 
@@ -129,27 +130,50 @@ export function createPicker(start, { onPicture, onProblem, ask, extra = [] }) {
   };
 }
 
-/** `offers` are buttons to fetch further models. */
-export function createModelMenu(start, onModel, offers = []) {
+const OFFERED = "offer:"; // before the source of a model that is not there yet
+
+/** `onModel(name)` when the reader chooses a model, `onOffer(source)` when it is one that has to be fetched. */
+export function createModelMenu(start, onModel, onOffer) {
   const models = start.models ?? [];
   if (!models.length) return null;
-  const facts = h("span", { class: "etviz-facts" });
+  const offers = start.offers ?? [];
+  const facts = h("span", { class: "etviz-facts", role: "status" });
+  const entry = (value, text) => h("option", { value }, text);
   const menu = h(
     "select",
     { "aria-label": "Model" },
-    ...models.map((model) => h("option", { value: model.name }, model.name)),
+    ...models.map(({ name }) => entry(name, name)),
+    ...offers.map((offer) => entry(`${OFFERED}${offer.source}`, offerText(offer))),
   );
-  menu.addEventListener("change", () => onModel(menu.value));
-  const name = models.length > 1 ? menu : h("b", {}, models[0].name);
+  let shown = models[0].name;
+  menu.addEventListener("change", () => {
+    if (!menu.value.startsWith(OFFERED)) return onModel(menu.value);
+    const source = menu.value.slice(OFFERED.length);
+    menu.value = shown;
+    onOffer(source);
+  });
+  const name = models.length + offers.length > 1 ? menu : h("b", {}, models[0].name);
+  const optionOf = (value) => [...menu.options].find((option) => option.value === value);
+
   return {
-    node: h("div", { class: "etviz-model" }, name, facts, ...offers),
+    node: h("div", { class: "etviz-model" }, name, facts),
+    /** Say how far a model is that is being fetched; an empty text ends that. @param {string} text */
+    tell(text) {
+      facts.classList.toggle("is-busy", text !== "");
+      if (text) facts.textContent = text;
+    },
+    /** A model that was offered is there. @param {string} source @param {string} model */
+    arrived(source, model) {
+      optionOf(`${OFFERED}${source}`)?.replaceWith(entry(model, model));
+    },
     show(model, snapshot = null) {
-      if (![...menu.options].some((option) => option.value === model)) {
-        menu.append(h("option", { value: model }, model)); // a run, which was not in the menu at the start
+      if (!optionOf(model)) {
+        menu.append(entry(model, model)); // a run, which was not in the menu at the start
         name.replaceWith(menu);
       }
-      menu.value = model;
-      const known = models.find((entry) => entry.name === model)?.facts ?? "";
+      shown = menu.value = model;
+      const known = models.find((given) => given.name === model)?.facts ?? "";
+      if (facts.classList.contains("is-busy")) return;
       facts.textContent = snapshot ? `As it was in training, at ${snapshot.replace(".safetensors", "")}` : known;
     },
   };
