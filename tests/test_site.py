@@ -16,6 +16,7 @@ from safetensors.torch import load
 import etviz
 from etviz.checkpoints import save_checkpoint, save_snapshot
 from etviz.errors import UsageError
+from etviz.examples import Pictures
 from etviz.metrics import evaluate_model
 from etviz.site import weights
 from etviz.site.__main__ import FIRST_VISIT, main
@@ -54,13 +55,16 @@ def catalogue_of(site):
     return read(site, next(path for path in site.files if path.startswith("assets/catalogue-")))
 
 
+def noise(count):
+    return Pictures(torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8), [""] * count, "noise")
+
+
 # ---- weights and pictures ----------------------------------------------------------------------------------------
 
 
 def test_large_weights_are_halved_and_small_ones_kept():
     model = etviz.create_model("et", **TINY).eval()
-    images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
-    carried = load(weights.carried_weights(model, images))
+    carried = load(weights.carried_weights(model, noise(4)))
     assert carried["descent.blocks.0.memories"].dtype == torch.float16
     assert torch.equal(carried["mean"], model.mean)
     model.load_state_dict(carried)
@@ -70,8 +74,7 @@ def test_weights_that_lose_quality_in_half_precision_stay_single():
     model = etviz.create_model("et", **TINY).eval()
     with torch.no_grad():
         model.positions.mul_(1e6)  # beyond half precision
-    images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
-    carried = load(weights.carried_weights(model, images))
+    carried = load(weights.carried_weights(model, noise(4)))
     assert all(torch.equal(tensor, model.state_dict()[name]) for name, tensor in carried.items())
     assert carried["positions"].dtype == torch.float32
 
@@ -143,6 +146,20 @@ def test_the_catalogue_says_what_python_says(home):
     assert all(name in choices for name, choices in zip(names, gallery["choices"], strict=True))
 
 
+def test_models_of_another_size_come_with_photographs_large_enough(tmp_path, home):
+    torch.manual_seed(0)
+    save_checkpoint(etviz.create_model("et", **TINY, img_size=64, patch_size=8), tmp_path / "large", {})
+    service = SiteService((str(home / "tiny"), str(tmp_path / "large")), "cifar10", str(home), 5)
+    found = catalogue_of(build(service))
+    assert [model["size"] for model in found["models"]] == [32, 64]
+    assert found["datasets"][-1]["name"] == "scikit-image"
+    assert found["datasets"][-1]["size"] == 64
+
+
+def test_a_site_offers_nothing_to_fetch_from_elsewhere(home):
+    assert not catalogue_of(built(home, "tiny"))["start"].get("offers")
+
+
 def test_names_change_with_content_and_only_then(home):
     sites = [built(home, "tiny"), built(home, "tiny"), built(home, "twin")]
     assert sites[0].files == sites[1].files
@@ -166,12 +183,12 @@ def test_link_previews_have_a_full_address_where_it_is_known(home):
 
 def test_a_first_visit_of_the_shipped_models_takes_3_mb_at_most(tmp_path, monkeypatch, capsys):
     """Noise compresses worse than any picture."""
-    noise = np.random.default_rng(0).integers(0, 256, (300, 32, 32, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 32, 32, 3), dtype=np.uint8)
     labels = np.arange(300) % 10
     arrays = {
         f"{split}_{what}": given
         for split in ("train", "test")
-        for what, given in (("images", noise), ("labels", labels))
+        for what, given in (("images", pixels), ("labels", labels))
     }
     np.savez(tmp_path / "noise.npz", **arrays)
     monkeypatch.setattr(weights, "CHECKED", 2)

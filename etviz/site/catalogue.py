@@ -3,6 +3,7 @@
 import dataclasses
 
 from etviz.checkpoints import SNAPSHOTS, find_checkpoint
+from etviz.examples import CARRIED_GALLERY
 from etviz.site.describe import HEADING, describe_model, describe_pictures
 from etviz.site.live import live_template
 from etviz.site.service import SiteService
@@ -15,9 +16,10 @@ from etviz.version import __version__
 
 def catalogue(service: SiteService, store: Store) -> dict:
     """The catalogue of a site, as JSON has it; the files that it names are put into the store."""
-    size = service.model(service.first).img_size
     models = [model_with_training(service, store, name) for name in service.checkpoints]
-    datasets = [describe_pictures(store, name, service.pictures(name, size)) for name in service.galleries]
+    datasets = [
+        describe_pictures(store, name, service.pictures(name, size_of(service, name))) for name in service.galleries
+    ]
     return {
         "version": __version__,
         "limits": dataclasses.asdict(service.limits),
@@ -27,6 +29,12 @@ def catalogue(service: SiteService, store: Store) -> dict:
         "live": store.add("live.html", live_template().encode()),
         "start": {"heading": HEADING, **service.start()},
     }
+
+
+def size_of(service: SiteService, gallery: str) -> int:
+    """The side in which a site carries pictures: the first model's, or that of the largest one for photographs."""
+    sizes = [service.model(name).img_size for name in service.checkpoints]
+    return max(sizes) if gallery == CARRIED_GALLERY else sizes[0]
 
 
 def model_with_training(service: SiteService, store: Store, name: str) -> dict:

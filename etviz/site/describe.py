@@ -21,13 +21,13 @@ def describe_model(store: Store, name: str, facts: str, model: MaskedImageModel,
         store: takes the weights.
         name, facts: as the menu shows them.
         model: on the CPU.
-        pictures: in the model's size, to judge half precision by.
+        pictures: for the model, to judge half precision by.
 
     Returns:
         name, facts, patches, size: N and the side of an image; patch: the side of a patch; config: every option of its
         constructor; energy: whether it has one; weights, bytes: the path and the size of its file.
     """
-    weights = store.add(f"{name}.safetensors", carried_weights(model, pictures.images))
+    weights = store.add(f"{name}.safetensors", carried_weights(model, pictures))
     return {
         "name": name,
         "facts": facts,

@@ -76,7 +76,7 @@ def carried_pictures(service: Backend, request: Request) -> Pictures:
     others = [number for number in gallery.arranged() if number != index]
     chosen = [*([] if index is None else [index]), *others][:PICTURES]
     labels = [gallery.labels[number] for number in chosen]
-    return Pictures(gallery.images[chosen], labels, gallery.source)
+    return dataclasses.replace(gallery, images=gallery.images[chosen], labels=labels)
 
 
 def live_catalogue(service: Backend, request: Request, pictures: Pictures, store: Store) -> dict:

@@ -1,11 +1,13 @@
 """The service of a site: chosen models, and the first pictures of one dataset. It answers what is computed ahead."""
 
+import dataclasses
 from pathlib import Path
 
 from etviz.checkpoints import load_model
 from etviz.errors import UsageError
 from etviz.examples import Pictures, galleries
 from etviz.models import as_energy_model
+from etviz.official import Source
 from etviz.ui.service import Service
 
 
@@ -32,6 +34,10 @@ class SiteService(Service):
     def find_others(self) -> dict[str, str]:
         return {}
 
+    def find_offers(self) -> dict[str, Source]:
+        """Nothing: a site has no server that could fetch a model."""
+        return {}
+
     def find_galleries(self, dataset: str) -> tuple[list[str], str]:
         (first, *_), note = galleries(dataset, self.root)
         return [first], note
@@ -40,7 +46,8 @@ class SiteService(Service):
         known = self._first_ones.get((dataset, size))
         if known is None:
             found = super().pictures(dataset, size)
-            known = Pictures(found.images[: self._count], found.labels[: self._count], found.source)
+            images, labels = found.images[: self._count], found.labels[: self._count]
+            known = dataclasses.replace(found, images=images, labels=labels)
             self._first_ones[dataset, size] = known
         return known
 

@@ -5,6 +5,7 @@ import copy
 from safetensors.torch import save
 from torch import Tensor
 
+from etviz.examples import Pictures
 from etviz.metrics import evaluate_model
 from etviz.models import MaskedImageModel
 
@@ -13,16 +14,17 @@ CLOSE = 1e-2  # dB of masked PSNR that half precision may cost
 CHECKED = 200  # pictures of 32x32 pixels, or fewer larger ones
 
 
-def carried_weights(model: MaskedImageModel, images: Tensor) -> bytes:
+def carried_weights(model: MaskedImageModel, pictures: Pictures) -> bytes:
     """A safetensors file of the model's weights: half precision where that is close enough, else single.
 
     Args:
         model: on the CPU.
-        images: (n, 3, S, S) uint8 to judge it by; the first `CHECKED` count.
+        pictures: for the model, to judge it by; the first `CHECKED` count.
     """
     count = max(1, CHECKED * 32**2 // model.img_size**2)
+    images = pictures.at(list(range(min(count, len(pictures)))))
     single, half = model.state_dict(), halved(model.state_dict())
-    return save(half if loss_of_quality(model, half, images[:count]) <= CLOSE else single)
+    return save(half if loss_of_quality(model, half, images) <= CLOSE else single)
 
 
 def halved(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
