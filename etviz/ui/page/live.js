@@ -7,6 +7,7 @@ import { startEngine } from "./engine/starting.js";
 import { createExplorer } from "./explorer.js";
 import { bytes } from "./lib/tools.js";
 
+const SUCH_A_FILE = "This page is such a file itself: send it on as it is, or save a ZIP or a GIF.";
 const NOT_CARRIED = "This file does not carry what is asked for.";
 
 function openLive() {
@@ -17,7 +18,15 @@ function openLive() {
     return bytes(files[path]);
   };
   const { ask, readFile } = startEngine({ catalogue, base: "", code, load });
-  createExplorer(document.getElementById("etviz"), { start: catalogue.start, views, ask, readFile, alone: true });
+  const answer = async (question) =>
+    question.kind === "export" && ["live", "html"].includes(question.format) ? { error: SUCH_A_FILE } : ask(question);
+  createExplorer(document.getElementById("etviz"), {
+    start: catalogue.start,
+    views,
+    ask: answer,
+    readFile,
+    alone: true,
+  });
 }
 
 openLive();

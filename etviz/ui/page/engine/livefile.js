@@ -7,6 +7,7 @@
 
 import { rgb } from "../lib/pixels.js";
 import { bytes } from "../lib/tools.js";
+import { pictureName } from "./naming.js";
 
 const CARRIED = 24; // pictures in the file
 const ACROSS = 20; // side by side in the sprite
@@ -41,7 +42,8 @@ export function createLiveFile({ catalogue, ask, fetchBytes }) {
     const data = JSON.stringify({ catalogue: { ...carried, start }, views: LIVE_VIEWS, files });
     const template = new TextDecoder().decode(await fetchBytes(catalogue.live));
     const page = template.replace("%DATA%", () => data.replaceAll("<", "\\u003c"));
-    return { name: `etviz-${name}-${answer.mask}.live.html`, type: "text/html", data: new TextEncoder().encode(page) };
+    const file = `etviz-${entry.name}-${pictureName(answer.picture)}-${answer.mask}.live.html`;
+    return { name: file, type: "text/html", data: new TextEncoder().encode(page) };
   };
 
   /** The picture on screen, then others of its gallery; of the first gallery where it is an upload. */

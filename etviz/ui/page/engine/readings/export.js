@@ -6,6 +6,7 @@ import { UsageError } from "../errors.js";
 import { gif } from "../files/gif.js";
 import { png } from "../files/png.js";
 import { npy, zip } from "../files/zip.js";
+import { pictureName } from "../naming.js";
 import { bytesFromPicture, complete, hiddenPixels } from "../patches.js";
 import { rowsOf } from "../payload.js";
 import { readDescent } from "./descent.js";
@@ -26,15 +27,8 @@ export async function readExport(service, question) {
   const [make, type] = MAKERS[format];
   const request = await service.readRequest(question);
   const data = await make(service, request, question);
-  const name = `etviz-${request.modelName}-${nameOf(request.asked)}-${maskToHex(request.mask)}.${format}`;
+  const name = `etviz-${request.modelName}-${pictureName(request.asked)}-${maskToHex(request.mask)}.${format}`;
   return { name, type, data };
-}
-
-/** A picture's name for that of a file: of a dataset and a number, or of an upload without its suffix. */
-function nameOf(picture) {
-  const name = "pixels" in picture ? picture.name.replace(/\.[^.]*$/, "") : `${picture.dataset}-${picture.index}`;
-  const plain = name.replace(/[^A-Za-z0-9_-]+/g, "-").replace(/^-+|-+$/g, "");
-  return plain.slice(-40) || "picture";
 }
 
 /** The site's replay page with the answer in it. */
