@@ -244,6 +244,19 @@ def test_the_kernel_is_built_from_its_source(tmp_path):
     assert (ENGINE / "kernel.wasm").stat().st_size < 8192
 
 
+@pytest.mark.parametrize("side", [5, 24, 40, 64])
+def test_an_upload_of_another_size_is_answered_alike(side, service, site):
+    pixels = np.random.default_rng(side).integers(0, 256, 3 * side * side, dtype=np.uint8).tobytes()
+    picture = {"pixels": base64.b64encode(pixels).decode(), "name": "mine.png"}
+    ours, theirs = (
+        python_answers(service, [QUESTION | {"picture": picture}])[0],
+        ask(site, [QUESTION | {"picture": picture}])[0],
+    )
+    assert theirs["caption"] == ours["caption"]
+    seen = [np.frombuffer(base64.b64decode(answer["image"]), np.uint8).astype(int) for answer in (ours, theirs)]
+    assert np.abs(seen[0] - seen[1]).max() <= 1
+
+
 def exported(site: Path, format: str, **more) -> bytes:
     answer = ask(site, [QUESTION | {"kind": "export", "format": format} | more])[0]
     assert answer["name"] == f"etviz-tiny-scikit-image-0-{QUESTION['mask']}.{format}"

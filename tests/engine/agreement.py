@@ -8,7 +8,15 @@ from collections.abc import Iterator
 import numpy as np
 
 PICTURES = ("image", "frame", "frames", "patches")  # bytes, in base64
-NUMBERS = ("attention", "hopfield", "as_query", "as_key", "entropy", "energy")  # float32, where they are in base64
+NUMBERS = (
+    "attention",
+    "hopfield",
+    "as_query",
+    "as_key",
+    "entropy",
+    "energy",
+    "frequency",
+)  # float32, where they are in base64
 ELSEWHERE = ("milliseconds",)  # no two runs agree
 STILL = 1e-6  # a share of the energy; a smaller change is no more than float32's own
 UNSTEADY = {  # beyond a relative difference, for what is itself a small difference of large numbers

@@ -8,7 +8,7 @@ from etviz.ui.service import Service
 KINDS = (
     *("trace", "quality", "attention", "memories", "memories_of_patch", "memory_places", "gradient_lines"),
     *("energy_plane", "perturbations", "memory_sheet", "choices", "token_energies", "energy_band", "gallery"),
-    *("compare", "training", "runs", "epochs"),
+    *("compare", "training", "runs", "epochs", "first_steps", "memory_use"),
 )
 
 

@@ -33,6 +33,7 @@ export function picturesPayload(frames, picture, mask) {
     mask: maskToHex(mask),
     image: bytesFromPicture(picture),
     frames: bytesOfFrames(frames),
+    exact: true, // nothing is compressed on the way to the page
     mse: finite(errors),
     psnr: finite(errors.map(psnrOf)),
   };

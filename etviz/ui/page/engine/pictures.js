@@ -1,7 +1,7 @@
 /** The pictures of one gallery, from a sprite: all pictures in one, row by row in `columns` columns. */
 
 import { aNumber } from "./errors.js";
-import { fitted } from "./resample.js";
+import { resizedSquare } from "./resample.js";
 
 export class Pictures {
   /**
@@ -42,7 +42,7 @@ export class Pictures {
       const pixel = Math.floor(i / 3);
       return data[4 * ((top + Math.floor(pixel / size)) * width + left + (pixel % size)) + (i % 3)];
     });
-    return this.size === size ? cut : fitted({ data: cut, width: size, height: size }, this.size);
+    return resizedSquare(cut, this.size);
   }
 
   caption(index) {

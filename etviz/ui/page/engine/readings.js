@@ -2,13 +2,13 @@
 
 import { readAttention } from "./readings/attention.js";
 import { readCompare } from "./readings/compare.js";
-import { readDescent } from "./readings/descent.js";
+import { readDescent, readFirstSteps } from "./readings/descent.js";
 import { readEnergyBand, readTokenEnergies } from "./readings/energies.js";
 import { readExport } from "./readings/export.js";
 import { readGallery } from "./readings/gallery.js";
 import { readChoices, readMemorySheet } from "./readings/guide.js";
 import { readGradientLines } from "./readings/lines.js";
-import { readMemories, readMemoriesOfPatch, readMemoryPlaces } from "./readings/memories.js";
+import { readMemories, readMemoriesOfPatch, readMemoryPlaces, readMemoryUse } from "./readings/memories.js";
 import { readPerturbations } from "./readings/perturbations.js";
 import { readEnergyPlane } from "./readings/plane.js";
 import { readQuality } from "./readings/quality.js";
@@ -16,6 +16,7 @@ import { readEpochs, readRuns, readTraining } from "./readings/training.js";
 
 export const READINGS = {
   trace: readDescent,
+  first_steps: readFirstSteps,
   export: readExport,
   gallery: readGallery,
   quality: readQuality,
@@ -23,6 +24,7 @@ export const READINGS = {
   memories: readMemories,
   memories_of_patch: readMemoriesOfPatch,
   memory_places: readMemoryPlaces,
+  memory_use: readMemoryUse,
   gradient_lines: readGradientLines,
   energy_plane: readEnergyPlane,
   perturbations: readPerturbations,

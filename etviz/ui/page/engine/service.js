@@ -8,11 +8,12 @@ import { pictureFromBytes } from "./patches.js";
 import { Pictures } from "./pictures.js";
 import { READINGS } from "./readings.js";
 import { Request, readMask, readSettings } from "./request.js";
-import { fitted } from "./resample.js";
+import { fitted, resizedSquare } from "./resample.js";
 import { readWeights } from "./weights.js";
 
 const PIECE_MS = 25; // of a long computation, before others may have their turn
 const FAILED = "The page could not compute this: its console says why.";
+const SIDES = [4, 1024]; // pixels, the least and the most of a picture from outside
 const [MODELS, TRACES] = [4, 6]; // in memory; a full-size model takes about 10 MB
 
 export class Service {
@@ -136,8 +137,8 @@ export class Service {
   /** A picture, what to ask for to get it again, and its caption. */
   async readPicture({ pixels, name = "picture", dataset = this.firstDataset, index }, size) {
     if (pixels !== undefined) {
-      const caption = `Your ${name}, cropped and shrunk to ${size}x${size}`;
-      return { picture: pictureFromBytes(readPixels(pixels, size)), asked: { pixels, name }, caption };
+      const [bytes, caption] = ownPicture(pixels, String(name).slice(0, 80), size);
+      return { picture: pictureFromBytes(bytes), asked: { pixels, name }, caption };
     }
     const pictures = await this.pictures(dataset, size);
     if (!pictures.places.has(index)) {
@@ -187,15 +188,25 @@ function onWhite(data, pixel, channel) {
     : Math.round((data[4 * pixel + channel] * opacity + 255 * (255 - opacity)) / 255);
 }
 
-function readPixels(text, size) {
-  let bytes;
+/** An upload in the size of a model, and its caption; it may come in the size of another model. */
+function ownPicture(text, name, size) {
+  const bytes = readPixels(text);
+  const side = Math.sqrt(bytes.length / 3);
+  if (side === size) return [bytes, `Your ${name}, cropped and resized to ${size}x${size}`];
+  const change = side < size ? "enlarged" : "shrunk";
+  return [resizedSquare(bytes, size), `Your ${name}, ${change} from ${side}x${side} to ${size}x${size}`];
+}
+
+function readPixels(text) {
+  let bytes = new Uint8Array(0);
   try {
     bytes = fromBase64(text);
   } catch {
-    throw new UsageError("The picture did not arrive whole: upload it again.");
+    // as short as nothing
   }
-  if (bytes.length !== 3 * size * size) {
-    throw new UsageError(`This model takes pictures of ${size}x${size} pixels: upload yours again.`);
+  const side = Math.sqrt(bytes.length / 3);
+  if (!Number.isInteger(side) || side < SIDES[0] || side > SIDES[1]) {
+    throw new UsageError("The picture did not arrive whole: upload it again.");
   }
   return bytes;
 }

@@ -29,8 +29,14 @@ port.onmessage = async ({ data }) => {
   }
   asked.push({ id, kind, ...message });
   await turn(); // more questions may be there already
-  if (asked.length) answer(asked.pop());
+  if (asked.length) answer(nextQuestion());
 };
+
+/** The newest, but the first steps of a descent before the whole of it. */
+function nextQuestion() {
+  const first = asked.findLastIndex(({ question }) => question?.kind === "first_steps");
+  return asked.splice(first, 1)[0];
+}
 
 async function answer({ id, kind, question, file, model }) {
   const answer = await (kind === "file" ? service.readFile(file, model) : service.ask(question));

@@ -1,6 +1,9 @@
 /** A page of pictures to choose from, of all classes or of one. */
 
 import { anObject, quoted, UsageError } from "../errors.js";
+import { resizedSquare } from "../resample.js";
+
+const THUMBNAIL = 64; // pixels a side, at most
 
 export async function readGallery(service, question) {
   const { dataset, model, label = null, page } = anObject(question);
@@ -23,6 +26,13 @@ export async function readGallery(service, question) {
     count: order.length,
     total: pictures.count,
     classes: pictures.classes,
-    thumbs: chosen.map((index) => ({ index, caption: pictures.caption(index), image: pictures.bytes(index) })),
+    thumbs: chosen.map((index) => ({
+      index,
+      caption: pictures.caption(index),
+      image: thumbnail(pictures.bytes(index)),
+    })),
   };
 }
+
+/** Large pictures are shown smaller. */
+const thumbnail = (bytes) => (bytes.length > 3 * THUMBNAIL ** 2 ? resizedSquare(bytes, THUMBNAIL) : bytes);

@@ -1,6 +1,7 @@
 /** The energy along minus the gradient, from every state; in a long descent, from every second, third, ... state. */
 
 import { finite } from "../payload.js";
+import { LARGE, LARGE_POINTS } from "./plane.js";
 
 const REACH = 4; // length of a line, in step sizes
 const [FINE, COARSE] = [41, 21]; // points on a line
@@ -10,11 +11,12 @@ export async function readGradientLines(service, question) {
   const request = await service.readRequest(question);
   const trace = await service.trace(request);
   const every = Math.ceil(trace.states.length / service.limits.gradient_lines);
-  return { every, lines: await service.inTurns(linesOf(request.model.descent, trace, every)) };
+  const few = trace.states.length <= FEW_STATES ? FINE : COARSE;
+  const points = request.model.patches > LARGE ? LARGE_POINTS : few;
+  return { every, lines: await service.inTurns(linesOf(request.model.descent, trace, every, points)) };
 }
 
-function* linesOf(descent, trace, every) {
-  const points = trace.states.length <= FEW_STATES ? FINE : COARSE;
+function* linesOf(descent, trace, every, points) {
   const lines = [];
   for (let step = 0; step < trace.states.length; step += every) {
     lines.push(yield* lineFrom(descent, trace, step, points));

@@ -6,6 +6,7 @@ import { finite, rowsOf } from "../payload.js";
 import { principalAxes } from "../principal.js";
 
 const POINTS = 25; // along either side
+export const [LARGE, LARGE_POINTS] = [100, 13]; // a model of more patches has so many, along a line too
 const MARGIN = 0.25; // on each side, as a share of the path's extent
 const FLAT = 1e-12; // a direction with a smaller share of the variance does not count
 
@@ -42,7 +43,13 @@ export function planeOf(descent, trace) {
   }
   const project = (tokens) => coordinates(layerNormed(tokens, descent.width), mean, axes);
   const path = points.map((point) => coordinates(point, mean, axes));
-  const [first, second] = [0, 1].map((axis) => around(path.map((place) => place[axis])));
+  const count = points[0].length / descent.width > 1 + LARGE ? LARGE_POINTS : POINTS;
+  const [first, second] = [0, 1].map((axis) =>
+    around(
+      path.map((place) => place[axis]),
+      count,
+    ),
+  );
   return { first, second, path, project, states, steps, variance: shares, mean, axes };
 }
 
@@ -55,10 +62,10 @@ function coordinates(point, mean, axes) {
 }
 
 /** Numbers from the least coordinate to the largest, with a margin on each side. */
-function around(places) {
+function around(places, count) {
   const [low, high] = [Math.min(...places), Math.max(...places)];
   const extra = MARGIN * (high - low);
-  return Array.from({ length: POINTS }, (_, i) => low - extra + (i / (POINTS - 1)) * (high - low + 2 * extra));
+  return Array.from({ length: count }, (_, i) => low - extra + (i / (count - 1)) * (high - low + 2 * extra));
 }
 
 function* energyRows(descent, settings, { first, second, mean, axes }) {
