@@ -25,7 +25,7 @@ from etviz.version import __version__
 
 ARRAYS = ("energy", "attention_energy", "hopfield_energy", "gradient_norm", "stationarity", "step_sizes", "mask")
 LARGE = ("frames", "tokens")  # a descent that settles after 200 steps has 10 MB of them
-SCALE = 8  # screen pixels along each pixel of a picture, in the GIF
+GIF_SIDE = 256  # screen pixels along a picture, in the GIF; large pictures are drawn twice as wide as they are
 DRAWING = threading.Lock()  # one file at a time: drawing takes seconds of the processor, which painters need too
 NO_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest date of a ZIP, so that the same descent gives the same file
 
@@ -69,7 +69,12 @@ def name_of(picture: dict) -> str:
 
 def make_gif(service: Backend, request: Request, question: dict) -> bytes:
     """The film of `etviz.plots.film_bytes`."""
-    return film_bytes(service.trace(request), request.image[None], SCALE, service.limits.film_states)
+    return film_bytes(service.trace(request), request.image[None], gif_scale(request), service.limits.film_states)
+
+
+def gif_scale(request: Request) -> int:
+    """Screen pixels along each pixel of a picture."""
+    return max(2, GIF_SIDE // request.image.shape[-1])
 
 
 def make_page(service: Backend, request: Request, question: dict) -> bytes:
