@@ -12,7 +12,7 @@ import { rowsOf } from "../payload.js";
 import { readDescent } from "./descent.js";
 
 const MAKERS = { zip: [makeZip, "application/zip"], gif: [makeGif, "image/gif"], html: [makePage, "text/html"] };
-const SCALE = 8; // screen pixels along each pixel of a picture, in the GIF
+const GIF_SIDE = 256; // screen pixels along a picture, in the GIF; large pictures are drawn twice as wide as they are
 const GAP = 1; // pixels between two pictures
 const [FRAME_MS, HOLD_MS] = [180, 1200]; // a step; the first and the last state
 const HIDDEN_GREY = 0.5;
@@ -49,7 +49,7 @@ async function makeGif(service, request) {
   const film = filmOf(request, await service.trace(request), service.limits.film_states);
   const frames = film.completed.map((frame) => tiled([[film.masked], [frame], [request.picture]]));
   const durations = frames.map((_, i) => (i === 0 || i === frames.length - 1 ? HOLD_MS : FRAME_MS));
-  return gif(frames, durations, SCALE);
+  return gif(frames, durations, Math.max(2, Math.floor(GIF_SIDE / request.model.size)));
 }
 
 /** config.json, the mask (mask.txt, mask.png), arrays.npz, the pictures, strip.png and film.gif. */
