@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from etviz.checkpoints import (
@@ -32,13 +31,14 @@ from etviz.examples import (
     load_pictures,
     title,
 )
-from etviz.masks import mask_from_hex, mask_to_hex, random_mask
+from etviz.masks import mask_from_hex, mask_to_hex
 from etviz.models import MODELS, MaskedImageModel, Trace, model_config
 from etviz.official import SOURCES, Source
 from etviz.pictures import resize
 from etviz.ui.cache import Cache
 from etviz.ui.downloads import Downloads
 from etviz.ui.limits import LIMITS, Limits
+from etviz.ui.opening import opening_mask, typical_picture
 from etviz.ui.payload import decode_pixels, raw_pixels
 from etviz.ui.protocol import Piece
 from etviz.ui.readings import READINGS
@@ -235,8 +235,11 @@ class Service:
         """What the page shows at first: the menus, pictures to choose from, and a descent."""
         model, dataset = self.model(self.first), self.galleries[0]
         gallery = READINGS["gallery"](self, {"model": self.first, "dataset": dataset, "page": 0})
-        mask = random_mask(1, num_patches=model.num_patches, generator=torch.Generator().manual_seed(0))
-        picture = {"dataset": dataset, "index": gallery["thumbs"][0]["index"]}
+        mask = opening_mask(model.num_patches)
+        indices = [thumb["index"] for thumb in gallery["thumbs"]]
+        with self.lock:
+            chosen = typical_picture(model, self.pictures(dataset, model.img_size).images[indices], mask)
+        picture = {"dataset": dataset, "index": indices[chosen]}
         question = {"seq": 0, "model": self.first, "picture": picture, "mask": mask_to_hex(mask)}
         return {
             "models": [self.menu_entry(name) for name in self.checkpoints],

@@ -18,6 +18,7 @@ const ERROR_CEILING = 0.5; // absolute error drawn in the brightest colour
 const REST_MS = 120; // without a new descent, before the question for the quality
 const LOSSY =
   "So many large pictures were compressed on their way: a colour may be off by a few of 255, and the error drawn with it. MSE, PSNR and SSIM are those of the pictures as computed.";
+const SMOOTH = "Draw the four pictures smoothly enlarged instead of as pixels: for looking only, the numbers stay";
 const UNKNOWN = { mse: null, psnr: null, ssim: null };
 
 /** @param {App} app @returns {View} */
@@ -29,6 +30,7 @@ export function createExploreView(app) {
     error: createTile("Absolute error"),
   };
   const keep = h("input", { type: "checkbox", checked: true, change: () => showFrame() });
+  const smooth = h("input", { type: "checkbox", change: () => node.classList.toggle("is-smooth", smooth.checked) });
   const badge = createBadge();
   const mean = h("span");
   const lossy = h("p", { class: "etviz-hint", hidden: true }, LOSSY);
@@ -46,6 +48,7 @@ export function createExploreView(app) {
       "div",
       { class: "etviz-under" },
       h("label", { class: "etviz-check" }, keep, "Keep the visible pixels as given"),
+      h("label", { class: "etviz-check", title: SMOOTH }, smooth, "Smooth"),
       createColourBar("0", `≥ ${ERROR_CEILING}`, "Absolute error, mean of the three channels", mean),
     ),
     lossy,
