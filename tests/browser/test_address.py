@@ -57,6 +57,24 @@ def test_back_and_forward(visit):
         assert visit.read("mask") == parameters(visit)["mask"] == mask
 
 
+def test_a_link_brings_what_the_views_show(browser, address):
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
+    visit = Visit(context, f"{address}?tab=attention&head=1&memory=5&axis=mse&scale=value")
+    expect(visit.page.locator(".etviz-heads button").nth(2)).to_have_attribute("aria-pressed", "true")
+    visit.page.locator(".etviz-heads button").nth(1).click()
+    visit.page.get_by_role("tab", name="Memories").click()
+    expect(visit.page.get_by_role("heading", name="Where memory 5 fires")).to_be_visible()
+    visit.page.get_by_role("tab", name="Energy").click()
+    expect(visit.page.get_by_label("Right axis")).to_have_value("mse")
+    value = visit.page.locator(".is-energy").get_by_role("button", name="Value of the energy")
+    expect(value).to_have_attribute("aria-pressed", "true")
+    visit.page.get_by_label("Right axis").select_option("psnr")
+    linked = {name: resting(visit).get(name) for name in ("head", "memory", "axis", "scale")}
+    assert linked == {"head": "0", "memory": "5", "axis": "psnr", "scale": "value"}
+    assert not visit.complaints
+    context.close()
+
+
 def test_a_burst_of_strokes_is_one_entry_of_the_history(visit):
     resting(visit)
     first, before = visit.read("mask"), visit.page.evaluate("history.length")

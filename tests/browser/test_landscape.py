@@ -121,7 +121,7 @@ def test_disturbed_starts_by_keyboard_and_by_seed(browser, address, model):
     settled(visit)
     visit.page.get_by_role("button", name="Draw again").click()
     settled(visit)
-    assert address_of(visit)["seed"] == "1"
+    assert {name: address_of(visit)[name] for name in ("seed", "noise_seed")} == {"seed": "0", "noise_seed": "1"}
     expect(visit.page.get_by_role("spinbutton", name="Seed of the noise")).to_have_value("1")
     image, mask = on_screen(visit)
     other = (int(visit.page.get_by_role("spinbutton", name="Picture number").input_value()) + 1) % len(CARRIED)
@@ -159,10 +159,10 @@ def test_disturbed_starts_by_keyboard_and_by_seed(browser, address, model):
 
 def test_a_link_brings_its_seed(browser, address):
     context = browser.new_context(reduced_motion="reduce")
-    visit = Visit(context, f"{address}?tab=landscape&seed=41")
+    visit = Visit(context, f"{address}?tab=landscape&seed=7&noise=0.5&noise_seed=41")
     settled(visit)
     asked = [question for question in visit.questions() if question.get("kind") == "perturbations"]
-    assert [question["seed"] for question in asked] == [41]
+    assert [(question["seed"], question["noise"]) for question in asked] == [(41, 0.5)]
     expect(visit.page.get_by_role("spinbutton", name="Seed of the noise")).to_have_value("41")
     assert not visit.complaints
     context.close()

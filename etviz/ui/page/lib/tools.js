@@ -37,6 +37,9 @@ export function floats(base64) {
   return new Float32Array(bytes(base64).buffer);
 }
 
+/** Whether a text from an address is one of the numbers 0 to `count` - 1. */
+export const isNumberBelow = (text, count) => /^\d+$/.test(text ?? "") && Number(text) < count;
+
 export const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
 /** A number for reading: thousands separated, a true minus sign, about `digits` significant digits. */

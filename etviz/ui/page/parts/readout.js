@@ -104,7 +104,7 @@ const SCALES = {
   median: { text: "vs. median", title: "Minus the median of the other pictures at the same step" },
 };
 
-/** A choice between some of the chart's scales, starting with the first. `onScale(name)` when it changes. */
+/** A choice between some of the chart's scales, starting with the first, as {node, show(name)}. */
 export function createScaleSwitch(names, onScale) {
   const options = Object.fromEntries(names.map((name) => [name, SCALES[name]]));
   return createSwitch({ label: "Energy axis", options, chosen: names[0], onChoose: onScale });

@@ -14,11 +14,16 @@ export function createSwitch({ label, options, chosen, onChoose }) {
     return h("button", { type: "button", ...attributes, "aria-pressed": pressed, click: () => choose(name) }, text);
   });
 
-  function choose(name) {
+  function show(name) {
     const names = Object.keys(options);
     buttons.forEach((button, i) => button.setAttribute("aria-pressed", names[i] === name));
+  }
+
+  function choose(name) {
+    show(name);
     onChoose(name);
   }
 
-  return h("div", { class: "etviz-switch", role: "group", "aria-label": label }, ...buttons);
+  const node = h("div", { class: "etviz-switch", role: "group", "aria-label": label }, ...buttons);
+  return { node, show };
 }

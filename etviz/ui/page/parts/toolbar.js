@@ -99,7 +99,7 @@ export function createToolbar({ mask, seed, patchSize, limit, onMask, onSeed, on
     { class: "etviz-more" },
     h("summary", {}, "More masks, brushes and keys"),
     group("Hide", button(2), button(3), button(4), button(5)),
-    h("div", { class: "etviz-group" }, h("span", {}, "Brush"), brushes),
+    h("div", { class: "etviz-group" }, h("span", {}, "Brush"), brushes.node),
     field("Seed", seedField, h("small", { class: "etviz-hint" }, "for random masks, as in etviz.random_mask")),
     field("Hex", hex),
     group("PNG", ...files, h("small", { class: "etviz-hint" }, "white is hidden")),

@@ -43,7 +43,7 @@ export function createTransport({ onStep, onSteps, most }) {
     { class: "etviz-transport", role: "group", "aria-label": "Steps of the descent" },
     play,
     h("div", { class: "etviz-track" }, slider, ticks),
-    h("div", { class: "etviz-motion" }, back, on, speeds, longer),
+    h("div", { class: "etviz-motion" }, back, on, speeds.node, longer),
   );
   let timer = null;
   let speed = 1;

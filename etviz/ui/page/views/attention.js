@@ -11,7 +11,7 @@ import { createTokenMap, patchInView } from "../charts/tokenmap.js";
 import { createReader } from "../lib/asker.js";
 import { maskFromHex } from "../lib/masks.js";
 import { draw, viridis } from "../lib/pixels.js";
-import { clamp, floats, h } from "../lib/tools.js";
+import { clamp, floats, h, isNumberBelow } from "../lib/tools.js";
 import { createHeads } from "../parts/heads.js";
 
 const ROLE_TITLES = ["As a query", "As a key"];
@@ -117,7 +117,8 @@ export function createAttentionView(app) {
   /** @param {Attention} reading */
   function accept(reading) {
     shown = { ...unpackAttention(reading), answer: app.answer };
-    if (head >= shown.heads) head = null;
+    const linked = app.linked("head");
+    head = isNumberBelow(linked, shown.heads) ? Number(linked) : null;
     node.classList.remove("is-waiting");
     heads.show(shown.entropy, shown.entropy_maximum);
     most.textContent = `at most log₂ ${shown.tokens} = ${shown.entropy_maximum.toFixed(2)}`;
@@ -128,6 +129,7 @@ export function createAttentionView(app) {
 
   function chooseHead(next) {
     head = next;
+    app.link("head", head === null ? null : String(head), { passing: true });
     step(app.step);
   }
 

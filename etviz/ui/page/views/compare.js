@@ -78,7 +78,7 @@ export function createCompareView(app) {
     };
     const bar = createColourBar("0", `≥ ${DIFFERENCE_CEILING}`, SCALE_TITLE);
     const choice = createSwitch({ label: "Difference to", options: AGAINST, chosen: against, onChoose });
-    return h("div", { class: "etviz-against" }, bar, h("span", {}, "Difference to"), choice);
+    return h("div", { class: "etviz-against" }, bar, h("span", {}, "Difference to"), choice.node);
   }
 
   // -- what is compared

@@ -17,6 +17,7 @@ import { createSettings } from "../parts/settings.js";
 
 const BAND_REST_MS = 500; // between the last change and the question for the band
 const AGAIN_MS = 3000; // before asking once more, where the server was busy with other bands
+const SCALES_HERE = ["change", "value", "median"];
 const TERMS = [
   {
     key: "attention",
@@ -111,7 +112,8 @@ export function createEnergyView(app) {
   const badge = createBadge();
   const chart = createChart({ onStep: app.setStep });
   const readout = createReadout(["lost", "stationarity", "mse", "step_size"]);
-  const second = createSecondAxis(showSecond);
+  const second = createSecondAxis(chooseSecond);
+  const scale = createScaleSwitch(SCALES_HERE, chooseScale);
   const legend = h("span", {
     class: "etviz-band-legend",
     title:
@@ -124,14 +126,7 @@ export function createEnergyView(app) {
     "div",
     { class: "etviz-energy" },
     h("div", { class: "etviz-energy-top" }, settings.node, ...maps.map((map) => map.node)),
-    h(
-      "div",
-      { class: "etviz-head" },
-      h("h2", {}, "Energy"),
-      badge.node,
-      second.node,
-      createScaleSwitch(["change", "value", "median"], chart.scale),
-    ),
+    h("div", { class: "etviz-head" }, h("h2", {}, "Energy"), badge.node, second.node, scale.node),
     readout.node,
     h(
       "div",
@@ -179,6 +174,24 @@ export function createEnergyView(app) {
     timer = setTimeout(() => node.checkVisibility() && readBand(), wait);
   }
 
+  function chooseSecond() {
+    app.link("axis", second.key() || null, { passing: true });
+    showSecond();
+  }
+
+  function chooseScale(name) {
+    app.link("scale", name === SCALES_HERE[0] ? null : name, { passing: true });
+    chart.scale(name);
+  }
+
+  /** What a link says of the chart. */
+  function showLinked() {
+    const name = SCALES_HERE.find((known) => known === app.linked("scale")) ?? SCALES_HERE[0];
+    scale.show(name);
+    chart.scale(name);
+    second.show(app.linked("axis") ?? "");
+  }
+
   function showSecond() {
     const measure = MEASURES[second.key()] ?? null;
     const { answer } = app;
@@ -194,6 +207,7 @@ export function createEnergyView(app) {
     show(answer) {
       settings.show(answer.settings);
       badge.show(answer);
+      showLinked();
       chart.show(answer);
       showSecond();
       for (const map of maps) map.show(null);
@@ -223,7 +237,11 @@ function createSecondAxis(onChange) {
     h("option", { value: "" }, "nothing"),
     ...options,
   );
-  return { node: h("label", { class: "etviz-second" }, "Right axis", menu), key: () => menu.value };
+  return {
+    node: h("label", { class: "etviz-second" }, "Right axis", menu),
+    key: () => menu.value,
+    show: (key) => (menu.value = key in MEASURES ? key : ""),
+  };
 }
 
 /** What to say beside the chart, by what lies on the right axis. */

@@ -63,7 +63,7 @@ export function createExploreView(app) {
           { class: "etviz-head" },
           h("h2", {}, "Energy"),
           badge.node,
-          createScaleSwitch(["change", "value"], chart.scale),
+          createScaleSwitch(["change", "value"], chart.scale).node,
         ),
         readout.node,
       ),

@@ -12,7 +12,7 @@ import { createReader } from "../lib/asker.js";
 import { MAX_SEED } from "../lib/masks.js";
 import { METRIC_INFO } from "../lib/metrics.js";
 import { draw, rgb } from "../lib/pixels.js";
-import { bytes, format, h } from "../lib/tools.js";
+import { bytes, format, h, isNumberBelow } from "../lib/tools.js";
 
 const NOISE = { least: 0, most: 1, gap: 0.01, first: 0.2 };
 
@@ -27,7 +27,7 @@ function createRuns(app, onRuns) {
     step: NOISE.gap,
     value: NOISE.first,
     "aria-label": "Noise on the start",
-    input: disturb,
+    input: () => renoise(noise.value),
   });
   const strength = h("output", { class: "etviz-percent" });
   const seed = h("input", {
@@ -36,9 +36,13 @@ function createRuns(app, onRuns) {
     max: MAX_SEED,
     step: 1,
     "aria-label": "Seed of the noise",
-    change: () => reseed(Number(seed.value)),
+    change: () => reseed(seed.value),
   });
-  const again = h("button", { type: "button", click: () => reseed((app.seed + 1) % (MAX_SEED + 1)) }, "Draw again");
+  const again = h(
+    "button",
+    { type: "button", click: () => reseed(String((seedNow() + 1) % (MAX_SEED + 1))) },
+    "Draw again",
+  );
   const verdict = h("p", { class: "etviz-verdict", role: "status" });
   const criterion = h("p", { class: "etviz-hint" });
   const tiles = h("div", { class: "etviz-ends" });
@@ -68,18 +72,33 @@ function createRuns(app, onRuns) {
   );
   const read = createReader(app, "perturbations", show);
 
+  // Both are apart from the seed of masks, and in the address where they are not the first ones.
+  const seedNow = () => (isNumberBelow(app.linked("noise_seed"), MAX_SEED + 1) ? Number(app.linked("noise_seed")) : 0);
+
+  function noiseNow() {
+    const linked = Number(app.linked("noise") ?? NOISE.first);
+    return linked >= NOISE.least && linked <= NOISE.most ? linked : NOISE.first;
+  }
+
   function disturb() {
+    noise.value = String(noiseNow());
     strength.textContent = Number(noise.value).toFixed(2);
     noise.style.setProperty("--share", noise.value / NOISE.most);
-    seed.value = app.seed;
+    seed.value = String(seedNow());
     verdict.textContent = "going on until they settle…";
     verdict.classList.remove("is-up");
     node.classList.add("is-stale");
-    read({ noise: Number(noise.value), seed: app.seed });
+    read({ noise: noiseNow(), seed: seedNow() });
   }
 
-  function reseed(value) {
-    app.setSeed(value);
+  function renoise(text) {
+    app.link("noise", Number(text) === NOISE.first ? null : text, { passing: true });
+    disturb();
+  }
+
+  function reseed(text) {
+    if (isNumberBelow(text, MAX_SEED + 1)) app.link("noise_seed", text === "0" ? null : text, { passing: true });
+    else app.say(`A seed is a whole number from 0 to ${MAX_SEED}.`);
     disturb();
   }
 

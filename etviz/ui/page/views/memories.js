@@ -13,7 +13,7 @@ import { createReader } from "../lib/asker.js";
 import { sideOf } from "../lib/masks.js";
 import { byUse, byValue, energyWords, shareWords, sumOf, unpackMemories } from "../lib/memoryuse.js";
 import { draw } from "../lib/pixels.js";
-import { floats, h } from "../lib/tools.js";
+import { floats, h, isNumberBelow } from "../lib/tools.js";
 import { createCarried } from "../parts/carried.js";
 import { createSwitch } from "../parts/switch.js";
 import { createTopMemories } from "../parts/topmemories.js";
@@ -66,7 +66,7 @@ export function createMemoriesView(app) {
     h(
       "div",
       { class: "etviz-aside" },
-      h("div", { class: "etviz-head" }, h("div", { class: "etviz-sorted" }, count, sorts), uses),
+      h("div", { class: "etviz-head" }, h("div", { class: "etviz-sorted" }, count, sorts), uses.node),
       grid.node,
       h("h2", {}, "How much of the Hopfield energy they carry"),
       ...carried.nodes,
@@ -107,7 +107,7 @@ export function createMemoriesView(app) {
 
   /** @param {Memories} reading */
   function acceptAll(reading) {
-    if (all?.answer.model !== app.answer.model) memory = null; // its number means another memory now
+    memory = memoryToKeep(app, all, memory, reading.count);
     all = { ...unpackMemories(reading), answer: app.answer };
     memory ??= byUse(all.energyOver(all.blocks.length - 1))[0];
     node.classList.remove("is-waiting");
@@ -143,6 +143,7 @@ export function createMemoriesView(app) {
 
   function chooseMemory(next) {
     memory = next;
+    app.link("memory", String(next), { passing: true });
     grid.select(memory);
     askForPlaces();
   }
@@ -219,4 +220,13 @@ export function createMemoriesView(app) {
     choose: ask,
     step,
   };
+}
+
+/** The memory that a link names, or the one chosen before; null under another model, where it would be another one. */
+function memoryToKeep(app, before, memory, count) {
+  const other = before?.answer.model !== app.answer.model;
+  if (before && other) app.link("memory", null, { passing: true });
+  const linked = app.linked("memory");
+  if (isNumberBelow(linked, count)) return Number(linked);
+  return other ? null : memory;
 }
