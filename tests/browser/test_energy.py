@@ -57,6 +57,7 @@ def set_number(visit, name, value):
 def choose_steep(visit):
     visit.page.get_by_role("combobox", name="Model").select_option("steep")
     expect(visit.root).to_have_attribute("data-seq", "1")
+    visit.press("Random mask")
 
 
 def shown(visit):
