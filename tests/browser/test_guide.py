@@ -134,6 +134,7 @@ def shows_original(visit):
 
 
 def test_the_original_is_nowhere_until_it_is_shown(visit):
+    visit.press("Random mask")
     start_game(visit)
     assert shows_original(visit) < 0.05  # a few colours by chance
     expect(visit.page.locator(".etviz-thumbs")).to_be_hidden()
