@@ -40,6 +40,33 @@ def test_an_upload_is_shown_whole_with_the_square_that_was_used(visit, tmp_path,
     expect(note).to_be_hidden()
 
 
+def test_a_photograph_too_large_for_the_server_is_shrunk_by_the_browser(visit, tmp_path):
+    """Noise makes the file large; its left part is cropped away, and what is left has two colours."""
+    noise = np.random.default_rng(0).integers(0, 256, (1200, 5000, 3), dtype=np.uint8)
+    noise[:, 1900:2500], noise[:, 2500:3100] = (200, 40, 40), (40, 40, 200)
+    Image.fromarray(noise).save(tmp_path / "photo.png")
+    assert (tmp_path / "photo.png").stat().st_size > 10 * 2**20
+    visit.page.locator(PICTURE).set_input_files(tmp_path / "photo.png")
+    expect(visit.page.get_by_text("Your photo.png")).to_be_visible(timeout=20_000)
+    expect(visit.page.get_by_role("note")).to_contain_text("5000×1200 pixels. The 1200×1200 square")  # noqa: RUF001
+    shown = visit.pixels("Original").float()[:, 1:-1]
+    for colour, columns in (((200, 40, 40), slice(1, 15)), ((40, 40, 200), slice(17, 31))):
+        wanted = torch.tensor(colour)[:, None, None]
+        assert (shown[:, :, columns] - wanted).abs().max() <= 4  # a JPEG of high quality
+
+
+def test_what_is_no_picture_is_one_sentence_however_large(visit, tmp_path):
+    (tmp_path / "big.png").write_bytes(bytes(3 * 2**20))
+    visit.page.locator(PICTURE).set_input_files(tmp_path / "big.png")
+    expect(visit.page.get_by_role("alert")).to_contain_text("this browser cannot read it")
+
+
+def test_a_small_picture_is_not_called_shrunk(visit, tmp_path):
+    Image.new("RGB", (1, 1), "red").save(tmp_path / "dot.png")
+    visit.page.locator(PICTURE).set_input_files(tmp_path / "dot.png")
+    expect(visit.page.get_by_role("note")).to_contain_text("enlarged to 32")
+
+
 def test_another_picture_puts_the_note_away(visit, tmp_path):
     Image.new("RGB", (50, 50), "red").save(tmp_path / "mine.webp")
     visit.page.locator(PICTURE).set_input_files(tmp_path / "mine.webp")

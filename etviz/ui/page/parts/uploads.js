@@ -4,6 +4,7 @@
  * @import { Picture } from "../lib/types.d.ts"
  */
 
+import { shrunk } from "../lib/crop.js";
 import { h } from "../lib/tools.js";
 import { createCamera } from "./camera.js";
 import { createCropNote } from "./cropnote.js";
@@ -12,8 +13,8 @@ const UNSENT = "The picture did not reach the server. Is the app still running?"
 
 /**
  * `controls` to choose with, and a `note` that shows how the picture was cropped. `limit` is {bytes, side};
- * `readFile(file, model)` gives {pixels} or {error}, for the model wanted where none is named; `onPicture(picture)` takes a picture, `onProblem(sentence)` says what is
- * wrong with it.
+ * `readFile(file, model)` gives {pixels} or {error}, for the model wanted where none is named; `onPicture(picture)` takes
+ * a picture, `onProblem(sentence)` says what is wrong with it. The browser itself shrinks a file that is too large.
  */
 export function createUploads({ limit, readFile, onPicture, onBusy, onProblem }) {
   const megabytes = limit.bytes / 2 ** 20;
@@ -29,7 +30,7 @@ export function createUploads({ limit, readFile, onPicture, onBusy, onProblem })
     if (file.files.length) take(file.files[0]);
     file.value = ""; // so that the same file can be chosen again
   });
-  const title = `PNG, JPEG or WebP, up to ${megabytes} MB and ${limit.side}×${limit.side} pixels; the square in the middle is used`;
+  const title = "PNG, JPEG or WebP; the square in the middle is used, and large photographs are shrunk here first";
   const button = h("button", { type: "button", click: () => file.click(), title }, "Upload…");
   // The camera's dialog has shown the crop.
   const camera = createCamera({ onFile: (shot) => take(shot, { shown: false }), onProblem });
@@ -55,9 +56,12 @@ export function createUploads({ limit, readFile, onPicture, onBusy, onProblem })
   }
 
   async function take(chosen, { shown = true } = {}) {
-    if (chosen.size > limit.bytes)
-      return onProblem(`${chosen.name} is larger than ${megabytes} MB: choose a smaller picture.`);
-    const answer = await read(chosen);
+    const sent = chosen.size > limit.bytes ? await shrunk(chosen) : chosen;
+    if (!sent)
+      return onProblem(
+        `${chosen.name} is larger than ${megabytes} MB, and this browser cannot read it: choose another.`,
+      );
+    const answer = await read(sent);
     if (answer.error) return onProblem(answer.error);
     onPicture({ pixels: answer.pixels, name: chosen.name });
     if (shown) await note.show(chosen, Math.sqrt(answer.pixels.length / 4)); // base64 of three bytes a pixel
