@@ -55,12 +55,6 @@ def test_a_photograph_too_large_for_the_server_is_shrunk_by_the_browser(visit, t
         assert (shown[:, :, columns] - wanted).abs().max() <= 4  # a JPEG of high quality
 
 
-def test_what_is_no_picture_is_one_sentence_however_large(visit, tmp_path):
-    (tmp_path / "big.png").write_bytes(bytes(3 * 2**20))
-    visit.page.locator(PICTURE).set_input_files(tmp_path / "big.png")
-    expect(visit.page.get_by_role("alert")).to_contain_text("this browser cannot read it")
-
-
 def test_a_small_picture_is_not_called_shrunk(visit, tmp_path):
     Image.new("RGB", (1, 1), "red").save(tmp_path / "dot.png")
     visit.page.locator(PICTURE).set_input_files(tmp_path / "dot.png")
