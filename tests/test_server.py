@@ -549,10 +549,19 @@ def send_question(caller, question):
     return wire
 
 
+@pytest.fixture
+def heard_signals():
+    """No signal is ignored, as a program that nohup starts ignores SIGHUP, and so do the programs that it starts."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGHUP, signal.SIGTERM)}
+    yield
+    for number, action in before.items():
+        signal.signal(number, action or signal.SIG_DFL)  # None stands for one that is not Python's
+
+
 @pytest.mark.parametrize(
     "name", ["SIGTERM", *(pytest.param(name, marks=pytest.mark.slow) for name in ("SIGHUP", "SIGINT"))]
 )
-def test_a_signal_lets_answers_finish_and_leaves_nothing(folder, name):
+def test_a_signal_lets_answers_finish_and_leaves_nothing(folder, name, heard_signals):
     """An open page, too, whose stream has no end."""
     before = set((folder / "tmp").glob("etviz-*"))  # of the app that all tests share
     with running(*options(folder), **environment(folder)) as (address, process):
