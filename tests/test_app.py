@@ -504,11 +504,23 @@ def test_a_taken_port_is_one_sentence(checkpoint, tmp_path):
 # ---- the page's code ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("entry", "others"), [("explorer.js", {"widget.js"}), ("widget.js", set())])
-def test_modules_become_one_in_the_order_of_their_needs(entry, others):
+ENTRIES = ("explorer.js", "widget.js", "site.js", "live.js", "engine/worker.js")
+ALONE = "serviceworker.js"  # a file of its own, which imports nothing
+
+
+def modules_in(code):
+    return re.findall(r"^// ([\w/-]+\.js)$", code, re.MULTILINE)
+
+
+def test_every_module_is_in_one_of_the_pages():
+    used = {ALONE}.union(*(modules_in(bundle(entry)) for entry in ENTRIES))
+    assert used == {path.relative_to(PAGE).as_posix() for path in PAGE.rglob("*.js")}
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_modules_become_one_in_the_order_of_their_needs(entry):
     code = bundle(entry)
-    modules = re.findall(r"^// ([\w/-]+\.js)$", code, re.MULTILINE)
-    assert sorted(modules) == sorted({path.relative_to(PAGE).as_posix() for path in PAGE.rglob("*.js")} - others)
+    modules = modules_in(code)
     assert len(modules) == len(set(modules))
     assert modules[-1] == entry
     assert not re.search(r"^import ", code, re.MULTILINE)
@@ -517,9 +529,10 @@ def test_modules_become_one_in_the_order_of_their_needs(entry, others):
             assert modules.index(needed) < modules.index(module)
 
 
-def test_no_two_modules_declare_one_name():
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_no_two_modules_declare_one_name(entry):
     """One scope holds them all."""
-    names = re.findall(r"^(?:export )?(?:async )?(?:const|let|function|class) (\w+)", bundle("widget.js"), re.MULTILINE)
+    names = re.findall(r"^(?:export )?(?:async )?(?:const|let|function|class) (\w+)", bundle(entry), re.MULTILINE)
     assert len(names) > 30
     assert len(names) == len(set(names))
 

@@ -14,7 +14,9 @@ from tests.conftest import TINY
 pytest.importorskip("skimage", reason="the app's extra is not installed")
 
 from etviz.examples import Pictures
+from etviz.official import SOURCES
 from etviz.ui.cache import Cache
+from etviz.ui.downloads import Downloads
 from etviz.ui.limits import LIMITS
 from etviz.ui.protocol import Backend
 from etviz.ui.readings import READINGS
@@ -32,6 +34,7 @@ MORE = {  # what some readings ask for besides
     "compare": {"columns": [{"model": "tiny", "mask": MASK}]},
     "training": {"run": "tiny"},
     "epochs": {"run": "tiny"},
+    "download": {"source": "imagenet"},
 }
 
 
@@ -41,10 +44,14 @@ class OneModel:
     def __init__(self, model, folder):
         self.limits, self.lock, self.bands = LIMITS, contextlib.nullcontext(), Cache(1)
         self.checkpoints, self.others, self.galleries = {"tiny": str(folder)}, {}, ["Image"]
+        self.downloads = Downloads({"imagenet": SOURCES["imagenet"]}, lambda name: None)
         self.the_model = model
         generator = torch.Generator().manual_seed(1)
         images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8, generator=generator)
         self.the_pictures = Pictures(images, ["cat", "dog", "ship", "frog"], "Image")
+
+    def menu_entry(self, name):
+        return {"name": name}
 
     def place(self, name):
         return self.checkpoints[name]
@@ -69,6 +76,9 @@ class OneModel:
 
     def trace(self, request, keep_attention=False):
         return request.compute_trace(keep_attention)
+
+    def first_steps(self, request):
+        return request.begin_trace()
 
     def in_turns(self, pieces):
         return pieces

@@ -84,8 +84,10 @@ def test_random_keeps_to_the_class(gallery):
 
 
 def test_the_other_dataset_brings_its_own_pictures(gallery):
-    gallery.page.get_by_role("combobox", name="Dataset").select_option("CIFAR-100")
     caption = gallery.page.locator(".etviz-caption")
+    first = caption.inner_text()
+    assert first.startswith("CIFAR-10 test image")
+    gallery.page.get_by_role("combobox", name="Dataset").select_option("CIFAR-100")
     expect(caption).to_contain_text("CIFAR-100 test image 0: apple")
     assert gallery.pixels("Original").unique().tolist() == [100]
     assert parameters(gallery)["dataset"] == "cifar100"
@@ -95,9 +97,9 @@ def test_the_other_dataset_brings_its_own_pictures(gallery):
     expect(caption).to_contain_text("CIFAR-100 test image 17")
     gallery.page.go_back()
     gallery.page.go_back()
-    expect(caption).to_contain_text("CIFAR-10 test image 0")
+    expect(caption).to_have_text(first)
     expect(gallery.page.get_by_role("combobox", name="Dataset")).to_have_value("cifar10")
-    expect(gallery.page.get_by_role("button", name="CIFAR-10 test image 0: airplane")).to_be_visible()
+    expect(gallery.page.get_by_role("button", name=first)).to_be_visible()
 
 
 def test_a_number_out_of_range_is_the_nearest_picture(gallery):
@@ -129,7 +131,6 @@ def python_mask(seed, draw=etviz.random_mask, ratio=0.85):
 
 
 def test_random_masks_are_those_of_the_seed_in_the_address(visit):
-    assert visit.read("mask") == python_mask(0)
     visit.press("Random mask")
     assert visit.read("mask") == python_mask(1)
     visit.page.keyboard.press("2")

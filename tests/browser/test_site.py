@@ -223,12 +223,12 @@ def test_an_upload_stays_in_the_browser(context, host, tmp_path):
     visit = Visit(context, host.address)
     before = len(host.asked)
     visit.page.locator(PICTURE).set_input_files(tmp_path / "mine.png")
-    expect(visit.page.get_by_text("Your mine.png, cropped and shrunk to 32x32")).to_be_visible()
+    expect(visit.page.get_by_text("Your mine.png, cropped and resized to 32x32")).to_be_visible()
     visit.settle()
     assert torch.equal(visit.pixels("Original"), colours.permute(2, 0, 1))
     assert not [path for path in host.asked[before:] if path and not path.startswith(("assets/", "sw.js"))]
     visit.page.reload()  # as when a phone drops the page: the picture is in the tab's history
-    expect(visit.page.get_by_text("Your mine.png, cropped and shrunk to 32x32")).to_be_visible()
+    expect(visit.page.get_by_text("Your mine.png, cropped and resized to 32x32")).to_be_visible()
 
 
 def test_a_part_that_is_gone_is_said_and_the_page_goes_on(context, make_site):

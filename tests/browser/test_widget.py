@@ -43,7 +43,7 @@ OVERLAPS = """(root) => {
   const box = (node) => node.getBoundingClientRect();
   const seen = (selector) => [...root.querySelectorAll(selector)].filter((node) => box(node).width > 0);
   const right = box(root).right + 1;
-  const scrolled = ".etviz-tabs, .etviz-spoken";
+  const scrolled = ".etviz-tabs, .etviz-pick, .etviz-spoken";
   const beyond = seen(".etviz-page *").filter((node) => box(node).right > right && !node.closest(scrolled));
   const words = (node) => { const range = document.createRange(); range.selectNodeContents(node); return box(range); };
   const meet = (a, b) => a.top < b.bottom - 1 && b.top < a.bottom - 1 && a.left < b.right - 1 && b.left < a.right - 1;
