@@ -41,9 +41,10 @@ async function readColumn(service, request) {
   };
 }
 
-/** The trace of a request, unless it diverged. */
+/** The trace of a request, computed anew since its time is shown, unless it diverged. */
 export async function descend(service, request) {
-  const trace = await service.trace(request);
+  const { model, picture, mask, descent } = request;
+  const trace = await service.inTurns(model.trace(picture, mask, descent));
   if (!framesOf(trace).every((frame) => frame.every(Number.isFinite))) {
     throw new UsageError("This descent diverged: take a smaller step size.");
   }
