@@ -210,6 +210,7 @@ def shares(model, trace):
 def test_backtracking_shows_the_steps_really_taken(visit, panel, steep):
     choose_steep(visit)
     panel.get_by_label("Step rule").select_option("backtracking")
+    visit.settle()  # or its answer would be taken for that of the step size
     set_number(visit, STEP_SIZE, 1)
     _, trace = trace_of(visit, steep, step_size=1.0, rule="backtracking")
     assert (trace.step_sizes < 1).any()
