@@ -139,3 +139,17 @@ def test_small_pictures_are_enlarged_one_by_one():
 def test_thumbnails_stay_small(service):
     gallery = service.ask({"kind": "gallery", "model": "large", "dataset": "scikit-image", "page": 0})
     assert all(len(base64.b64decode(thumb["image"])) <= 3 * 64 * 64 for thumb in gallery["thumbs"])
+
+
+def test_the_page_begins_with_small_pictures_enlarged_for_a_large_model(tmp_path):
+    images, labels = np.random.default_rng(0).integers(0, 256, (10, 32, 32, 3), np.uint8), np.arange(10)
+    splits = {
+        f"{split}_{part}": data
+        for split in ("train", "test")
+        for part, data in (("images", images), ("labels", labels))
+    }
+    np.savez(tmp_path / "cifar10.npz", **splits)
+    save_checkpoint(etviz.create_model("et", **SIZES, img_size=64), tmp_path / "large", {})
+    start = Service(str(tmp_path / "large"), "cifar10", root=str(tmp_path)).start()
+    assert start["answer"]["size"] == 64
+    assert "enlarged from 32x32" in start["answer"]["caption"]

@@ -232,15 +232,14 @@ class Service:
     # ---- what is asked -------------------------------------------------------------------------------------------
 
     def start(self) -> dict:
-        """What the page shows at first: the menus, pictures to choose from, and a descent."""
-        model, dataset = self.model(self.first), self.galleries[0]
-        gallery = READINGS["gallery"](self, {"model": self.first, "dataset": dataset, "page": 0})
-        mask = opening_mask(model.num_patches)
-        indices = [thumb["index"] for thumb in gallery["thumbs"]]
-        with self.lock:
-            chosen = typical_picture(model, self.pictures(dataset, model.img_size).images[indices], mask)
-        picture = {"dataset": dataset, "index": indices[chosen]}
-        question = {"seq": 0, "model": self.first, "picture": picture, "mask": mask_to_hex(mask)}
+        """What the page shows at first: `menus`, and a descent."""
+        menus = self.menus()
+        indices = [thumb["index"] for thumb in menus["gallery"]["thumbs"]]
+        return {**menus, "answer": READINGS["trace"](self, self._opening(indices))}
+
+    def menus(self) -> dict:
+        """What there is to choose from: models, datasets, the first pictures, and within which limits."""
+        gallery = READINGS["gallery"](self, {"model": self.first, "dataset": self.galleries[0], "page": 0})
         return {
             "models": [self.menu_entry(name) for name in self.checkpoints],
             "datasets": [{"name": name, "title": title(name)} for name in self.galleries],
@@ -249,8 +248,16 @@ class Service:
             "limits": self.limits.for_page(),
             "uploads": True,
             "offers": self.downloads.offers(),
-            "answer": READINGS["trace"](self, question),
         }
+
+    def _opening(self, indices: list[int]) -> dict:
+        """The question that the page begins with, about one of these pictures of the first gallery."""
+        model, dataset = self.model(self.first), self.galleries[0]
+        mask = opening_mask(model.num_patches)
+        with self.lock:
+            chosen = typical_picture(model, self.pictures(dataset, model.img_size).at(indices), mask)
+        picture = {"dataset": dataset, "index": indices[chosen]}
+        return {"seq": 0, "model": self.first, "picture": picture, "mask": mask_to_hex(mask)}
 
     def ask(self, question: dict) -> dict:
         """Answer a question by the one of the `READINGS` that its kind names.

@@ -138,7 +138,7 @@ class Explorer(anywidget.AnyWidget):
 
     def _start(self, _question: dict) -> dict:
         """What a page shows at first: the present state. No uploads, since the images are the notebook's."""
-        start = self.service.start() | {"answer": self.service.ask(self._question())}
+        start = self.service.menus() | {"answer": self.service.ask(self._question())}
         start.pop("uploads")
         return start
 
