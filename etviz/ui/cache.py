@@ -30,7 +30,7 @@ class Cache(Generic[Result]):
 
     def get(self, key: Hashable, compute: Callable[[], Result]) -> Result:
         """The result under ``key``, computed if need be."""
-        found = self._find(key)
+        found = self.find(key)
         if found is not None:
             return found
         with self._turn:
@@ -38,7 +38,7 @@ class Cache(Generic[Result]):
 
     def get_within(self, seconds: float, key: Hashable, compute: Callable[[], Result]) -> Result | None:
         """As `get`, but None where the computations of others take longer than ``seconds``."""
-        found = self._find(key)
+        found = self.find(key)
         if found is not None or not self._turn.acquire(timeout=seconds):
             return found
         try:
@@ -46,23 +46,20 @@ class Cache(Generic[Result]):
         finally:
             self._turn.release()
 
-    def find(self, key: Hashable) -> Result | None:
-        """The result under ``key``, or None where there is none yet."""
-        return self._find(key)
-
     def drop(self, key: Hashable) -> None:
         """Forget the result under ``key``, if there is one."""
         with self._table:
             self._results.pop(key, None)
 
-    def _find(self, key: Hashable) -> Result | None:
+    def find(self, key: Hashable) -> Result | None:
+        """The result under ``key``, or None where there is none yet."""
         with self._table:
             if key in self._results:
                 self._results.move_to_end(key)
             return self._results.get(key)
 
     def _find_or_compute(self, key: Hashable, compute: Callable[[], Result]) -> Result:
-        found = self._find(key)  # somebody else may have asked for the same in the meantime
+        found = self.find(key)  # somebody else may have asked for the same in the meantime
         if found is not None:
             return found
         result = compute()

@@ -13,7 +13,7 @@ from etviz.files import finite
 from etviz.masks import mask_to_hex
 from etviz.models.descent import DescentSettings
 from etviz.ui.payload import encode_floats
-from etviz.ui.protocol import Backend
+from etviz.ui.protocol import Backend, Piece
 from etviz.ui.request import Request
 
 
@@ -86,10 +86,15 @@ def _band(service: Backend, request: Request, dataset: str, descent: DescentSett
 
 
 def _energies(service: Backend, request: Request, images: Tensor, descent: DescentSettings) -> Iterator[Tensor]:
-    """(3, 1, T+1) for one picture after another, until the time is up; others can use the model in between."""
+    """(3, 1, T+1) for one picture after another."""
+    return in_time(service, energies_in_chunks(request.model, images, request.mask, chunk=1, **vars(descent)))
+
+
+def in_time(service: Backend, pieces: Iterator[Piece]) -> Iterator[Piece]:
+    """What is computed for other pictures, until the time is up; others can use the model in between."""
     end = time.monotonic() + service.limits.band_seconds
-    for chunk in service.in_turns(energies_in_chunks(request.model, images, request.mask, chunk=1, **vars(descent))):
-        yield chunk
+    for piece in service.in_turns(pieces):
+        yield piece
         if time.monotonic() > end:
             return
 

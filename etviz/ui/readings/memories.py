@@ -1,6 +1,5 @@
 """The Hopfield memories at every step: all of them, those that act on one patch, and where one of them is active."""
 
-import time
 from dataclasses import replace
 
 import torch
@@ -16,6 +15,7 @@ from etviz.analysis import (
 from etviz.masks import mask_to_hex
 from etviz.ui.payload import encode_floats, encode_pixels, to_bytes
 from etviz.ui.protocol import Backend
+from etviz.ui.readings.energy import in_time
 from etviz.ui.request import Request, a_number
 
 
@@ -72,11 +72,7 @@ def _use(service: Backend, request: Request, dataset: str) -> dict:
     images = pictures.at(pictures.arranged()[: service.limits.band_pictures])
     steps = min(request.descent.steps, service.limits.steps)
     descent = vars(replace(request.descent, steps=steps, tolerance=None))
-    end, energies = time.monotonic() + service.limits.band_seconds, []
-    for energy in service.in_turns(memory_use(request.model, images, request.mask, **descent)):
-        energies.append(energy)
-        if time.monotonic() > end:
-            break
+    energies = list(in_time(service, memory_use(request.model, images, request.mask, **descent)))
     mean = torch.stack(energies).mean(0)
     return {"count": len(energies), "source": pictures.source, "energy": encode_floats(mean)}
 

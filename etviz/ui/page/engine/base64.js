@@ -1,4 +1,4 @@
-/** Bytes as text and back. */
+/** Bytes as text; `bytes` in lib/tools.js is the way back. */
 
 const PIECE = 8192; // bytes; more arguments than a call takes would be too many
 
@@ -8,5 +8,3 @@ export function toBase64(bytes) {
   for (let i = 0; i < bytes.length; i += PIECE) text += String.fromCharCode(...bytes.subarray(i, i + PIECE));
   return btoa(text);
 }
-
-export const fromBase64 = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));

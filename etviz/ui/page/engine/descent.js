@@ -126,7 +126,7 @@ class EnergyFunction {
   }
 }
 
-const fixed = (energy, now, size) => [energy.step(now, size), size];
+const asAsked = (energy, now, size) => [energy.step(now, size), size];
 
 /** Halve the step while the energy would rise; stay put if it always does. */
 function backtracking(energy, now, size) {
@@ -138,7 +138,7 @@ function backtracking(energy, now, size) {
 }
 
 // How a step is taken: "sphere" takes it as asked and then layer-norms the tokens, which changes no energy.
-export const RULES = { fixed, backtracking, sphere: fixed };
+export const RULES = { fixed: asAsked, backtracking, sphere: asAsked };
 
 /** Whether at most this share of the gradient is left along the sphere. */
 const settles = ({ norm }, { stationarity, gradientNorm }, tolerance) =>

@@ -6,6 +6,7 @@
  * `transposed` give other views of the same numbers and copy nothing.
  */
 
+import { bytes } from "../lib/tools.js";
 import { KERNEL } from "./kernelbytes.js";
 import { PANEL, plainKernel } from "./plainkernel.js";
 
@@ -36,14 +37,10 @@ export const packedSize = (rows, columns) => rows * PANEL * Math.ceil(columns / 
 /** Whether WebAssembly and its SIMD instructions run here: a browser may lack them, and a policy may forbid them. */
 export function hasSimd() {
   try {
-    return Boolean(new WebAssembly.Module(decoded(KERNEL)));
+    return Boolean(new WebAssembly.Module(bytes(KERNEL)));
   } catch {
     return false;
   }
-}
-
-function decoded(base64) {
-  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }
 
 /** A kernel with a memory of its own, that has room for so many numbers. */
@@ -53,7 +50,7 @@ export function createKernel(floats, simd = hasSimd()) {
 
 function wasmKernel(floats) {
   const memory = new WebAssembly.Memory({ initial: Math.ceil((4 * floats + STACK) / PAGE) });
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(decoded(KERNEL)), { env: { memory } });
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes(KERNEL)), { env: { memory } });
   return { ...exports, memory: new Float32Array(memory.buffer) };
 }
 

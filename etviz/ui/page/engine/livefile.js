@@ -7,6 +7,7 @@
 
 import { rgb } from "../lib/pixels.js";
 import { bytes } from "../lib/tools.js";
+import { toBase64 } from "./base64.js";
 import { pictureName } from "./naming.js";
 
 const CARRIED = 24; // pictures in the file
@@ -93,7 +94,7 @@ export function createLiveFile({ catalogue, ask, fetchBytes }) {
 
 /** The same with bytes as base64, as JSON needs it. */
 function plainData(value) {
-  if (value instanceof Uint8Array) return btoa(value.reduce((text, byte) => text + String.fromCharCode(byte), ""));
+  if (value instanceof Uint8Array) return toBase64(value);
   if (Array.isArray(value)) return value.map(plainData);
   if (value === null || typeof value !== "object") return value;
   return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, plainData(part)]));

@@ -1,6 +1,7 @@
 /** Answers the page's questions in the visitor's own browser, as etviz/ui/service.py does on a server. */
 
-import { fromBase64, toBase64 } from "./base64.js";
+import { bytes } from "../lib/tools.js";
+import { toBase64 } from "./base64.js";
 import { finished } from "./descent.js";
 import { anObject, NOT_UNDERSTOOD, quoted, UsageError } from "./errors.js";
 import { createModel } from "./model.js";
@@ -137,8 +138,8 @@ export class Service {
   /** A picture, what to ask for to get it again, and its caption. */
   async readPicture({ pixels, name = "picture", dataset = this.firstDataset, index }, size) {
     if (pixels !== undefined) {
-      const [bytes, caption] = ownPicture(pixels, String(name).slice(0, 80), size);
-      return { picture: pictureFromBytes(bytes), asked: { pixels, name }, caption };
+      const [own, caption] = ownPicture(pixels, String(name).slice(0, 80), size);
+      return { picture: pictureFromBytes(own), asked: { pixels, name }, caption };
     }
     const pictures = await this.pictures(dataset, size);
     if (!pictures.places.has(index)) {
@@ -190,25 +191,25 @@ function onWhite(data, pixel, channel) {
 
 /** An upload in the size of a model, and its caption; it may come in the size of another model. */
 function ownPicture(text, name, size) {
-  const bytes = readPixels(text);
-  const side = Math.sqrt(bytes.length / 3);
-  if (side === size) return [bytes, `Your ${name}, cropped and resized to ${size}x${size}`];
+  const pixels = readPixels(text);
+  const side = Math.sqrt(pixels.length / 3);
+  if (side === size) return [pixels, `Your ${name}, cropped and resized to ${size}x${size}`];
   const change = side < size ? "enlarged" : "shrunk";
-  return [resizedSquare(bytes, size), `Your ${name}, ${change} from ${side}x${side} to ${size}x${size}`];
+  return [resizedSquare(pixels, size), `Your ${name}, ${change} from ${side}x${side} to ${size}x${size}`];
 }
 
 function readPixels(text) {
-  let bytes = new Uint8Array(0);
+  let pixels = new Uint8Array(0);
   try {
-    bytes = fromBase64(text);
+    pixels = bytes(String(text));
   } catch {
     // as short as nothing
   }
-  const side = Math.sqrt(bytes.length / 3);
+  const side = Math.sqrt(pixels.length / 3);
   if (!Number.isInteger(side) || side < SIDES[0] || side > SIDES[1]) {
     throw new UsageError("The picture did not arrive whole: upload it again.");
   }
-  return bytes;
+  return pixels;
 }
 
 /** At most `most` results by key, being computed or there; the one that has gone unused for longest is dropped first. */

@@ -46,9 +46,7 @@ export function createAsking(page) {
   /** Nobody answers: ask for the same again, by a button and by itself, until somebody does. */
   function wait(sentence) {
     const again = () => change({}, { remember: false });
-    if (!state.answer) page.drawing.show(start.answer);
-    page.drawing.say(sentence, { name: "Try again", act: again });
-    markStale();
+    keepScreen(sentence, { name: "Try again", act: again });
     retry = setTimeout(again, RETRY_MS);
   }
 
@@ -60,17 +58,17 @@ export function createAsking(page) {
 
   /** What is on screen stays, and what is painted is kept for the next question. @param {string} sentence */
   function refuse(sentence) {
-    if (!state.answer) page.drawing.show(start.answer);
+    keepScreen(sentence);
     const { picture, model, snapshot, settings } = state.answer;
     Object.assign(state.wanted, { picture, model, snapshot, settings });
     page.parts.models?.show(model);
     page.parts.picker.show(picture);
-    page.drawing.say(sentence);
-    markStale();
   }
 
-  /** Whether what is on screen belongs to another mask than the painted one; it is dimmed then. */
-  function markStale() {
+  /** Say why there is no new descent; the old one is dimmed if it belongs to another mask than the painted one. */
+  function keepScreen(sentence, remedy = null) {
+    if (!state.answer) page.drawing.show(start.answer);
+    page.drawing.say(sentence, remedy);
     page.root.dataset.stale = String(maskToHex(state.mask) !== state.answer.mask);
   }
 
