@@ -7,8 +7,8 @@ should take 200 ms at most on two cores that do nothing else. --strokes leaves t
 
 --site measures the explorer without a server instead: a site of this model, on a plain host of this machine. The bytes
 of the first visit are printed too, and for both the memory of the browser's process and the longest task on the page's
-own thread while it is painted on. --throttle slows that thread down. The worker that computes keeps its speed: Chromium
-slows no workers.
+own thread while it is painted on. --throttle slows that thread down. Whether the worker that
+computes is slowed too was not checked.
 """
 
 import argparse
